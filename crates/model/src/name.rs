@@ -1,0 +1,153 @@
+//! Names people give: checked once, then trusted.
+//!
+//! One alphabet for all of them, chosen so that a name is also a DNS label, a path segment, a
+//! label value and (in upper case) a part of an environment variable, without escaping.
+
+use alloc::borrow::ToOwned as _;
+use alloc::string::String;
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Bytes a name may have: the length of a DNS label (RFC 1035, section 2.3.4).
+pub const NAME_BYTES_MAX: usize = 63;
+
+/// Why a text is not a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing was written.
+    #[error("a name cannot be empty")]
+    Empty,
+    /// More than [`NAME_BYTES_MAX`] bytes.
+    #[error("the name `{0}` is longer than {NAME_BYTES_MAX} characters")]
+    TooLong(String),
+    /// A character outside the alphabet.
+    #[error(
+        "the name `{name}` contains {character:?}; use letters, digits, `-` and `_`, \
+         beginning and ending with a letter or a digit"
+    )]
+    BadCharacter {
+        /// The text as written.
+        name: String,
+        /// The first character that is not allowed where it stands.
+        character: char,
+    },
+}
+
+fn check(text: &str) -> Result<(), NameError> {
+    if text.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if NAME_BYTES_MAX < text.len() {
+        return Err(NameError::TooLong(text.to_owned()));
+    }
+    let last = text.chars().count() - 1;
+    let stray = text.chars().enumerate().find(|(at, character)| {
+        let edge = *at == 0 || *at == last;
+        !(character.is_ascii_alphanumeric() || (!edge && matches!(character, '-' | '_')))
+    });
+    match stray {
+        Some((_, character)) => Err(NameError::BadCharacter { name: text.to_owned(), character }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+        #[serde(transparent)]
+        pub struct $type(String);
+
+        impl $type {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = NameError;
+
+            fn from_str(text: &str) -> Result<Self, NameError> {
+                check(text)?;
+                Ok(Self(text.to_owned()))
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                check(&text).map_err(serde::de::Error::custom)?;
+                Ok(Self(text))
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of an application, unique on a machine.
+    ApplicationName
+}
+name! {
+    /// The name of a service, unique in its application (resources share the same space).
+    ServiceName
+}
+name! {
+    /// The name of a resource, unique in its application (services share the same space).
+    ResourceName
+}
+
+/// The environment variable that tells a caller where `callee` is: `ORDER_API_URL` for `order-api`.
+pub fn url_variable(callee: &str) -> String {
+    let mut variable: String = callee
+        .chars()
+        .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' })
+        .collect();
+    variable.push_str("_URL");
+    variable
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_name(text: &str, error: Option<&str>) {
+        let found = text.parse::<ServiceName>().err().map(|it| alloc::format!("{it}"));
+        assert_eq!(found.as_deref(), error);
+    }
+
+    #[test]
+    fn names_are_dns_labels() {
+        check_name("cart", None);
+        check_name("order-api_2", None);
+        check_name("cassSubscriber", None);
+        check_name("", Some("a name cannot be empty"));
+        check_name(
+            "-cart",
+            Some(
+                "the name `-cart` contains '-'; use letters, digits, `-` and `_`, \
+                 beginning and ending with a letter or a digit",
+            ),
+        );
+        assert!("a/b".parse::<ServiceName>().is_err());
+        assert!("a.b".parse::<ServiceName>().is_err());
+        assert!("ü".parse::<ServiceName>().is_err());
+        assert!("a".repeat(63).parse::<ServiceName>().is_ok());
+        assert!("a".repeat(64).parse::<ServiceName>().is_err());
+    }
+
+    #[test]
+    fn url_variables() {
+        assert_eq!(url_variable("order-api"), "ORDER_API_URL");
+        assert_eq!(url_variable("cassSubscriber"), "CASSSUBSCRIBER_URL");
+    }
+}

@@ -1,0 +1,117 @@
+//! A service: a bounded context with an owner, run as instances of a release.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::edge::Resilience;
+use crate::health::Health;
+use crate::name::ServiceName;
+use crate::restart::Restart;
+use crate::rollout::Update;
+use crate::template::Template;
+use crate::units::{Bytes, Cpus, duration};
+use crate::workload::Workload;
+
+/// Instances a service may have: more than this on one machine is a mistake in the file.
+pub const REPLICAS_MAX: u32 = 1_000;
+/// Time between SIGTERM and SIGKILL if nobody says otherwise, as in Compose.
+pub const STOP_GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(10);
+
+/// One service as meant, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// What runs.
+    pub source: Source,
+    /// Command run once per release before any instance starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub release_command: Vec<Template>,
+    /// Environment of its instances, beside what the platform tells them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, Template>,
+    /// The port its instances must listen on; one is chosen for each if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Instances wanted, at most [`REPLICAS_MAX`].
+    pub replicas: u32,
+    /// Services that must have come so far before it is started.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub depends_on: BTreeMap<ServiceName, Condition>,
+    /// Resources it uses: they must be up before it is started.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uses: BTreeMap<crate::name::ResourceName, Condition>,
+    /// Its edges: services it calls, with the policy of each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calls: BTreeMap<ServiceName, Resilience>,
+    /// How its instances are checked.
+    #[serde(default)]
+    pub health: Health,
+    /// Time between SIGTERM and SIGKILL when one is stopped.
+    #[serde(with = "duration")]
+    pub stop_grace_period: Duration,
+    /// What follows an exit.
+    pub restart: Restart,
+    /// What one instance may use.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How a new release takes over.
+    #[serde(default)]
+    pub update: Update,
+    /// Who looks after it, for people to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// What an instance of a service runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// A command in a copy of these files. Without files it runs in an empty folder.
+    Process {
+        /// File or folder, absolute, or relative to the manifest's folder.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        artifact: Option<String>,
+        /// Command that makes the artifact, run in the manifest's folder by whoever applies it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        build: Vec<Template>,
+        /// The program and its arguments; at least one word.
+        command: Vec<Template>,
+    },
+    /// A container of this image.
+    Image {
+        /// The image's reference, `registry/name:tag` or by digest.
+        reference: String,
+        /// Arguments in place of the image's own command; empty keeps it.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        command: Vec<Template>,
+    },
+    /// No code yet: a synthetic service that behaves so.
+    Behaviour(Workload),
+}
+
+/// How far a dependency must have come. The words are Compose's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(clippy::enum_variant_names, reason = "the words are Compose's")]
+pub enum Condition {
+    /// Every instance has been started.
+    ServiceStarted,
+    /// Every instance is ready.
+    ServiceHealthy,
+    /// It has run to its end with exit code 0.
+    ServiceCompletedSuccessfully,
+}
+
+/// What one instance may use; no limit where absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Processors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<Cpus>,
+    /// Memory, after which it is killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Bytes>,
+}

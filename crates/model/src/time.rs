@@ -1,0 +1,185 @@
+//! Time as a value. Nothing here reads a clock.
+
+use core::fmt;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds since an origin the driver chose (process start, or the start of a simulation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The origin.
+    pub const ZERO: Self = Self(0);
+
+    /// An instant `nanos` nanoseconds after the origin.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the origin.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Time since `earlier`, or zero if `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The instant `delay` after this one, or the last instant there is.
+    pub fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// A moment on the calendar: milliseconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+///
+/// What people and other machines are told, and what waits are measured against where they must
+/// outlive a process. A clock that was set back must not stall a wait for longer than the wait
+/// itself: compare through [`Timestamp::remaining`].
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The first of January 1970.
+    pub const EPOCH: Self = Self(0);
+
+    /// The moment `millis` milliseconds after the epoch.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the epoch.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Time since `earlier`, or zero if `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The moment `delay` after this one, in whole milliseconds.
+    pub fn after(self, delay: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// What is left at `now` of a wait of `delay` that began here; never more than `delay`, even
+    /// when the clock was set back since.
+    pub fn remaining(self, delay: Duration, now: Self) -> Duration {
+        delay.saturating_sub(now.since(self))
+    }
+
+    /// Reads what [`Display`](fmt::Display) writes, with any number of digits after the second or none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let rest = text.strip_suffix('Z')?;
+        let (date, time) = rest.split_once('T')?;
+        let mut date = date.split('-').map(|it| it.parse::<u64>().ok());
+        let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+        let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+        let mut time = time.split(':').map(|it| it.parse::<u64>().ok());
+        let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+        let fits = (1970..=9999).contains(&year)
+            && (1..=12).contains(&month)
+            && (1..=31).contains(&day)
+            && hour < 24
+            && minute < 60
+            && second <= 60;
+        if !fits || date.next().is_some() || time.next().is_some() {
+            return None;
+        }
+        let digits = fraction.bytes().chain(core::iter::repeat(b'0')).take(3);
+        let mut millis = 0;
+        for digit in digits {
+            millis = millis * 10 + u64::from(digit.checked_sub(b'0').filter(|it| *it < 10)?);
+        }
+        let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
+        Some(Self(seconds * 1_000 + millis))
+    }
+
+    fn civil(self) -> (u64, u64, u64) {
+        // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days,
+        // for dates after 1970 only.
+        let days = self.0 / 86_400_000 + 719_468;
+        let era = days / 146_097;
+        let day_of_era = days % 146_097;
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_shifted = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
+        let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
+        let year = year_of_era + era * 400 + u64::from(month <= 2);
+        (year, month, day)
+    }
+}
+
+/// Days from the epoch to a date: Hinnant's `days_from_civil`, for dates after 1970 only.
+const fn days(year: u64, month: u64, day: u64) -> u64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let month_shifted = if 2 < month { month - 3 } else { month + 9 };
+    let year_of_era = year % 400;
+    let day_of_year = (153 * month_shifted + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    year / 400 * 146_097 + day_of_era - 719_468
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with milliseconds: `2026-11-22T06:00:00.000Z`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = self.civil();
+        let (hour, minute) = (self.0 / 3_600_000 % 24, self.0 / 60_000 % 60);
+        let (second, millis) = (self.0 / 1_000 % 60, self.0 % 1_000);
+        write!(
+            formatter,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString as _;
+
+    #[test]
+    fn timestamps_are_rfc_3339() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399_999, "2000-02-28T23:59:59.999Z"),
+            (951_782_400_000, "2000-02-29T00:00:00.000Z"),
+            (1_795_327_200_123, "2026-11-22T06:00:00.123Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).to_string(), text);
+            assert_eq!(Timestamp::parse(text), Some(Timestamp::from_millis(millis)));
+        }
+        let read = |text| Timestamp::parse(text).map(Timestamp::as_millis);
+        assert_eq!(read("1970-01-01T00:00:01Z"), Some(1_000));
+        assert_eq!(read("1970-01-01T00:00:01.5Z"), Some(1_500));
+        assert_eq!(read("1970-01-01T00:00:01.123456789Z"), Some(1_123));
+        for wrong in [
+            "",
+            "1970-01-01",
+            "1969-12-31T23:59:59Z",
+            "1970-13-01T00:00:00Z",
+            "1970-01-01T00:00:00.xZ",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_stretch_a_wait() {
+        let began = Timestamp::from_millis(10_000);
+        let delay = Duration::from_secs(2);
+        assert_eq!(began.remaining(delay, Timestamp::from_millis(3)), delay);
+        assert_eq!(began.remaining(delay, Timestamp::from_millis(11_500)).as_millis(), 500);
+        assert_eq!(began.remaining(delay, Timestamp::from_millis(99_000)), Duration::ZERO);
+    }
+}
