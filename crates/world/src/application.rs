@@ -1,0 +1,52 @@
+//! The state of one application.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Application, InstanceId, ServiceName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::service::{Instance, ServiceState};
+
+/// One application: what was asked for and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApplicationState {
+    /// What was last applied.
+    pub definition: Arc<Application>,
+    /// The folder that relative paths in it are meant from.
+    pub folder: String,
+    /// When it was last applied.
+    pub applied_at: Timestamp,
+    /// Whether it should run.
+    pub desired: Desired,
+    /// Its services, also those that were taken out of the definition: their numbers are not used again.
+    pub services: BTreeMap<ServiceName, Arc<ServiceState>>,
+}
+
+/// What should become of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Desired {
+    /// It should run.
+    Running,
+    /// It should stop, and has not yet.
+    Stopping,
+    /// It has been stopped.
+    Stopped,
+}
+
+impl ApplicationState {
+    /// Every instance that has not ended, by service and number.
+    pub fn instances(&self) -> impl Iterator<Item = (InstanceId, &Instance)> {
+        self.services.iter().flat_map(|(name, service)| {
+            service.instances.iter().map(|(number, instance)| {
+                (InstanceId { service: name.clone(), number: *number }, instance)
+            })
+        })
+    }
+
+    /// Whether everything that was asked for is there: every service ready, or done if it is a job.
+    pub fn is_settled(&self) -> bool {
+        self.services.values().all(|service| service.is_settled())
+    }
+}

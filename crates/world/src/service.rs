@@ -1,0 +1,202 @@
+//! The state of one service: its releases, its slots, its instances.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::instance::{Exit, ProcessId, StopReason};
+use model::release::Release;
+use model::restart::RestartPolicy;
+use model::{ReleaseNumber, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// An instance that was ready for so long has started well: its end is not a failed start, and
+/// failures before it are forgiven. Twice the default health check interval.
+pub const STABLE_AFTER: Duration = Duration::from_secs(10);
+/// Releases remembered beside the current one, for people to look back at.
+pub const RELEASES_KEPT: usize = 20;
+/// Ended instances remembered per service.
+pub const ENDED_KEPT: usize = 8;
+
+/// One service: what was asked for and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// The release that should run.
+    pub current: ReleaseNumber,
+    /// The latest releases by number, the current one among them.
+    pub releases: BTreeMap<ReleaseNumber, Arc<Release>>,
+    /// Instances wanted.
+    pub replicas: u32,
+    /// Whether it has been taken out of the application's definition.
+    pub removed: bool,
+    /// Places for instances, from 0. An instance that replaces another takes over its slot and port.
+    pub slots: BTreeMap<u32, Slot>,
+    /// Instances that have not ended, by number.
+    pub instances: BTreeMap<u32, Instance>,
+    /// The number the next instance gets.
+    pub next_instance: u32,
+    /// Instances with a lower number should be replaced: somebody asked for a restart.
+    pub restart_before: u32,
+    /// Whether all instances wanted have been ready at once since the application was started.
+    pub once_healthy: bool,
+    /// Since when it is called crash-looping, if it is.
+    pub crash_loop_since: Option<Timestamp>,
+    /// The last instances that ended, oldest first.
+    pub ended: Vec<Ended>,
+}
+
+/// A place for one instance after another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The port its instance listens on, on loopback.
+    pub port: u16,
+    /// Failed starts in a row.
+    pub failures: u32,
+    /// How its last instance ended, if none has been created since.
+    pub last_end: Option<Ended>,
+}
+
+/// An instance that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// The slot it has.
+    pub slot: u32,
+    /// The release it runs.
+    pub release: ReleaseNumber,
+    /// The port it was told to listen on.
+    pub port: u16,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Whether it can take requests.
+    pub ready: bool,
+    /// When it was last seen to become ready.
+    pub ready_at: Option<Timestamp>,
+    /// What its last failed check said, while it is not ready.
+    pub failing: Option<String>,
+    /// Whether it has failed its liveness check.
+    pub liveness_failed: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When its process was started.
+    pub started_at: Option<Timestamp>,
+    /// Its process, once started.
+    pub process: Option<ProcessId>,
+}
+
+/// How far an instance has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It should be started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// It was told to stop.
+    Stopping {
+        /// Why.
+        reason: StopReason,
+        /// When.
+        since: Timestamp,
+    },
+}
+
+/// How an instance ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// Its number.
+    pub number: u32,
+    /// Its slot.
+    pub slot: u32,
+    /// The release it ran.
+    pub release: ReleaseNumber,
+    /// How it ended.
+    pub exit: Exit,
+    /// Why it had been told to stop, if it had.
+    pub stop_reason: Option<StopReason>,
+    /// When it was started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub at: Timestamp,
+}
+
+impl Ended {
+    /// Whether nobody asked for this end.
+    pub fn is_unasked(&self) -> bool {
+        self.stop_reason.is_none_or(StopReason::is_failure)
+    }
+}
+
+impl ServiceState {
+    /// The release that should run.
+    pub fn current_release(&self) -> Option<&Release> {
+        self.releases.get(&self.current).map(AsRef::as_ref)
+    }
+
+    /// The restart policy of the current release.
+    pub fn restart_policy(&self) -> RestartPolicy {
+        self.current_release().map_or(RestartPolicy::Always, |it| it.service.restart.policy)
+    }
+
+    /// Instances that can take requests.
+    pub fn ready(&self) -> usize {
+        self.instances.values().filter(|it| it.is_serving()).count()
+    }
+
+    /// The instance that has `slot` now.
+    pub fn in_slot(&self, slot: u32) -> Option<(u32, &Instance)> {
+        let mut instances = self.instances.iter();
+        instances.find(|(_, it)| it.slot == slot).map(|(number, it)| (*number, it))
+    }
+
+    /// Whether `slot` needs no further instance: its job is done, or was tried for the only time.
+    pub fn is_done(&self, slot: &Slot) -> bool {
+        let Some(end) = slot.last_end.as_ref().filter(|it| it.is_unasked()) else { return false };
+        match self.restart_policy() {
+            RestartPolicy::Always => false,
+            RestartPolicy::OnFailure => end.exit.is_success(),
+            RestartPolicy::Never => true,
+        }
+    }
+
+    /// Whether every slot wanted has run to its end with exit code 0.
+    pub fn is_completed(&self) -> bool {
+        0 < self.replicas
+            && self.wanted_slots().all(|(_, slot)| {
+                self.is_done(slot) && slot.last_end.as_ref().is_some_and(|it| it.exit.is_success())
+            })
+    }
+
+    /// The slots that should have an instance, as far as they exist.
+    pub fn wanted_slots(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        self.slots.range(..self.replicas).map(|(number, slot)| (*number, slot))
+    }
+
+    /// Whether what was asked for is there: every wanted instance ready in the current release, or
+    /// done, and none too many.
+    pub fn is_settled(&self) -> bool {
+        if self.removed {
+            return self.instances.is_empty();
+        }
+        let settled = |number, slot| match self.in_slot(number) {
+            Some((id, it)) => {
+                it.is_serving() && it.release == self.current && self.restart_before <= id
+            }
+            None => self.is_done(slot),
+        };
+        self.wanted_slots().count() == self.replicas as usize
+            && self.wanted_slots().all(|(number, slot)| settled(number, slot))
+            && self.instances.values().all(|it| it.slot < self.replicas)
+    }
+}
+
+impl Instance {
+    /// Whether it runs, is ready, and has not been told to stop.
+    pub fn is_serving(&self) -> bool {
+        self.ready && self.phase == Phase::Running
+    }
+
+    /// Whether it has been ready long enough at `now` to have started well.
+    pub fn is_stable(&self, now: Timestamp) -> bool {
+        self.ready_at.is_some_and(|at| STABLE_AFTER <= now.since(at))
+    }
+}
