@@ -1,0 +1,11 @@
+//! The machine: clock, entropy, processes, folders.
+//!
+//! The only crate that reads a clock or draws a seed, so that everything above can be handed both. It
+//! knows nothing of applications and services.
+
+pub mod clock;
+pub mod entropy;
+pub mod files;
+pub mod process;
+
+pub use clock::Clock;

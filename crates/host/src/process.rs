@@ -1,0 +1,118 @@
+//! Processes of this machine, told apart also when their numbers are used again.
+
+use std::fs;
+use std::io;
+
+use model::instance::ProcessId;
+use rustix::process::{Pid, Signal};
+
+/// This boot of the machine: process start times of another boot mean nothing.
+pub fn boot_id() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// This process.
+pub fn this() -> io::Result<ProcessId> {
+    let pid = std::process::id();
+    identify(pid).ok_or_else(|| io::Error::other("this process is not in /proc; is it mounted?"))
+}
+
+/// The process that has number `pid` now, unless it has ended (a zombie has).
+pub fn identify(pid: u32) -> Option<ProcessId> {
+    let (state, started_ticks) = stat(pid)?;
+    (!matches!(state, 'Z' | 'X')).then_some(ProcessId { pid, started_ticks })
+}
+
+/// Whether this very process still runs.
+pub fn is_alive(process: ProcessId) -> bool {
+    identify(process.pid) == Some(process)
+}
+
+/// Sends a signal to this very process; to nobody if it has ended.
+pub fn signal(process: ProcessId, signal: Signal) -> io::Result<()> {
+    if !is_alive(process) {
+        return Ok(());
+    }
+    let Some(pid) = to_pid(process.pid) else { return Ok(()) };
+    // The descriptor is held to the process found, whatever becomes of its number after.
+    let descriptor = match rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) {
+        Ok(descriptor) => descriptor,
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if !is_alive(process) {
+        return Ok(());
+    }
+    match rustix::process::pidfd_send_signal(&descriptor, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Sends a signal to the process group led by `leader`, if it has members left.
+pub fn signal_group(leader: u32, signal: Signal) -> io::Result<()> {
+    let Some(pid) = to_pid(leader) else { return Ok(()) };
+    match rustix::process::kill_process_group(pid, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Leaves the terminal: this process gets a session of its own, which no terminal's end can reach.
+pub fn leave_terminal() -> io::Result<()> {
+    match rustix::process::setsid() {
+        // Refused, it leads a process group already, and so cannot have a new session; a group of its
+        // own is what keeps a terminal's Ctrl-C away.
+        Ok(_) | Err(rustix::io::Errno::PERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Resident memory of a process in bytes, or nothing if it has ended.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+fn to_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// State and start time. The command name in parentheses may hold anything, so count from its end.
+fn stat(pid: u32) -> Option<(char, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = text.rsplit_once(')')?;
+    let mut fields = after_name.split_ascii_whitespace();
+    let state = fields.next()?.chars().next()?;
+    // Field 22 of the line; `state` was field 3.
+    let started_ticks = fields.nth(18)?.parse().ok()?;
+    Some((state, started_ticks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_another_with_its_number_is_not() {
+        let this = this().unwrap();
+        assert!(is_alive(this));
+        assert!(!is_alive(ProcessId { started_ticks: this.started_ticks + 1, ..this }));
+        assert!(resident_bytes(this.pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn signals_reach_only_the_process_meant() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let process = identify(child.id()).unwrap();
+        let other = ProcessId { started_ticks: process.started_ticks + 1, ..process };
+        signal(other, Signal::KILL).unwrap();
+        assert!(is_alive(process));
+        signal(process, Signal::TERM).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+        assert!(!is_alive(process));
+        signal(process, Signal::KILL).unwrap();
+    }
+}
