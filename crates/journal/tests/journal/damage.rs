@@ -1,0 +1,287 @@
+//! Files cut at any byte and changed at any bit.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use journal::{Check, Entry, Journal, Options, ReadError};
+use model::{Index, Timestamp};
+use proptest::prelude::*;
+
+use crate::support::{NOW, Step, Written, all, cut, entry, flip, length, open};
+
+fn step() -> impl Strategy<Value = Step> {
+    let size = prop_oneof![
+        8 => 0_usize..300,
+        3 => 1_000_usize..4_500,
+        1 => 4_000_usize..40_000,
+    ];
+    prop_oneof![
+        12 => prop::collection::vec(size, 1..12).prop_map(Step::Append),
+        4 => Just(Step::Checkpoint),
+        1 => Just(Step::Snapshot),
+        1 => Just(Step::Retain),
+    ]
+}
+
+fn journals() -> impl Strategy<Value = Written> {
+    prop::collection::vec(step(), 1..40).prop_map(|steps| Written::new(&steps)).no_shrink()
+}
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "main {:?} log {:?}", self.main_marks, self.log_marks)
+    }
+}
+
+/// Opens a damaged copy and holds it against what was written; everything up to `sure` must be
+/// there.
+fn check(written: &Written, folder: &Path, sure: u64) {
+    let opened = open(folder);
+    let originals: BTreeMap<Index, &Entry> =
+        written.entries.iter().map(|entry| (entry.index, entry)).collect();
+    let kept = all(&opened.journal);
+    for entry in &kept {
+        assert_eq!(Some(&entry), originals.get(&entry.index), "no entry is wrong");
+    }
+    let kept_until = |limit: u64| kept.iter().filter(|entry| entry.index.0 <= limit).count();
+    let sure_entries = originals.range(..=Index(sure)).count();
+    assert_eq!(
+        kept_until(sure),
+        sure_entries,
+        "what lay before the cut is there: {:?}",
+        opened.damage
+    );
+
+    let lost = written.entries.len() - kept.len();
+    let reported: u64 = opened
+        .damage
+        .as_ref()
+        .map_or(0, |damage| damage.dropped.iter().map(|hole| hole.last.0 - hole.first.0 + 1).sum());
+    assert_eq!(reported, lost as u64, "{:?}", opened.damage);
+    assert_eq!(opened.journal.bounds().last.0, written.last(), "no index is used again");
+    let next = opened.journal.append_blocking(vec![entry(0, b"next")]).unwrap();
+    assert_eq!(next.first.0, written.last() + 1);
+    drop(opened);
+
+    let opened = Journal::open(folder, Options { check: Check::Full, ..Options::default() }, NOW);
+    let opened = opened.unwrap();
+    assert_eq!(opened.damage, None, "a repaired journal is whole");
+    let mut expected = kept;
+    expected.extend(next.entries);
+    assert_eq!(all(&opened.journal), expected);
+}
+
+/// The last entry known to lie before `bytes`.
+fn sure(marks: &[(u64, u64)], bytes: u64) -> u64 {
+    marks.iter().filter(|(length, _)| *length <= bytes).map(|(_, last)| *last).max().unwrap_or(0)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_closed_journal_cut_anywhere(mut written in journals(), share in 0.0..1.0_f64) {
+        written.close();
+        let bytes = part(length(&written.main()), share);
+        let copy = written.copy();
+        cut(&copy.path().join("journal.sqlite"), bytes);
+        check(&written, copy.path(), sure(&written.main_marks, bytes));
+    }
+
+    #[test]
+    fn an_open_journal_cut_anywhere(written in journals(), share in 0.0..1.0_f64) {
+        let bytes = part(length(&written.main()), share);
+        let copy = written.copy();
+        cut(&copy.path().join("journal.sqlite"), bytes);
+        check(&written, copy.path(), sure(&written.main_marks, bytes));
+    }
+
+    #[test]
+    fn a_log_cut_anywhere(written in journals(), share in 0.0..1.0_f64) {
+        let bytes = part(length(&written.log()), share);
+        let copy = written.copy();
+        let log = copy.path().join("journal.sqlite-wal");
+        if log.exists() {
+            cut(&log, bytes);
+        }
+        let in_main = sure(&written.main_marks, u64::MAX);
+        check(&written, copy.path(), in_main.max(sure(&written.log_marks, bytes)));
+    }
+
+    #[test]
+    fn a_bit_changed_anywhere(
+        mut written in journals(),
+        bit: u64,
+        file in prop_oneof![
+            4 => Just("journal.sqlite"),
+            3 => Just("journal.sqlite-wal"),
+            1 => Just("high-water"),
+        ],
+        closed: bool,
+    ) {
+        if closed {
+            written.close();
+        }
+        let copy = written.copy();
+        let path = copy.path().join(file);
+        if length(&path) > 0 {
+            flip(&path, bit);
+        }
+        check_changed(&written, copy.path());
+    }
+}
+
+/// Opens, and reads until what is wrong is found; then opens again.
+fn check_changed(written: &Written, folder: &Path) {
+    let originals: BTreeMap<Index, &Entry> =
+        written.entries.iter().map(|entry| (entry.index, entry)).collect();
+    let read_all = |journal: &Journal| -> Result<usize, ReadError> {
+        let mut after = Index(journal.bounds().first.0 - 1);
+        let mut count = 0;
+        loop {
+            match journal.read(after, 10) {
+                Ok(entries) if entries.is_empty() => return Ok(count),
+                Ok(entries) => {
+                    for entry in &entries {
+                        assert_eq!(Some(&entry), originals.get(&entry.index), "no entry is wrong");
+                    }
+                    count += entries.len();
+                    after = entries.last().unwrap().index;
+                }
+                Err(ReadError::Gap { snapshot, .. }) => after = snapshot,
+                Err(error) => return Err(error),
+            }
+        }
+    };
+    let opened = open(folder);
+    let mut reported = opened.damage.clone();
+    let outcome = read_all(&opened.journal);
+    drop(opened);
+    let count = match outcome {
+        Ok(count) => count,
+        Err(error) => {
+            assert!(matches!(error, ReadError::Damaged { .. }), "{error:?}");
+            let opened = open(folder);
+            reported = opened.damage;
+            assert!(reported.is_some(), "the note left by the reader leads to a repair");
+            read_all(&opened.journal).unwrap()
+        }
+    };
+    if count < written.entries.len() {
+        let damage = reported.unwrap();
+        assert!(damage.lost_entries(), "{damage}");
+        assert!(!damage.to_string().is_empty());
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "lengths of test files are exact in f64"
+)]
+fn part(length: u64, share: f64) -> u64 {
+    (length as f64 * share) as u64
+}
+
+/// Small entries, large ones, and several inner pages; cut at and around every page and at odd
+/// places.
+#[test]
+fn every_page_boundary() {
+    let mut steps = Vec::new();
+    for round in 0..10 {
+        steps.push(Step::Append(vec![40 + round; 6]));
+        steps.push(Step::Append(vec![2_000, 9_000]));
+        steps.push(Step::Checkpoint);
+    }
+    let mut written = Written::new(&steps);
+    written.close();
+    let whole = length(&written.main());
+    let near =
+        (0..=whole / 4096).flat_map(|page| [page * 4096, page * 4096 + 1, page * 4096 + 2048]);
+    for bytes in near.filter(|bytes| *bytes <= whole).step_by(2) {
+        let copy = written.copy();
+        cut(&copy.path().join("journal.sqlite"), bytes);
+        check(&written, copy.path(), sure(&written.main_marks, bytes));
+    }
+}
+
+#[test]
+fn every_byte_of_the_header() {
+    let mut written = Written::new(&[Step::Append(vec![100; 40]), Step::Append(vec![9_000])]);
+    written.close();
+    for byte in 0..100 {
+        let copy = written.copy();
+        flip(&copy.path().join("journal.sqlite"), byte * 8 + byte % 8);
+        check_changed(&written, copy.path());
+    }
+}
+
+#[test]
+fn a_missing_journal_is_not_a_new_one() {
+    let mut written = Written::new(&[Step::Append(vec![10; 5])]);
+    written.close();
+    let copy = written.copy();
+    fs::remove_file(copy.path().join("journal.sqlite")).unwrap();
+    let opened = open(copy.path());
+    let text = opened.damage.unwrap().to_string();
+    assert!(text.contains("main file is missing"), "{text}");
+    assert!(text.contains("lost: entries 1 to 5"), "{text}");
+    let appended = opened.journal.append_blocking(vec![entry(1, b"")]).unwrap();
+    assert_eq!(appended.first, Index(6));
+}
+
+#[test]
+fn a_snapshot_bridges_a_hole() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).journal;
+    let body = [5; 1_500];
+    let entries = journal.append_blocking((0..100).map(|at| entry(at, &body)).collect()).unwrap();
+    journal.save_snapshot(Index(60), Timestamp::from_millis(59), b"sixty").unwrap();
+    drop(journal);
+    // Damage one byte of entry 30.
+    let path = folder.path().join("journal.sqlite");
+    let mut bytes = fs::read(&path).unwrap();
+    let cell = bytes.windows(1_500).enumerate().filter(|(_, window)| *window == body);
+    let thirtieth = cell.map(|(at, _)| at).nth(29).unwrap();
+    bytes[thirtieth + 700] ^= 1;
+    fs::write(&path, bytes).unwrap();
+
+    let journal = open(folder.path()).journal;
+    let error = journal.read(Index(0), 1_000).unwrap_err();
+    let ReadError::Damaged { index } = error else { panic!("{error}") };
+    drop(journal);
+    let opened = open(folder.path());
+    let damage = opened.damage.unwrap();
+    assert_eq!(damage.dropped.len(), 1, "{damage}");
+    assert_eq!((damage.dropped[0].first, damage.dropped[0].last), (index, Index(60)));
+    assert_eq!(damage.unreachable, 60 - index.0);
+    assert!(damage.set_aside.iter().all(|path| path.exists()));
+    let journal = opened.journal;
+    let error = journal.read(Index(0), 1_000).unwrap_err();
+    assert!(matches!(error, ReadError::Gap { snapshot: Index(60), .. }), "{error}");
+    let snapshot = journal.snapshot_at_or_before(None).unwrap().unwrap();
+    assert_eq!(journal.read(snapshot.index, 1_000).unwrap(), entries.entries[60..]);
+}
+
+#[test]
+fn an_interrupted_repair_is_finished() {
+    let mut written = Written::new(&[Step::Append(vec![10; 50]), Step::Checkpoint]);
+    written.close();
+    let copy = written.copy();
+    // As after a crash between the moment the rebuilt file was complete and its taking the old
+    // one's place.
+    fs::copy(written.main(), copy.path().join("journal.sqlite.rebuilt")).unwrap();
+    fs::write(copy.path().join("journal.sqlite.damaged-1.txt"), "report").unwrap();
+    cut(&copy.path().join("journal.sqlite"), 5_000);
+    let opened = open(copy.path());
+    let damage = opened.damage.unwrap();
+    assert!(damage.to_string().contains("an earlier repair was interrupted"), "{damage}");
+    assert_eq!(damage.set_aside, [copy.path().join("journal.sqlite.damaged-1")]);
+    assert_eq!(all(&opened.journal), written.entries);
+}
