@@ -1,0 +1,184 @@
+//! What to do about one service of an application that should run.
+
+use std::time::Duration;
+
+use model::health::Check;
+use model::instance::StopReason;
+use model::rollout::Strategy;
+use model::{ApplicationName, InstanceId, ServiceName, Timestamp};
+use world::service::STABLE_AFTER;
+use world::{ApplicationState, Event, Instance, Phase, ServiceState};
+
+use crate::{Plan, start};
+
+/// Which service is meant, and what is around it.
+pub(crate) struct Place<'a> {
+    pub(crate) application: &'a ApplicationName,
+    pub(crate) state: &'a ApplicationState,
+    pub(crate) service: &'a ServiceName,
+}
+
+impl Place<'_> {
+    fn id(&self, number: u32) -> InstanceId {
+        InstanceId { service: self.service.clone(), number }
+    }
+
+    /// Decides that an instance should stop, unless that was decided already.
+    fn stop(&self, number: u32, reason: StopReason, plan: &mut Plan) {
+        let instance = self.id(number);
+        let decided = plan.record.iter().any(|it| {
+            matches!(it, Event::InstanceStopping { .. })
+                && it.instance() == Some(&instance)
+                && it.application() == Some(self.application)
+        });
+        if !decided {
+            let application = self.application.clone();
+            plan.record.push(Event::InstanceStopping { application, instance, reason });
+        }
+    }
+}
+
+pub(crate) fn plan(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
+    let Some(service) = place.state.services.get(place.service) else { return };
+    stop_unwanted(place, service, plan);
+    if service.removed {
+        return;
+    }
+    stop_failing(place, service, now, plan);
+    replace_outdated(place, service, plan);
+    fill_slots(place, service, now, plan);
+    judge_crash_loop(place, service, now, plan);
+}
+
+/// Instances beyond the number wanted, or of a service that is gone.
+fn stop_unwanted(place: &Place<'_>, service: &ServiceState, plan: &mut Plan) {
+    let reason = if service.removed { StopReason::ServiceRemoved } else { StopReason::ScaledDown };
+    for (number, instance) in &service.instances {
+        if service.replicas <= instance.slot && !is_stopping(instance) {
+            place.stop(*number, reason, plan);
+        }
+    }
+}
+
+/// Instances that failed their liveness check, or were not ready in time.
+fn stop_failing(place: &Place<'_>, service: &ServiceState, now: Timestamp, plan: &mut Plan) {
+    for (number, instance) in &service.instances {
+        if instance.phase != Phase::Running || service.replicas <= instance.slot {
+            continue;
+        }
+        if instance.liveness_failed {
+            place.stop(*number, StopReason::LivenessFailed, plan);
+        } else if let Some(left) = time_to_be_ready(service, instance, now) {
+            if left.is_zero() {
+                place.stop(*number, StopReason::NeverReady, plan);
+            } else {
+                plan.wake_in(left);
+            }
+        }
+    }
+}
+
+/// What is left at `now` of the time an instance has to become ready for the first time: its start
+/// period, and then as many tries as make a verdict.
+fn time_to_be_ready(
+    service: &ServiceState,
+    instance: &Instance,
+    now: Timestamp,
+) -> Option<Duration> {
+    let started_at = instance.started_at.filter(|_| instance.ready_at.is_none())?;
+    let release = service.releases.get(&instance.release)?;
+    let check: &Check = release.service.health.readiness.as_ref()?;
+    let allowed = check.start_period.saturating_add(check.interval.saturating_mul(check.retries));
+    Some(started_at.remaining(allowed, now))
+}
+
+/// Instances of an older release, or from before a restart that was asked for: one at a time, and only
+/// while all others serve, unless the policy says all at once. An instance that does not serve
+/// anyway is replaced at once.
+fn replace_outdated(place: &Place<'_>, service: &ServiceState, plan: &mut Plan) {
+    let Some(release) = service.current_release() else { return };
+    let at_once = release.service.update.strategy == Strategy::Immediate;
+    let mut others_serve = service.ready() + done(service) == service.replicas as usize;
+    for (number, instance) in &service.instances {
+        let reason = if instance.release != service.current {
+            StopReason::Superseded
+        } else if *number < service.restart_before {
+            StopReason::RestartAsked
+        } else {
+            continue;
+        };
+        if is_stopping(instance) || service.replicas <= instance.slot || instance.liveness_failed {
+            continue;
+        }
+        if at_once || others_serve || !instance.is_serving() {
+            others_serve &= !instance.is_serving();
+            place.stop(*number, reason, plan);
+        }
+    }
+}
+
+fn done(service: &ServiceState) -> usize {
+    service.wanted_slots().filter(|(_, slot)| service.is_done(slot)).count()
+}
+
+/// New instances for slots that have none, as soon as what they depend on is there and the pause after a
+/// failure is over.
+fn fill_slots(place: &Place<'_>, service: &ServiceState, now: Timestamp, plan: &mut Plan) {
+    let empty = || {
+        service
+            .wanted_slots()
+            .filter(|(number, slot)| service.in_slot(*number).is_none() && !service.is_done(slot))
+    };
+    if empty().next().is_none() || !place.state.waiting_for(place.service).is_empty() {
+        return;
+    }
+    let mut number = service.next_instance;
+    for (slot_number, slot) in empty() {
+        let pause = start::backoff(service, slot, now);
+        if !pause.is_zero() {
+            plan.wake_in(pause);
+            continue;
+        }
+        plan.record.push(Event::InstanceCreated {
+            application: place.application.clone(),
+            instance: place.id(number),
+            slot: slot_number,
+            release: service.current,
+            port: slot.port,
+        });
+        number += 1;
+    }
+}
+
+/// Declares a crash loop after enough failures in a row in one slot, and clears it when every wanted
+/// instance has been ready for long enough.
+fn judge_crash_loop(place: &Place<'_>, service: &ServiceState, now: Timestamp, plan: &mut Plan) {
+    let Some(release) = service.current_release() else { return };
+    let failures = service.wanted_slots().map(|(_, slot)| slot.failures).max().unwrap_or(0);
+    let application = place.application.clone();
+    if service.crash_loop_since.is_none() {
+        if release.service.restart.crash_loop <= failures {
+            let service = place.service.clone();
+            plan.record.push(Event::CrashLoopDeclared { application, service, failures });
+        }
+        return;
+    }
+    let stable_in = |number| {
+        let (_, instance) = service.in_slot(number).filter(|(_, it)| it.is_serving())?;
+        Some(instance.ready_at?.remaining(STABLE_AFTER, now))
+    };
+    let waits: Option<Vec<Duration>> =
+        service.wanted_slots().map(|(number, _)| stable_in(number)).collect();
+    match waits.and_then(|it| it.into_iter().max()) {
+        Some(Duration::ZERO) => {
+            let service = place.service.clone();
+            plan.record.push(Event::CrashLoopCleared { application, service });
+        }
+        Some(wait) => plan.wake_in(wait),
+        None => {}
+    }
+}
+
+const fn is_stopping(instance: &Instance) -> bool {
+    matches!(instance.phase, Phase::Stopping { .. })
+}
