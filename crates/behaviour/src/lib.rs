@@ -1,0 +1,24 @@
+//! What a synthetic service does with one request, and what a synthetic user sends.
+//!
+//! Two drivers share this crate: the emulator executes it on real sockets, the simulator in virtual
+//! time. So nothing here waits, sends, knows what time it is or draws entropy: an [`Execution`] is
+//! told what ended and says what comes next, an [`Admission`] is told who arrived and says who may
+//! go on, [`Arrivals`] are intended moments, and every draw comes from a `&mut Rng`. With the same
+//! seed both drivers see the same requests, the same work times and the same calls.
+#![no_std]
+
+extern crate alloc;
+
+pub mod admission;
+pub mod arrivals;
+pub mod mix;
+pub mod plan;
+pub mod profile;
+pub mod work_time;
+
+pub use admission::{Admission, Arrival, Started};
+pub use arrivals::{Arrivals, Spacing};
+pub use mix::Mix;
+pub use plan::{Behaviour, BehaviourError, CallEnd, Execution, Next, Outcome, Plan, PlannedCall};
+pub use profile::{Profile, ProfileError, Rate, Segment};
+pub use work_time::Sampler;
