@@ -1,0 +1,297 @@
+//! Artifacts as releases run them: files by content hash, kept once, never changed.
+//!
+//! Baking copies what is there now; whatever happens to the original afterwards, a release that runs
+//! does not change under it. Equal files of different releases share one copy on disk: a store of
+//! objects, hard-linked (or, where the file system can, cloned) into a folder per release.
+//!
+//! `.pelagoignore` and `.dockerignore` in the artifact are respected and `.git` is left out;
+//! `.gitignore` is not asked, since what is built (`node_modules`, `dist`) is what must run.
+
+mod entries;
+mod store;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use model::release::Digest;
+
+use entries::{Entry, Kind, Mode};
+use store::Store;
+
+/// Files and folders an artifact may have: a large `node_modules` has a hundred thousand.
+pub const ENTRIES_MAX: usize = 500_000;
+/// Bytes an artifact may have.
+pub const ARTIFACT_BYTES_MAX: u64 = 8 << 30;
+
+/// Why an artifact could not be baked.
+#[derive(Debug, thiserror::Error)]
+pub enum BakeError {
+    /// There is nothing there.
+    #[error("the artifact {0} does not exist; build it first, or correct `artifact`")]
+    Missing(PathBuf),
+    /// It could not be read.
+    #[error("the artifact's {path} cannot be read")]
+    Read {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An ignore file in it is not right, or a folder in it could not be listed.
+    #[error("the artifact cannot be listed")]
+    Walk(#[from] ignore::Error),
+    /// The copy could not be written.
+    #[error("the copy {path} cannot be written")]
+    Write {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds a socket, a device or a pipe.
+    #[error("the artifact's {0} is neither a file, a folder nor a link; put it into .pelagoignore")]
+    Special(PathBuf),
+    /// It holds a link to something outside.
+    #[error(
+        "the link {0} leads out of the artifact; put it into .pelagoignore or copy what it means"
+    )]
+    LinkOutside(PathBuf),
+    /// It holds too many files.
+    #[error(
+        "the artifact {0} has more than {ENTRIES_MAX} files; put what is not needed into .pelagoignore"
+    )]
+    TooManyEntries(PathBuf),
+    /// It is too large.
+    #[error("the artifact {0} is larger than 8 GiB; put what is not needed into .pelagoignore")]
+    TooLarge(PathBuf),
+    /// A name in it is not text.
+    #[error("the name of the artifact's {0} is not UTF-8; rename it")]
+    Name(PathBuf),
+}
+
+/// Where baked artifacts are kept.
+#[derive(Clone, Debug)]
+pub struct Bakery {
+    folder: PathBuf,
+}
+
+impl Bakery {
+    /// A bakery in `folder`.
+    pub const fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// The folder with the files of a baked artifact.
+    pub fn release_folder(&self, digest: &Digest) -> PathBuf {
+        self.folder.join("releases").join(digest.as_str())
+    }
+
+    /// Keeps the file or folder at `artifact` as it is now. A file is kept under its own name.
+    pub fn bake(&self, artifact: &Path) -> Result<Digest, BakeError> {
+        let store = Store::open(self.folder.join("objects"))?;
+        let entries = entries::list(artifact)?;
+        let mut kept = Vec::with_capacity(entries.len());
+        let mut hasher = blake3::Hasher::new();
+        for entry in entries {
+            let content = match &entry.kind {
+                Kind::Folder => String::new(),
+                Kind::Link(target) => target.clone(),
+                Kind::File(mode) => store.keep(&entry.source, *mode)?,
+            };
+            let tag = match entry.kind {
+                Kind::Folder => "folder",
+                Kind::Link(_) => "link",
+                Kind::File(Mode::Plain) => "file",
+                Kind::File(Mode::Program) => "program",
+            };
+            for field in [entry.path.as_str(), tag, &content] {
+                hasher.update(&(field.len() as u64).to_le_bytes());
+                hasher.update(field.as_bytes());
+            }
+            kept.push((entry, content));
+        }
+        let text = hasher.finalize().to_hex().to_string();
+        let digest = text.parse().map_err(|error| BakeError::Write {
+            path: self.folder.clone(),
+            source: io::Error::other(error),
+        })?;
+        self.lay_out(&digest, &kept, &store)?;
+        Ok(digest)
+    }
+
+    fn lay_out(
+        &self,
+        digest: &Digest,
+        entries: &[(Entry, String)],
+        store: &Store,
+    ) -> Result<(), BakeError> {
+        let folder = self.release_folder(digest);
+        if folder.is_dir() {
+            return Ok(());
+        }
+        let write = |path: &Path| {
+            let path = path.to_owned();
+            move |source| BakeError::Write { path, source }
+        };
+        // Beside its place, under a name of this process: whole, or not there.
+        let draft = folder.with_extension(format!("{}.tmp", std::process::id()));
+        if draft.exists() {
+            fs::remove_dir_all(&draft).map_err(write(&draft))?;
+        }
+        fs::create_dir_all(&draft).map_err(write(&draft))?;
+        for (entry, content) in entries {
+            let path = draft.join(&entry.path);
+            match &entry.kind {
+                Kind::Folder => fs::create_dir_all(&path).map_err(write(&path))?,
+                Kind::Link(target) => {
+                    std::os::unix::fs::symlink(target, &path).map_err(write(&path))?;
+                }
+                Kind::File(_) => store.place(content, &path).map_err(write(&path))?,
+            }
+        }
+        let handle = fs::File::open(&draft).map_err(write(&draft))?;
+        rustix::fs::syncfs(&handle).map_err(io::Error::from).map_err(write(&draft))?;
+        match fs::rename(&draft, &folder) {
+            // Somebody else was faster.
+            Err(_) if folder.is_dir() => fs::remove_dir_all(&draft).map_err(write(&draft)),
+            result => result.map_err(write(&folder)),
+        }
+    }
+
+    /// Removes every release folder that is not `known`, and every object no release has any more.
+    pub fn sweep(&self, known: &dyn Fn(&Digest) -> bool) -> Result<(), BakeError> {
+        let releases = self.folder.join("releases");
+        if !releases.is_dir() {
+            return Ok(());
+        }
+        let write = |source| BakeError::Write { path: releases.clone(), source };
+        for entry in fs::read_dir(&releases).map_err(write)? {
+            let entry = entry.map_err(write)?;
+            let name = entry.file_name();
+            let digest = name.to_str().and_then(|it| it.parse::<Digest>().ok());
+            if !digest.is_some_and(|it| known(&it)) {
+                fs::remove_dir_all(entry.path()).map_err(write)?;
+            }
+        }
+        Store::open(self.folder.join("objects"))?.sweep()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    struct Kitchen {
+        folder: tempfile::TempDir,
+        bakery: Bakery,
+    }
+
+    impl Kitchen {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let bakery = Bakery::new(folder.path().join("data"));
+            Self { folder, bakery }
+        }
+
+        fn write(&self, path: &str, text: &str) {
+            let path = self.folder.path().join("app").join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+
+        fn bake(&self) -> Result<PathBuf, BakeError> {
+            let digest = self.bakery.bake(&self.folder.path().join("app"))?;
+            Ok(self.bakery.release_folder(&digest))
+        }
+    }
+
+    #[test]
+    fn a_release_does_not_change_when_its_source_does() {
+        let kitchen = Kitchen::new();
+        kitchen.write("app.py", "one");
+        kitchen.write("lib/util.py", "util");
+        let first = kitchen.bake().unwrap();
+        assert_eq!(kitchen.bake().unwrap(), first);
+        kitchen.write("app.py", "two");
+        let second = kitchen.bake().unwrap();
+        assert_ne!(first, second);
+        assert_eq!(fs::read_to_string(first.join("app.py")).unwrap(), "one");
+        assert_eq!(fs::read_to_string(second.join("app.py")).unwrap(), "two");
+        let inode = |folder: &Path| fs::metadata(folder.join("lib/util.py")).unwrap().ino();
+        assert_eq!(inode(&first), inode(&second), "equal files are kept once");
+    }
+
+    #[test]
+    fn modes_links_and_empty_folders_are_kept() {
+        let kitchen = Kitchen::new();
+        kitchen.write("run.sh", "#!/bin/sh");
+        let app = kitchen.folder.path().join("app");
+        let before = kitchen.bake().unwrap();
+        fs::set_permissions(app.join("run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(app.join("empty")).unwrap();
+        std::os::unix::fs::symlink("run.sh", app.join("start")).unwrap();
+        let after = kitchen.bake().unwrap();
+        assert_ne!(before, after);
+        let mode = |it: &Path| fs::metadata(it.join("run.sh")).unwrap().mode() & 0o777;
+        assert_eq!((mode(&before), mode(&after)), (0o444, 0o555));
+        assert!(after.join("empty").is_dir());
+        assert_eq!(fs::read_link(after.join("start")).unwrap(), Path::new("run.sh"));
+    }
+
+    #[test]
+    fn ignore_files_are_respected() {
+        let kitchen = Kitchen::new();
+        for path in ["app.py", "debug.log", ".git/HEAD", "node_modules/x.js", "secret/key"] {
+            kitchen.write(path, path);
+        }
+        kitchen.write(".pelagoignore", "*.log\n");
+        kitchen.write(".dockerignore", "secret\n");
+        kitchen.write(".gitignore", "node_modules\n");
+        let release = kitchen.bake().unwrap();
+        assert!(release.join("app.py").exists());
+        assert!(release.join("node_modules/x.js").exists());
+        for left_out in ["debug.log", ".git", "secret"] {
+            assert!(!release.join(left_out).exists(), "{left_out}");
+        }
+    }
+
+    #[test]
+    fn a_single_file_keeps_its_name() {
+        let kitchen = Kitchen::new();
+        kitchen.write("orders", "elf");
+        let digest = kitchen.bakery.bake(&kitchen.folder.path().join("app/orders")).unwrap();
+        let folder = kitchen.bakery.release_folder(&digest);
+        assert_eq!(fs::read_to_string(folder.join("orders")).unwrap(), "elf");
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_named() {
+        let kitchen = Kitchen::new();
+        assert!(matches!(kitchen.bake(), Err(BakeError::Missing(_))));
+        kitchen.write("a", "a");
+        let app = kitchen.folder.path().join("app");
+        std::os::unix::fs::symlink("../../etc/passwd", app.join("out")).unwrap();
+        assert!(matches!(kitchen.bake(), Err(BakeError::LinkOutside(_))));
+        fs::remove_file(app.join("out")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(app.join("socket")).unwrap();
+        assert!(matches!(kitchen.bake(), Err(BakeError::Special(_))));
+    }
+
+    #[test]
+    fn sweeping_keeps_what_is_known() {
+        let kitchen = Kitchen::new();
+        kitchen.write("a", "old");
+        kitchen.write("same", "same");
+        let old = kitchen.bake().unwrap();
+        kitchen.write("a", "new");
+        let new = kitchen.bake().unwrap();
+        let name = new.file_name().unwrap().to_str().unwrap().to_owned();
+        kitchen.bakery.sweep(&|it| it.as_str() == name).unwrap();
+        assert!(!old.exists());
+        assert_eq!(fs::read_to_string(new.join("a")).unwrap(), "new");
+        let objects = fs::read_dir(kitchen.folder.path().join("data/objects")).unwrap().count();
+        assert_eq!(objects, 2);
+    }
+}

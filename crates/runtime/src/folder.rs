@@ -1,0 +1,139 @@
+//! The folder of an instance: what it should be, what it is, how it ended.
+//!
+//! Facts are files that appear once and whole, so that a process that knows nothing else can tell what
+//! happened: `launch.json` (what to start), `stop` (it should not run), `status.json` (it was started),
+//! `refused` (why it could not be), `exit.json` (how it ended), `log.N` (what it said).
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use host::files;
+use model::instance::{Exit, ProcessId};
+use serde::{Deserialize, Serialize};
+
+use crate::launch::LaunchSpec;
+
+/// The folder of one instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceFolder(PathBuf);
+
+/// What a supervisor writes down when it has started its instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The supervisor.
+    pub supervisor: ProcessId,
+    /// The instance's first process, leader of its process group.
+    pub process: ProcessId,
+    /// The boot of the machine in which both were started.
+    pub boot_id: String,
+}
+
+/// Held by whoever may start the instance, for as long as its supervisor lives.
+#[derive(Debug)]
+pub struct InstanceLock {
+    _file: File,
+}
+
+impl InstanceFolder {
+    /// The folder at `path`, which need not exist yet.
+    pub const fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where the instance may put files while it lives.
+    pub fn scratch(&self) -> PathBuf {
+        self.0.join("tmp")
+    }
+
+    /// Makes the folder and writes down what to start.
+    pub fn prepare(&self, spec: &LaunchSpec) -> io::Result<()> {
+        fs::create_dir_all(self.scratch())?;
+        let bytes = serde_json::to_vec(spec).map_err(io::Error::other)?;
+        // The environment may hold secrets: for the owner's eyes only.
+        files::write_whole_with_mode(&self.0.join("launch.json"), &bytes, 0o600)
+    }
+
+    /// What to start.
+    pub fn spec(&self) -> io::Result<LaunchSpec> {
+        let bytes = fs::read(self.0.join("launch.json"))?;
+        serde_json::from_slice(&bytes).map_err(io::Error::other)
+    }
+
+    /// Takes the lock, or nothing if somebody has it.
+    pub fn lock(&self) -> io::Result<Option<InstanceLock>> {
+        let file =
+            File::options().create(true).truncate(false).write(true).open(self.0.join("lock"))?;
+        let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        match rustix::fs::flock(&file, operation) {
+            Ok(()) => Ok(Some(InstanceLock { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says that the instance should not run, for good.
+    pub fn forbid(&self) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        fs::write(self.0.join("stop"), b"")
+    }
+
+    /// Whether it should not run.
+    pub fn is_forbidden(&self) -> bool {
+        self.0.join("stop").exists()
+    }
+
+    /// What was started, if it was.
+    pub fn status(&self) -> io::Result<Option<Status>> {
+        self.read("status.json")
+    }
+
+    /// Writes down what was started.
+    pub fn write_status(&self, status: &Status) -> io::Result<()> {
+        self.write("status.json", status)
+    }
+
+    /// How it ended, if it has.
+    pub fn exit(&self) -> io::Result<Option<Exit>> {
+        self.read("exit.json")
+    }
+
+    /// Writes down how it ended.
+    pub fn write_exit(&self, exit: &Exit) -> io::Result<()> {
+        self.write("exit.json", exit)
+    }
+
+    /// Why the instance's program could not be started, if so.
+    pub fn refusal(&self) -> io::Result<Option<String>> {
+        let bytes = files::read_if_there(&self.0.join("refused"))?;
+        Ok(bytes.map(|it| String::from_utf8_lossy(&it).into_owned()))
+    }
+
+    /// Writes down why the instance's program could not be started.
+    pub fn write_refusal(&self, reason: &str) -> io::Result<()> {
+        files::write_whole(&self.0.join("refused"), reason.as_bytes())
+    }
+
+    /// Removes what an ended instance no longer needs; what it said and how it ended is kept.
+    pub fn tidy(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.scratch()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&self, name: &str) -> io::Result<Option<T>> {
+        let bytes = files::read_if_there(&self.0.join(name))?;
+        bytes.map(|it| serde_json::from_slice(&it)).transpose().map_err(io::Error::other)
+    }
+
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
+        let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
+        files::write_whole(&self.0.join(name), &bytes)
+    }
+}

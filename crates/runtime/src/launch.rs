@@ -1,0 +1,52 @@
+//! Everything a supervisor must know to run one instance, so that it needs to ask nobody.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use model::service::Limits;
+use model::units::{Bytes, duration};
+use model::{ApplicationName, InstanceId};
+use serde::{Deserialize, Serialize};
+
+/// What to start and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchSpec {
+    /// The application.
+    pub application: ApplicationName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The program: a path with a slash is meant from `working_folder`, a name is looked up in `PATH`.
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its whole environment.
+    pub environment: BTreeMap<String, String>,
+    /// Where it runs.
+    pub working_folder: PathBuf,
+    /// What it may use.
+    pub limits: Limits,
+    /// Time between SIGTERM and SIGKILL.
+    #[serde(with = "duration")]
+    pub stop_grace_period: Duration,
+    /// How much of its output is kept.
+    pub log: LogLimits,
+    /// The name of its control group, unique on the machine.
+    pub cgroup: String,
+}
+
+/// How much of an instance's output is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLimits {
+    /// Size at which a file is put aside and a new one begun.
+    pub file_bytes: Bytes,
+    /// Files kept, the one written to among them; at least 1.
+    pub files: u32,
+}
+
+impl Default for LogLimits {
+    /// Three files of 8 MiB: days of a talkative service, and 40 services still fit in 1 GiB.
+    fn default() -> Self {
+        Self { file_bytes: Bytes(8 << 20), files: 3 }
+    }
+}

@@ -1,0 +1,171 @@
+//! What instances say, kept in files of bounded number and size.
+//!
+//! A line is kept in the format of Kubernetes' container runtimes (CRI), which log collectors read:
+//! `2026-11-22T06:00:00.123Z stdout F text`, with `P` in place of `F` for a part of a line that was too
+//! long. Files are numbered, `log.1`, `log.2`, ..; the highest is written to, the oldest are removed. A
+//! place in a log is therefore a file's number and an offset, and stays right when files are put aside.
+
+mod read;
+mod write;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use read::{Cursor, Line, Page, end, read, tail};
+pub use write::Writer;
+
+/// Bytes after which a line without an end is cut: what CRI runtimes use.
+pub const LINE_BYTES_MAX: usize = 16 << 10;
+
+/// Where an instance said something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl Stream {
+    /// Its name in a log file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+impl FromStr for Stream {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "stdout" => Ok(Self::Stdout),
+            "stderr" => Ok(Self::Stderr),
+            _ => Err(()),
+        }
+    }
+}
+
+fn path(folder: &Path, number: u32) -> PathBuf {
+    folder.join(format!("log.{number}"))
+}
+
+/// The numbers of the files in `folder`, in order; none if there is no such folder.
+fn numbers(folder: &Path) -> io::Result<Vec<u32>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut numbers = Vec::new();
+    for entry in entries {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|it| it.strip_prefix("log."));
+        numbers.extend(number.and_then(|it| it.parse::<u32>().ok()));
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::LogLimits;
+    use model::Timestamp;
+    use model::units::Bytes;
+
+    const LIMITS: LogLimits = LogLimits { file_bytes: Bytes(400), files: 3 };
+
+    fn write(folder: &Path, lines: std::ops::Range<u64>) {
+        let mut writer = Writer::open(folder, LIMITS).unwrap();
+        for number in lines {
+            let at = Timestamp::from_millis(number);
+            writer.line(at, Stream::Stdout, format!("line {number}").as_bytes()).unwrap();
+        }
+        writer.flush().unwrap();
+    }
+
+    fn texts(page: &Page) -> Vec<&str> {
+        page.lines.iter().map(|it| it.text.as_str()).collect()
+    }
+
+    #[test]
+    fn lines_are_read_as_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(folder.path(), LogLimits::default()).unwrap();
+        let at = Timestamp::from_millis(1_795_327_200_123);
+        writer.line(at, Stream::Stdout, b"hello  world").unwrap();
+        writer.part(at, Stream::Stderr, "half \u{fc}".as_bytes()).unwrap();
+        writer.line(at, Stream::Stderr, b"bad \xff").unwrap();
+        writer.flush().unwrap();
+        let text = fs::read_to_string(path(folder.path(), 1));
+        assert!(text.is_err(), "bytes are kept as they are");
+        let page = read(folder.path(), Cursor::default(), 10).unwrap();
+        let line = |stream, text: &str, partial| Line { at, stream, text: text.into(), partial };
+        assert_eq!(
+            page.lines,
+            [
+                line(Stream::Stdout, "hello  world", false),
+                line(Stream::Stderr, "half \u{fc}", true),
+                line(Stream::Stderr, "bad \u{fffd}", false),
+            ]
+        );
+    }
+
+    #[test]
+    fn old_files_go_and_a_cursor_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 0..5);
+        let first = read(folder.path(), Cursor::default(), 3).unwrap();
+        assert_eq!(texts(&first), ["line 0", "line 1", "line 2"]);
+        let second = read(folder.path(), first.next, 100).unwrap();
+        assert_eq!(texts(&second), ["line 3", "line 4"]);
+        assert_eq!(texts(&read(folder.path(), second.next, 100).unwrap()), [""; 0]);
+        write(folder.path(), 5..100);
+        assert_eq!(numbers(folder.path()).unwrap().len(), 3);
+        let later = read(folder.path(), second.next, 1000).unwrap();
+        let texts = texts(&later);
+        assert_eq!(texts.last(), Some(&"line 99"));
+        let kept: u64 = numbers(folder.path())
+            .unwrap()
+            .iter()
+            .map(|it| fs::metadata(path(folder.path(), *it)).unwrap().len())
+            .sum();
+        assert!(kept <= 3 * 400);
+        assert_eq!(read(folder.path(), end(folder.path()).unwrap(), 10).unwrap().lines, []);
+    }
+
+    #[test]
+    fn the_tail_spans_files() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(tail(folder.path(), 5).unwrap(), []);
+        write(folder.path(), 0..40);
+        let tail = tail(folder.path(), 12).unwrap();
+        let texts: Vec<_> = tail.iter().map(|it| it.text.clone()).collect();
+        let wanted: Vec<_> = (28..40).map(|it| format!("line {it}")).collect();
+        assert_eq!(texts, wanted);
+    }
+
+    #[test]
+    fn an_unfinished_line_is_left_for_later() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(path(folder.path(), 1), "1970-01-01T00:00:00.001Z stdout F one\n1970-01-01T")
+            .unwrap();
+        let page = read(folder.path(), Cursor::default(), 10).unwrap();
+        assert_eq!(texts(&page), ["one"]);
+        fs::write(
+            path(folder.path(), 1),
+            "1970-01-01T00:00:00.001Z stdout F one\n1970-01-01T00:00:00.002Z stderr F two\nrubbish\n",
+        )
+        .unwrap();
+        let page = read(folder.path(), page.next, 10).unwrap();
+        assert_eq!(texts(&page), ["two"]);
+    }
+}

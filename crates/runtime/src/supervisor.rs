@@ -1,0 +1,251 @@
+//! The process above one instance.
+//!
+//! `supervise` starts the instance, keeps its output, passes on the wish to stop, reaps what it leaves
+//! behind, and writes down how it ended. It is one thread that waits in one `poll`: forty of them must
+//! cost nothing to speak of. `enter` is the short life between the supervisor and the instance's own
+//! program, in the process that becomes the instance.
+//!
+//! A supervisor refuses to start an instance twice: it needs the folder's lock, and a folder without
+//! traces of an earlier start.
+
+mod children;
+mod enter;
+mod output;
+mod signals;
+
+use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStderr, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use host::{Clock, process};
+use model::Instant;
+use model::instance::Exit;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
+
+use crate::cgroup::Cgroup;
+use crate::folder::{InstanceFolder, Status};
+use crate::launch::LaunchSpec;
+use children::Children;
+use output::Output;
+use signals::Signals;
+
+pub use enter::enter;
+
+/// Time for which output is still read when the instance has ended and something it left behind holds
+/// its pipes open.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Why a supervisor could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum SuperviseError {
+    /// The instance's folder could not be read or written.
+    #[error("the instance folder {folder} is not usable")]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The machine refused something the supervisor needs.
+    #[error("the instance cannot be supervised")]
+    Machine(#[from] io::Error),
+}
+
+/// Runs the instance whose folder is at `path` until it has ended. `program` is this binary.
+pub fn supervise(path: &Path, program: &Path) -> Result<(), SuperviseError> {
+    let folder = InstanceFolder::new(path.to_owned());
+    let unusable = |source| SuperviseError::Folder { folder: path.to_owned(), source };
+    let Some(_lock) = folder.lock().map_err(unusable)? else { return Ok(()) };
+    let begun_before =
+        folder.status().map_err(unusable)?.is_some() || folder.exit().map_err(unusable)?.is_some();
+    if begun_before || folder.is_forbidden() {
+        return Ok(());
+    }
+    let spec = folder.spec().map_err(unusable)?;
+    let exit = match Supervisor::start(&folder, &spec, program) {
+        Ok(supervisor) => supervisor.run()?,
+        Err(error) => Exit::NotStarted(model::chain(&error)),
+    };
+    let exit = match folder.refusal().map_err(unusable)? {
+        Some(reason) => Exit::NotStarted(reason),
+        None => exit,
+    };
+    folder.tidy().map_err(unusable)?;
+    folder.write_exit(&exit).map_err(unusable)
+}
+
+struct Supervisor<'a> {
+    folder: &'a InstanceFolder,
+    spec: &'a LaunchSpec,
+    clock: Clock,
+    signals: Signals,
+    cgroup: Option<Cgroup>,
+    leader: u32,
+    stdout: Output<ChildStdout>,
+    stderr: Output<ChildStderr>,
+    log: crate::log::Writer,
+    /// When SIGKILL is due, once it was asked to stop.
+    kill_at: Option<Instant>,
+    killed: bool,
+}
+
+impl<'a> Supervisor<'a> {
+    fn start(
+        folder: &'a InstanceFolder,
+        spec: &'a LaunchSpec,
+        program: &Path,
+    ) -> Result<Self, SuperviseError> {
+        let clock = Clock::start();
+        let signals = Signals::register()?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(io::Error::from)?;
+        let log = crate::log::Writer::open(folder.path(), spec.log)?;
+        let cgroup = Cgroup::create(&spec.cgroup, &spec.limits)?;
+        let mut child = Command::new(program)
+            .arg("enter")
+            .arg(folder.path())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let leader = child.id();
+        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io::Error::other("the instance has no pipes").into());
+        };
+        let status = Status {
+            supervisor: process::this()?,
+            process: process::identify(leader)
+                .ok_or_else(|| io::Error::other("the instance ended before it began"))?,
+            boot_id: process::boot_id()?,
+        };
+        folder.write_status(&status)?;
+        // Whoever launched us waits for this line; nobody may be there any more, which is no matter.
+        drop(io::stdout().write_all(b"started\n"));
+        drop(io::stdout().flush());
+        Ok(Self {
+            folder,
+            spec,
+            clock,
+            signals,
+            cgroup,
+            leader,
+            stdout: Output::new(stdout, crate::log::Stream::Stdout)?,
+            stderr: Output::new(stderr, crate::log::Stream::Stderr)?,
+            log,
+            kill_at: None,
+            killed: false,
+        })
+    }
+
+    /// Until the instance has ended and nothing of it is left.
+    fn run(mut self) -> Result<Exit, SuperviseError> {
+        let mut children = Children::new(self.leader);
+        if self.folder.is_forbidden() {
+            self.ask_to_stop()?;
+        }
+        while children.leader_exit().is_none() {
+            self.wait_for_something(self.kill_at)?;
+            if self.signals.take_stop() {
+                self.ask_to_stop()?;
+            }
+            children.reap()?;
+            self.kill_if_due()?;
+        }
+        let out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::has_run_out_of_memory);
+        self.kill_all()?;
+        self.drain(&mut children)?;
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.remove();
+        }
+        Ok(match children.leader_exit() {
+            Some(Exit::Signal(9)) if out_of_memory => Exit::OutOfMemory,
+            Some(exit) => exit,
+            None => Exit::Lost,
+        })
+    }
+
+    fn ask_to_stop(&mut self) -> io::Result<()> {
+        if self.kill_at.is_none() {
+            self.kill_at = Some(self.clock.now().after(self.spec.stop_grace_period));
+            process::signal_group(self.leader, Signal::TERM)?;
+        }
+        Ok(())
+    }
+
+    fn kill_if_due(&mut self) -> io::Result<()> {
+        if self.kill_at.is_some_and(|it| it <= self.clock.now()) && !self.killed {
+            self.killed = true;
+            self.kill_all()?;
+        }
+        Ok(())
+    }
+
+    /// Kills the process group, the control group and every child that moved to another group.
+    fn kill_all(&self) -> io::Result<()> {
+        process::signal_group(self.leader, Signal::KILL)?;
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
+        children::kill_all()
+    }
+
+    /// Reads what is still in the pipes and reaps what is still there, for a bounded time.
+    fn drain(&mut self, children: &mut Children) -> io::Result<()> {
+        let until = self.clock.now().after(DRAIN_MAX);
+        while self.clock.now() < until {
+            let nobody_left = children.reap()?;
+            let nothing_to_read = self.stdout.is_closed() && self.stderr.is_closed();
+            if nobody_left && nothing_to_read {
+                break;
+            }
+            children::kill_all()?;
+            self.wait_for_something(Some(until))?;
+        }
+        self.stdout.finish(&mut self.log, self.clock.timestamp())?;
+        self.stderr.finish(&mut self.log, self.clock.timestamp())
+    }
+
+    /// Waits for output, a signal or `until`, and takes in the output.
+    fn wait_for_something(&mut self, until: Option<Instant>) -> io::Result<()> {
+        let (out, err) = {
+            let mut fds = vec![PollFd::new(self.signals.descriptor(), PollFlags::IN)];
+            fds.extend(
+                self.stdout.open().map(|it| PollFd::from_borrowed_fd(it.as_fd(), PollFlags::IN)),
+            );
+            fds.extend(
+                self.stderr.open().map(|it| PollFd::from_borrowed_fd(it.as_fd(), PollFlags::IN)),
+            );
+            let timeout = until.map(|it| timespec(it.since(self.clock.now())));
+            match rustix::event::poll(&mut fds, timeout.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let ready: Vec<bool> = fds.iter().map(|it| !it.revents().is_empty()).collect();
+            let mut ready = ready.into_iter().skip(1);
+            let mut of = |open: bool| open && ready.next().unwrap_or(false);
+            let out = of(self.stdout.open().is_some());
+            (out, of(self.stderr.open().is_some()))
+        };
+        self.signals.drain()?;
+        if out {
+            self.stdout.take_in(&mut self.log, self.clock.timestamp())?;
+        }
+        if err {
+            self.stderr.take_in(&mut self.log, self.clock.timestamp())?;
+        }
+        Ok(())
+    }
+}
+
+fn timespec(duration: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        // One more: to wake a nanosecond late, not a moment early and again and again.
+        tv_nsec: i64::from(duration.subsec_nanos().saturating_add(1).min(999_999_999)),
+    }
+}
