@@ -1,0 +1,20 @@
+//! What the platform promises outside: one trait, the types that cross it, and their description.
+//!
+//! The faces (`server`, `cli`, later `console`) know this crate and nothing behind it; the engine
+//! behind it implements [`Platform`]. Types are views: what people and programs outside may rely on,
+//! drawn from a `World` by pure functions, so that the world may change its shape and they do not.
+
+pub mod change;
+pub mod error;
+pub mod event_view;
+pub mod logs;
+pub mod openapi;
+pub mod platform;
+pub mod request;
+pub mod route;
+pub mod status;
+
+pub use error::{ApiError, ErrorKind};
+pub use event_view::EventView;
+pub use platform::Platform;
+pub use status::StatusView;

@@ -1,0 +1,73 @@
+//! The trait the engine implements and the faces call.
+
+use std::sync::Arc;
+
+use model::{ApplicationName, Index, InstanceId, ServiceName};
+use world::{Recorded, World};
+
+use crate::change::PlanView;
+use crate::error::ApiError;
+use crate::logs::{ExecView, Finding, LogPage, LogQuery};
+use crate::request::{Accepted, Apply, At, EventQuery};
+
+/// Everything that can be asked of a running platform. Each wish is answered when it is recorded for
+/// good; what becomes of it is seen in the world.
+pub trait Platform: Clone + Send + Sync + 'static {
+    /// The state as it is now.
+    fn world(&self) -> Arc<World>;
+
+    /// The state as soon as its index is above `after`.
+    fn changed(&self, after: Index) -> impl Future<Output = Arc<World>> + Send;
+
+    /// The state at a point in the past.
+    fn world_at(&self, at: At) -> impl Future<Output = Result<Arc<World>, ApiError>> + Send;
+
+    /// What happened.
+    fn events(
+        &self,
+        query: EventQuery,
+    ) -> impl Future<Output = Result<Vec<Recorded>, ApiError>> + Send;
+
+    /// Makes an application run as described.
+    fn apply(&self, apply: Apply) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// What `apply` would change.
+    fn plan(&self, apply: Apply) -> impl Future<Output = Result<PlanView, ApiError>> + Send;
+
+    /// Makes an application stop.
+    fn stop(
+        &self,
+        application: ApplicationName,
+    ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// Changes the number of a service's instances.
+    fn scale(
+        &self,
+        application: ApplicationName,
+        service: ServiceName,
+        replicas: u32,
+    ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// Replaces every instance of a service, or of all services.
+    fn restart(
+        &self,
+        application: ApplicationName,
+        service: Option<ServiceName>,
+    ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// Lines that instances said.
+    fn logs(&self, query: LogQuery) -> impl Future<Output = Result<LogPage, ApiError>> + Send;
+
+    /// What a command needs to run beside an instance.
+    fn exec(
+        &self,
+        application: ApplicationName,
+        instance: InstanceId,
+    ) -> impl Future<Output = Result<ExecView, ApiError>> + Send;
+
+    /// What is right and wrong with the machine and the platform on it.
+    fn doctor(&self) -> impl Future<Output = Vec<Finding>> + Send;
+
+    /// Ends the control process; instances go on.
+    fn shut_down(&self);
+}

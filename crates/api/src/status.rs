@@ -1,0 +1,351 @@
+//! Views of the state.
+
+use std::fmt;
+
+use model::{ApplicationName, InstanceId, ServiceName};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use world::{ApplicationState, Desired, Ended, Instance, Phase, ServiceState, World};
+
+/// The state of everything, or of one application, at one index.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StatusView {
+    /// The index.
+    pub index: u64,
+    /// When the event with that index happened, in RFC 3339.
+    pub at: String,
+    /// The applications, by name.
+    pub applications: Vec<ApplicationView>,
+}
+
+/// An application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApplicationView {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: ApplicationStateView,
+    /// The folder it was described in.
+    pub folder: String,
+    /// When it was last applied, in RFC 3339.
+    pub applied_at: String,
+    /// Its services, by name.
+    pub services: Vec<ServiceView>,
+}
+
+/// How an application is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationStateView {
+    /// Something that was asked for is not there yet.
+    Starting,
+    /// Everything that was asked for is there.
+    Running,
+    /// Something fails again and again.
+    Failing,
+    /// It is being stopped.
+    Stopping,
+    /// It has been stopped.
+    Stopped,
+}
+
+/// A service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServiceView {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: ServiceStateView,
+    /// Why it is so, in words, where there is something to say.
+    pub detail: String,
+    /// The release that should run.
+    pub release: String,
+    /// Instances wanted.
+    pub replicas: u32,
+    /// Instances that can take requests.
+    pub ready: usize,
+    /// What it waits for before it is started.
+    pub waiting_for: Vec<String>,
+    /// Services it says it calls.
+    pub calls: Vec<String>,
+    /// Its instances, by number.
+    pub instances: Vec<InstanceView>,
+    /// The last instances that ended, oldest first.
+    pub ended: Vec<EndedView>,
+}
+
+/// How a service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceStateView {
+    /// It waits for what it depends on.
+    Waiting,
+    /// It is being started, or replaced, or waits for its next try.
+    Starting,
+    /// Every instance wanted is ready.
+    Ready,
+    /// Some instances are not ready, and one is.
+    Degraded,
+    /// Every instance is ready, and some are still to be replaced.
+    Updating,
+    /// It fails again and again.
+    CrashLooping,
+    /// It was a job, and is done.
+    Completed,
+    /// It was a job, and has failed for good.
+    Failed,
+    /// It is being stopped.
+    Stopping,
+    /// Nothing of it runs, as wanted.
+    Stopped,
+}
+
+/// An instance that has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InstanceView {
+    /// Its name.
+    pub id: String,
+    /// How it is.
+    pub state: InstanceStateView,
+    /// Why it is so, in words, where there is something to say.
+    pub detail: String,
+    /// The release it runs.
+    pub release: String,
+    /// Where it listens.
+    pub url: String,
+    /// Its process, once started.
+    pub pid: Option<u32>,
+    /// When its process was started, in RFC 3339.
+    pub started_at: Option<String>,
+}
+
+/// How an instance is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InstanceStateView {
+    /// Its process is being started.
+    Created,
+    /// It runs, and is not ready yet.
+    Starting,
+    /// It can take requests.
+    Ready,
+    /// It could take requests, and no longer can.
+    Unready,
+    /// It was told to stop.
+    Stopping,
+}
+
+/// An instance that has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EndedView {
+    /// Its name.
+    pub id: String,
+    /// The release it ran.
+    pub release: String,
+    /// How it ended, in words.
+    pub exit: String,
+    /// Whether nobody asked for that.
+    pub unasked: bool,
+    /// When, in RFC 3339.
+    pub at: String,
+}
+
+macro_rules! words {
+    ($type:ident { $($variant:ident => $word:literal),* $(,)? }) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.pad(match self { $(Self::$variant => $word),* })
+            }
+        }
+    };
+}
+
+words!(ApplicationStateView {
+    Starting => "starting",
+    Running => "running",
+    Failing => "failing",
+    Stopping => "stopping",
+    Stopped => "stopped",
+});
+words!(ServiceStateView {
+    Waiting => "waiting",
+    Starting => "starting",
+    Ready => "ready",
+    Degraded => "degraded",
+    Updating => "updating",
+    CrashLooping => "crash-looping",
+    Completed => "completed",
+    Failed => "failed",
+    Stopping => "stopping",
+    Stopped => "stopped",
+});
+words!(InstanceStateView {
+    Created => "created",
+    Starting => "starting",
+    Ready => "ready",
+    Unready => "unready",
+    Stopping => "stopping",
+});
+
+impl StatusView {
+    /// The view of `world`, of one application only if one is named.
+    pub fn of(world: &World, only: Option<&ApplicationName>) -> Self {
+        let applications = world.applications.iter();
+        Self {
+            index: world.index.0,
+            at: world.at.to_string(),
+            applications: applications
+                .filter(|(name, _)| only.is_none_or(|it| it == *name))
+                .map(|(name, state)| ApplicationView::of(name, state))
+                .collect(),
+        }
+    }
+}
+
+impl ApplicationView {
+    fn of(name: &ApplicationName, state: &ApplicationState) -> Self {
+        let services = state.services.iter();
+        let services: Vec<ServiceView> = services
+            .filter(|(_, it)| !it.removed || !it.instances.is_empty())
+            .map(|(service, it)| ServiceView::of(service, it, state))
+            .collect();
+        let failing = |it: &ServiceView| {
+            matches!(it.state, ServiceStateView::CrashLooping | ServiceStateView::Failed)
+        };
+        let view_state = match state.desired {
+            Desired::Stopping => ApplicationStateView::Stopping,
+            Desired::Stopped => ApplicationStateView::Stopped,
+            Desired::Running if services.iter().any(failing) => ApplicationStateView::Failing,
+            Desired::Running if state.is_settled() => ApplicationStateView::Running,
+            Desired::Running => ApplicationStateView::Starting,
+        };
+        Self {
+            name: name.to_string(),
+            state: view_state,
+            folder: state.folder.clone(),
+            applied_at: state.applied_at.to_string(),
+            services,
+        }
+    }
+}
+
+impl ServiceView {
+    fn of(name: &ServiceName, service: &ServiceState, state: &ApplicationState) -> Self {
+        let waiting_for: Vec<String> = match state.desired {
+            Desired::Running if service.instances.is_empty() && !service.removed => {
+                state.waiting_for(name).iter().map(ToString::to_string).collect()
+            }
+            _ => Vec::new(),
+        };
+        let view_state = service_state(service, state.desired, &waiting_for);
+        let calls = state.definition.services.get(name);
+        let id = |number| InstanceId { service: name.clone(), number };
+        Self {
+            name: name.to_string(),
+            state: view_state,
+            detail: detail(service, view_state, &waiting_for),
+            release: service.current.to_string(),
+            replicas: service.replicas,
+            ready: service.ready(),
+            waiting_for,
+            calls: calls
+                .map_or_else(Vec::new, |it| it.calls.keys().map(ToString::to_string).collect()),
+            instances: service
+                .instances
+                .iter()
+                .map(|(number, it)| InstanceView::of(&id(*number), it))
+                .collect(),
+            ended: service.ended.iter().map(|it| EndedView::of(&id(it.number), it)).collect(),
+        }
+    }
+}
+
+fn service_state(
+    service: &ServiceState,
+    desired: Desired,
+    waiting_for: &[String],
+) -> ServiceStateView {
+    let wanted = desired == Desired::Running && !service.removed;
+    if !wanted {
+        return if service.instances.is_empty() {
+            ServiceStateView::Stopped
+        } else {
+            ServiceStateView::Stopping
+        };
+    }
+    let all_done = || service.wanted_slots().all(|(_, slot)| service.is_done(slot));
+    if service.crash_loop_since.is_some() {
+        ServiceStateView::CrashLooping
+    } else if service.replicas == 0 && service.instances.is_empty() {
+        ServiceStateView::Stopped
+    } else if service.is_completed() {
+        ServiceStateView::Completed
+    } else if service.is_settled() && service.ready() == 0 && all_done() {
+        ServiceStateView::Failed
+    } else if service.is_settled() {
+        ServiceStateView::Ready
+    } else if service.replicas as usize <= service.ready() {
+        ServiceStateView::Updating
+    } else if 0 < service.ready() {
+        ServiceStateView::Degraded
+    } else if !waiting_for.is_empty() {
+        ServiceStateView::Waiting
+    } else {
+        ServiceStateView::Starting
+    }
+}
+
+fn detail(service: &ServiceState, state: ServiceStateView, waiting_for: &[String]) -> String {
+    let last_end = || service.ended.last().map(|it| it.exit.to_string()).unwrap_or_default();
+    match state {
+        ServiceStateView::Waiting => format!("waits for {}", waiting_for.join(", ")),
+        ServiceStateView::CrashLooping | ServiceStateView::Failed => last_end(),
+        ServiceStateView::Starting | ServiceStateView::Degraded => {
+            let complaint = service.instances.values().find_map(|it| it.failing.clone());
+            let failed = service.slots.values().any(|it| 0 < it.failures);
+            complaint.unwrap_or_else(|| if failed { last_end() } else { String::new() })
+        }
+        _ => String::new(),
+    }
+}
+
+impl InstanceView {
+    fn of(id: &InstanceId, instance: &Instance) -> Self {
+        let state = match instance.phase {
+            Phase::Created => InstanceStateView::Created,
+            Phase::Stopping { .. } => InstanceStateView::Stopping,
+            Phase::Running if instance.ready => InstanceStateView::Ready,
+            Phase::Running if instance.ready_at.is_some() => InstanceStateView::Unready,
+            Phase::Running => InstanceStateView::Starting,
+        };
+        let detail = match instance.phase {
+            Phase::Stopping { reason, .. } => reason.to_string(),
+            _ => instance.failing.clone().unwrap_or_default(),
+        };
+        Self {
+            id: id.to_string(),
+            state,
+            detail,
+            release: instance.release.to_string(),
+            url: format!("http://127.0.0.1:{}", instance.port),
+            pid: instance.process.map(|it| it.pid),
+            started_at: instance.started_at.map(|it| it.to_string()),
+        }
+    }
+}
+
+impl EndedView {
+    fn of(id: &InstanceId, ended: &Ended) -> Self {
+        let exit = match ended.stop_reason {
+            Some(reason) => format!("{reason}: {}", ended.exit),
+            None => ended.exit.to_string(),
+        };
+        Self {
+            id: id.to_string(),
+            release: ended.release.to_string(),
+            exit,
+            unasked: ended.is_unasked(),
+            at: ended.at.to_string(),
+        }
+    }
+}
