@@ -1,0 +1,164 @@
+//! The handle to the reconciler, which is what the faces call.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::change::{PlanView, changes};
+use api::logs::{ExecView, Finding, LogPage, LogQuery};
+use api::request::{Accepted, Apply, At, EventQuery};
+use api::{ApiError, ErrorKind, Platform};
+use model::{ApplicationName, Index, InstanceId, ServiceName};
+use tokio::sync::{oneshot, watch};
+use world::{Recorded, World};
+
+use crate::command::Command;
+use crate::inbox::Input;
+use crate::launch::{Launcher, working_folder};
+use crate::reconciler::Parts;
+use crate::{apply, doctor, history, logs};
+
+/// A control process, as everybody else sees it.
+#[derive(Clone, Debug)]
+pub struct Control {
+    parts: Parts,
+    worlds: watch::Receiver<Arc<World>>,
+    folder: PathBuf,
+}
+
+impl Control {
+    pub(crate) const fn new(
+        parts: Parts,
+        worlds: watch::Receiver<Arc<World>>,
+        folder: PathBuf,
+    ) -> Self {
+        Self { parts, worlds, folder }
+    }
+
+    async fn wish(&self, command: Command) -> Result<Accepted, ApiError> {
+        let (answer, answered) = oneshot::channel();
+        let input = Input::Wish { command: Box::new(command), answer };
+        let ending =
+            || ApiError::new(ErrorKind::Unavailable, "the control process is ending; ask again");
+        self.parts.inbox.send(input).await.map_err(|_| ending())?;
+        answered.await.map_err(|_| ending())?
+    }
+}
+
+/// Runs something that blocks, such as reading many files, beside everything else.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(ApiError::new(ErrorKind::Internal, error.to_string())),
+    }
+}
+
+impl Platform for Control {
+    fn world(&self) -> Arc<World> {
+        Arc::clone(&self.worlds.borrow())
+    }
+
+    async fn changed(&self, after: Index) -> Arc<World> {
+        let mut worlds = self.worlds.clone();
+        match worlds.wait_for(|it| after < it.index).await {
+            Ok(world) => Arc::clone(&world),
+            // The reconciler has ended: this is the last world there is.
+            Err(_) => self.world(),
+        }
+    }
+
+    async fn world_at(&self, at: At) -> Result<Arc<World>, ApiError> {
+        let (storage, now) = (self.parts.storage.clone(), self.world());
+        blocking(move || history::world_at(&storage, &now, at)).await
+    }
+
+    async fn events(&self, query: EventQuery) -> Result<Vec<Recorded>, ApiError> {
+        let (storage, now) = (self.parts.storage.clone(), self.world());
+        blocking(move || history::events(&storage, now.index, &query)).await
+    }
+
+    async fn apply(&self, apply: Apply) -> Result<Accepted, ApiError> {
+        apply::refuse_what_cannot_run(&apply.definition)?;
+        let _not_swept = self.parts.bakes.read().await;
+        let bakery = self.parts.bakery.clone();
+        let (apply, artifacts) = blocking(move || {
+            let artifacts = apply::bake(&bakery, &apply)?;
+            Ok((apply, artifacts))
+        })
+        .await?;
+        let definition = Arc::new(apply.definition);
+        self.wish(Command::Apply { definition, folder: apply.folder, artifacts }).await
+    }
+
+    async fn plan(&self, apply: Apply) -> Result<PlanView, ApiError> {
+        apply::refuse_what_cannot_run(&apply.definition)?;
+        let _not_swept = self.parts.bakes.read().await;
+        let (bakery, world) = (self.parts.bakery.clone(), self.world());
+        blocking(move || {
+            let artifacts = apply::bake(&bakery, &apply)?;
+            let state = world.application(&apply.definition.name);
+            Ok(PlanView {
+                application: apply.definition.name.to_string(),
+                changes: changes(state, &apply.definition, &artifacts),
+            })
+        })
+        .await
+    }
+
+    async fn stop(&self, application: ApplicationName) -> Result<Accepted, ApiError> {
+        self.wish(Command::Stop { application }).await
+    }
+
+    async fn scale(
+        &self,
+        application: ApplicationName,
+        service: ServiceName,
+        replicas: u32,
+    ) -> Result<Accepted, ApiError> {
+        self.wish(Command::Scale { application, service, replicas }).await
+    }
+
+    async fn restart(
+        &self,
+        application: ApplicationName,
+        service: Option<ServiceName>,
+    ) -> Result<Accepted, ApiError> {
+        self.wish(Command::Restart { application, service }).await
+    }
+
+    async fn logs(&self, query: LogQuery) -> Result<LogPage, ApiError> {
+        let (processes, world) = (self.parts.processes.clone(), self.world());
+        blocking(move || logs::page(&processes, &world, &query)).await
+    }
+
+    async fn exec(
+        &self,
+        application: ApplicationName,
+        instance: InstanceId,
+    ) -> Result<ExecView, ApiError> {
+        let world = self.world();
+        let launcher = Launcher::find(&self.parts.machine, &world, &application, &instance)
+            .ok_or_else(|| ApiError::no_service(application.as_str(), &instance.to_string()))?;
+        let folders = self.parts.folders(&launcher);
+        let environment = launcher
+            .environment(&folders)
+            .map_err(|reason| ApiError::new(ErrorKind::Conflict, reason))?;
+        Ok(ExecView {
+            instance: instance.to_string(),
+            environment,
+            folder: working_folder(&folders).display().to_string(),
+        })
+    }
+
+    async fn doctor(&self) -> Vec<Finding> {
+        let (folder, world) = (self.folder.clone(), self.world());
+        let examined = blocking(move || Ok(doctor::examine(&folder, &world))).await;
+        examined.unwrap_or_default()
+    }
+
+    fn shut_down(&self) {
+        let inbox = self.parts.inbox.clone();
+        tokio::spawn(async move { inbox.send(Input::ShutDown).await });
+    }
+}

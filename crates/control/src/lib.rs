@@ -1,0 +1,26 @@
+//! The reconciler: journal in, `planner` decides, runtime out.
+//!
+//! One task, the reconciler, owns the world. It takes in wishes (from the faces) and facts (from the
+//! tasks that watch instances), turns them into events, makes these durable, folds them in, asks the
+//! planner what follows, records what it decided, and only then brings it about. Whatever is
+//! acknowledged is on disk; whatever was brought about can be found out again. That is why it may be
+//! killed at any moment: the next one folds the journal, looks at the machine, and goes on.
+//!
+//! It refuses to decide (that is `planner`), and to listen on a socket (that is `server`).
+
+mod apply;
+mod checkup;
+mod command;
+mod doctor;
+mod handle;
+mod history;
+mod inbox;
+mod launch;
+mod logs;
+mod open;
+mod reconciler;
+mod storage;
+mod watch;
+
+pub use handle::Control;
+pub use open::{OpenError, Opened, Options, open};

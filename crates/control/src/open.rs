@@ -1,0 +1,129 @@
+//! How a control process begins.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use host::{Clock, process};
+use journal::Damage;
+use model::Index;
+use runtime::Processes;
+use runtime::bake::Bakery;
+use tokio::sync::{mpsc, watch};
+use world::{Event, Recorded, World};
+
+use crate::handle::Control;
+use crate::launch::{INHERITED, Machine};
+use crate::reconciler::{Parts, Reconciler};
+use crate::storage::{Storage, StorageError};
+
+/// Wishes and facts that may wait for the reconciler; more make their senders wait.
+const INBOX_LENGTH: usize = 4_096;
+
+/// Where the control process works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The data folder. Whoever has its lock is in charge of what is in it.
+    pub folder: PathBuf,
+    /// This binary, which supervises and emulates instances.
+    pub program: PathBuf,
+    /// The environment of this process; a few of its variables are passed on to instances.
+    pub environment: BTreeMap<String, String>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// A control process that is in charge.
+#[derive(Debug)]
+pub struct Opened {
+    /// The handle for everybody else.
+    pub control: Control,
+    /// What was found wrong with the journal, and mended.
+    pub damage: Option<Damage>,
+    /// Runs until it is told to end.
+    pub task: tokio::task::JoinHandle<()>,
+}
+
+/// Why a control process could not begin.
+#[derive(Debug, thiserror::Error)]
+#[expect(
+    private_interfaces,
+    reason = "what is behind the failure is for reading, not for matching"
+)]
+pub enum OpenError {
+    /// The journal is not usable.
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
+    /// The journal could not be folded.
+    #[error("the journal cannot be replayed")]
+    Replay(#[source] StorageError),
+    /// The first events could not be recorded.
+    #[error("the journal cannot be written")]
+    Record(#[source] StorageError),
+    /// The data folder or the machine is not usable.
+    #[error("the data folder {folder} is not usable")]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Takes charge of a data folder: folds its journal, takes over what runs, and goes on from there.
+pub async fn open(options: Options) -> Result<Opened, OpenError> {
+    let folder = options.folder.clone();
+    let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
+    let now = options.clock.timestamp();
+    let (storage, mut world, damage) = Storage::open(&options.folder, now)?;
+    begin(&storage, &mut world, damage.as_ref(), &options).await?;
+    let processes = Processes::new(&options.folder.join("instances"), options.program.clone())
+        .map_err(unusable)?;
+    let inherited = INHERITED
+        .iter()
+        .filter_map(|it| Some(((*it).to_owned(), options.environment.get(*it)?.clone())))
+        .collect();
+    let (inbox, received) = mpsc::channel(INBOX_LENGTH);
+    let (published, worlds) = watch::channel(Arc::new(world));
+    let parts = Parts {
+        machine: Machine { program: options.program, inherited },
+        clock: options.clock,
+        storage,
+        processes,
+        bakery: Bakery::new(options.folder.join("artifacts")),
+        bakes: Arc::default(),
+        inbox,
+    };
+    let control = Control::new(parts.clone(), worlds, options.folder);
+    let task = tokio::spawn(Reconciler::new(parts, published).run(received));
+    Ok(Opened { control, damage, task })
+}
+
+/// Records that somebody new is in charge, and what happened to the journal.
+async fn begin(
+    storage: &Storage,
+    world: &mut World,
+    damage: Option<&Damage>,
+    options: &Options,
+) -> Result<(), OpenError> {
+    let this = process::this()
+        .map_err(|source| OpenError::Folder { folder: options.folder.clone(), source })?;
+    let mut events = vec![Event::ControlStarted {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: this.pid,
+    }];
+    let lost = damage.filter(|it| it.lost_entries());
+    events.extend(lost.map(|it| Event::JournalRepaired { report: it.to_string() }));
+    let at = options.clock.timestamp().max(world.at);
+    let first = storage.journal.bounds().last.max(world.index).next();
+    let recorded: Vec<Recorded> = (first.0..)
+        .zip(events)
+        .map(|(index, event)| Recorded { index: Index(index), at, event })
+        .collect();
+    let recorded = storage.append(recorded).await.map_err(OpenError::Record)?;
+    for event in &recorded {
+        world.fold(event).map_err(StorageError::from).map_err(OpenError::Replay)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,449 @@
+//! The task that owns the world.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::request::Accepted;
+use api::{ApiError, ErrorKind};
+use host::Clock;
+use model::{ApplicationName, InstanceId};
+use planner::Effect;
+use runtime::bake::Bakery;
+use runtime::{Observed, Processes};
+use tokio::sync::{RwLock, mpsc, oneshot, watch};
+use world::{Desired, Event, Phase, Recorded, World};
+
+use crate::checkup::Readiness;
+use crate::inbox::{Fact, Input, Sight};
+use crate::launch::{Folders, Launcher, Machine};
+use crate::storage::{SNAPSHOT_EVERY, Storage, StorageError};
+use crate::watch::{Checks, Watched};
+
+/// Inputs taken in at once, and so made durable together.
+const BATCH_MAX: usize = 1_024;
+/// Time after which it is tried again to record what could not be.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Plans made in a row without waiting for anything. The planner settles in a few; more is a defect of
+/// its, which must not become a busy loop.
+const PLANS_MAX: usize = 64;
+/// Ended instances after which folders nobody needs are removed.
+const SWEEP_EVERY: u32 = 100;
+
+/// What the reconciler and the handle to it both need.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) machine: Machine,
+    pub(crate) clock: Clock,
+    pub(crate) storage: Storage,
+    pub(crate) processes: Processes,
+    pub(crate) bakery: Bakery,
+    /// Held for reading from the first file baked until the release is recorded, so that no sweep takes a
+    /// release away in between.
+    pub(crate) bakes: Arc<RwLock<()>>,
+    pub(crate) inbox: mpsc::Sender<Input>,
+}
+
+type Key = (ApplicationName, InstanceId);
+type Answer = (oneshot::Sender<Result<Accepted, ApiError>>, Result<(), ApiError>);
+
+/// The owner of the world.
+#[derive(Debug)]
+pub(crate) struct Reconciler {
+    parts: Parts,
+    world: Arc<World>,
+    published: watch::Sender<Arc<World>>,
+    /// Effects that are being brought about.
+    in_flight: BTreeSet<Effect>,
+    /// The tasks of instances.
+    tasks: BTreeMap<Key, tokio::task::JoinHandle<()>>,
+    /// Facts that could not be recorded yet.
+    unrecorded: Vec<Event>,
+    snapshot_at: u64,
+    ended_since_sweep: u32,
+}
+
+impl Reconciler {
+    pub(crate) fn new(parts: Parts, published: watch::Sender<Arc<World>>) -> Self {
+        let world = Arc::clone(&published.borrow());
+        Self {
+            snapshot_at: world.index.0,
+            parts,
+            world,
+            published,
+            in_flight: BTreeSet::new(),
+            tasks: BTreeMap::new(),
+            unrecorded: Vec::new(),
+            ended_since_sweep: SWEEP_EVERY,
+        }
+    }
+
+    /// Until somebody asks it to end.
+    pub(crate) async fn run(mut self, mut received: mpsc::Receiver<Input>) {
+        self.take_over().await;
+        let mut batch = Vec::new();
+        loop {
+            let wake_in = self.settle().await;
+            self.tidy().await;
+            batch.clear();
+            let wait = received.recv_many(&mut batch, BATCH_MAX);
+            let count = match wake_in {
+                Some(wake_in) => tokio::time::timeout(wake_in, wait).await.unwrap_or(usize::MAX),
+                None => wait.await,
+            };
+            let ends = batch.iter().any(|it| matches!(it, Input::ShutDown));
+            self.take_in(&mut batch).await;
+            if ends || count == 0 {
+                break;
+            }
+        }
+        if let Err(error) = self.save_snapshot().await {
+            tracing::warn!(error = %model::chain(&error), "no snapshot could be saved at the end");
+        }
+        for task in self.tasks.values() {
+            task.abort();
+        }
+    }
+
+    /// Looks what has become of everything that ran when the control process before this one ended.
+    async fn take_over(&mut self) {
+        let mut gone = Vec::new();
+        let world = Arc::clone(&self.world);
+        for (application, id, instance) in world.instances() {
+            if instance.phase == Phase::Created {
+                continue;
+            }
+            let fact = match self.parts.processes.observe(application, &id) {
+                Ok(Observed::Running(_) | Observed::Starting) => {
+                    self.watch_again(application, &id, &world);
+                    continue;
+                }
+                Ok(Observed::Ended(exit)) => Fact::Exited(exit),
+                Ok(Observed::NotStarted) => Fact::Exited(model::instance::Exit::Lost),
+                Err(error) => {
+                    tracing::error!(%application, instance = %id, error = %model::chain(&error), "an instance cannot be looked at");
+                    continue;
+                }
+            };
+            gone.push(Input::Seen(Sight { application: application.clone(), instance: id, fact }));
+        }
+        self.take_in(&mut gone).await;
+    }
+
+    fn watch_again(&mut self, application: &ApplicationName, id: &InstanceId, world: &World) {
+        let Some(instance) = world.instance(application, id) else { return };
+        let readiness = if instance.ready { Readiness::Ready } else { Readiness::NotYet };
+        let checks = self.checks(application, id);
+        let watched = self.watched(application, id);
+        let task = tokio::spawn(watched.watch(checks, readiness));
+        self.tasks.insert((application.clone(), id.clone()), task);
+    }
+
+    /// Turns inputs into events, makes them durable, and answers.
+    async fn take_in(&mut self, batch: &mut Vec<Input>) {
+        let mut answers: Vec<Answer> = Vec::new();
+        let mut draft = Draft::new(&self.world, &self.parts.clock);
+        for event in std::mem::take(&mut self.unrecorded) {
+            draft.add(event);
+        }
+        for input in batch.drain(..) {
+            match input {
+                Input::Seen(sight) => {
+                    if let Some(event) = event_of(sight, &draft.world) {
+                        draft.add(event);
+                    }
+                }
+                Input::Wish { command, answer } => {
+                    let result = command.events(&draft.world, draft.at);
+                    answers.push((
+                        answer,
+                        result.map(|it| it.into_iter().for_each(|it| draft.add(it))),
+                    ));
+                }
+                Input::ShutDown => {}
+            }
+        }
+        let recorded = if draft.events.is_empty() { Ok(()) } else { self.record(draft).await };
+        let index = self.world.index.0;
+        for (answer, result) in answers {
+            let result = match &recorded {
+                Ok(()) => result.map(|()| Accepted { index }),
+                Err(error) => Err(error.clone()),
+            };
+            // Whoever asked may have gone away.
+            let _heard: Result<(), _> = answer.send(result);
+        }
+    }
+
+    /// Makes a draft the world, if it can be made durable. Facts in it that could not are kept.
+    async fn record(&mut self, draft: Draft) -> Result<(), ApiError> {
+        let facts: Vec<Event> =
+            draft.events.iter().map(|it| &it.event).filter(|it| is_fact(it)).cloned().collect();
+        let events = match self.parts.storage.append(draft.events).await {
+            Ok(events) => events,
+            Err(error) => {
+                let message = model::chain(&error);
+                tracing::error!(error = %message, "nothing can be recorded; what runs goes on");
+                self.unrecorded = facts;
+                return Err(ApiError::new(ErrorKind::Unavailable, message));
+            }
+        };
+        let mut world = World::clone(&self.world);
+        for recorded in &events {
+            if let Err(error) = world.fold(recorded) {
+                tracing::error!(%error, "an event does not fit any more");
+            }
+            self.on_recorded(&recorded.event);
+            tracing::debug!(index = %recorded.index, kind = recorded.event.kind(), "recorded");
+        }
+        self.world = Arc::new(world);
+        self.published.send_replace(Arc::clone(&self.world));
+        Ok(())
+    }
+
+    /// What is known to have come about need not be brought about.
+    fn on_recorded(&mut self, event: &Event) {
+        let (Some(application), Some(instance)) = (event.application(), event.instance()) else {
+            return;
+        };
+        let (application, instance) = (application.clone(), instance.clone());
+        let launch =
+            Effect::Launch { application: application.clone(), instance: instance.clone() };
+        match event {
+            Event::InstanceStarted { .. } => {
+                self.in_flight.remove(&launch);
+            }
+            Event::InstanceExited { .. } => {
+                self.in_flight.remove(&launch);
+                self.in_flight.remove(&Effect::Stop {
+                    application: application.clone(),
+                    instance: instance.clone(),
+                });
+                self.tasks.remove(&(application, instance));
+                self.ended_since_sweep += 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Plans, records what was decided and begins what follows, until nothing more does. Returns when to
+    /// plan again at the latest.
+    async fn settle(&mut self) -> Option<Duration> {
+        if !self.unrecorded.is_empty() {
+            return Some(RETRY_AFTER);
+        }
+        for _ in 0..PLANS_MAX {
+            let plan = planner::plan(&self.world, self.parts.clock.timestamp().max(self.world.at));
+            if plan.record.is_empty() {
+                for effect in plan.effects {
+                    self.begin(effect);
+                }
+                return plan.wake_in;
+            }
+            let mut draft = Draft::new(&self.world, &self.parts.clock);
+            plan.record.into_iter().for_each(|it| draft.add(it));
+            if self.record(draft).await.is_err() {
+                return Some(RETRY_AFTER);
+            }
+        }
+        tracing::error!(
+            plans = PLANS_MAX,
+            "the planner does not settle; waiting before the next plan"
+        );
+        Some(RETRY_AFTER)
+    }
+
+    /// Begins to bring an effect about, unless that has begun.
+    fn begin(&mut self, effect: Effect) {
+        if !self.in_flight.insert(effect.clone()) {
+            return;
+        }
+        match effect {
+            Effect::Launch { application, instance } => self.launch(&application, &instance),
+            Effect::Stop { application, instance } => self.stop(&application, &instance),
+        }
+    }
+
+    fn launch(&mut self, application: &ApplicationName, id: &InstanceId) {
+        let spec = match Launcher::find(&self.parts.machine, &self.world, application, id) {
+            Some(launcher) => {
+                let cgroup = self.parts.processes.cgroup(application, id);
+                launcher.spec(&self.folders(&launcher), cgroup).map(Box::new)
+            }
+            None => Err("its release is not known any more".to_owned()),
+        };
+        let checks = self.checks(application, id);
+        let task = tokio::spawn(self.watched(application, id).launch(spec, checks));
+        self.tasks.insert((application.clone(), id.clone()), task);
+    }
+
+    fn stop(&self, application: &ApplicationName, id: &InstanceId) {
+        let watched = self.watched(application, id);
+        tokio::spawn(watched.stop());
+    }
+
+    fn watched(&self, application: &ApplicationName, id: &InstanceId) -> Watched {
+        Watched {
+            application: application.clone(),
+            instance: id.clone(),
+            processes: self.parts.processes.clone(),
+            clock: self.parts.clock,
+            inbox: self.parts.inbox.clone(),
+        }
+    }
+
+    fn folders(&self, launcher: &Launcher<'_>) -> Folders {
+        self.parts.folders(launcher)
+    }
+
+    /// The checks of an instance. One that cannot be prepared is left out, and said so.
+    fn checks(&self, application: &ApplicationName, id: &InstanceId) -> Checks {
+        let found = Launcher::find(&self.parts.machine, &self.world, application, id);
+        let Some(launcher) = found else { return Checks::default() };
+        let folders = self.folders(&launcher);
+        let health = launcher.release.service.health.clone();
+        let prepare = |check: &Option<model::health::Check>| {
+            let check = check.as_ref()?;
+            match launcher.check(check, &folders) {
+                Ok(prepared) => Some(prepared),
+                Err(reason) => {
+                    tracing::error!(%application, instance = %id, %reason, "a check cannot be tried");
+                    None
+                }
+            }
+        };
+        let (readiness, liveness) = (prepare(&health.readiness), prepare(&health.liveness));
+        Checks { health, readiness, liveness }
+    }
+
+    /// Saves a snapshot when many events have come since the last, and removes what nobody needs.
+    async fn tidy(&mut self) {
+        if SNAPSHOT_EVERY <= self.world.index.0 - self.snapshot_at
+            && let Err(error) = self.save_snapshot().await
+        {
+            tracing::warn!(error = %model::chain(&error), "no snapshot could be saved");
+        }
+        let idle = self.world.applications.values().all(|it| it.desired != Desired::Stopping);
+        if SWEEP_EVERY <= self.ended_since_sweep && idle {
+            self.ended_since_sweep = 0;
+            self.sweep().await;
+        }
+    }
+
+    async fn save_snapshot(&mut self) -> Result<(), StorageError> {
+        self.snapshot_at = self.world.index.0;
+        let (storage, world) = (self.parts.storage.clone(), Arc::clone(&self.world));
+        let now = self.parts.clock.timestamp();
+        let saved = tokio::task::spawn_blocking(move || storage.snapshot(&world, now)).await;
+        saved.unwrap_or_else(|error| {
+            tracing::warn!(%error, "saving a snapshot ended early");
+            Ok(())
+        })
+    }
+
+    async fn sweep(&self) {
+        let Ok(guard) = Arc::clone(&self.parts.bakes).try_write_owned() else { return };
+        let (world, parts) = (Arc::clone(&self.world), self.parts.clone());
+        let swept = tokio::task::spawn_blocking(move || {
+            let _guard = guard;
+            if let Err(error) =
+                parts.processes.sweep(&|application, id| is_known(&world, application, id))
+            {
+                tracing::warn!(error = %model::chain(&error), "old instance folders could not be removed");
+            }
+            let services = || world.applications.values().flat_map(|it| it.services.values());
+            let in_use = |digest: &model::release::Digest| {
+                services()
+                    .flat_map(|it| it.releases.values())
+                    .any(|it| it.artifact.as_ref() == Some(digest))
+            };
+            if let Err(error) = parts.bakery.sweep(&in_use) {
+                tracing::warn!(error = %model::chain(&error), "old artifacts could not be removed");
+            }
+        });
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "sweeping ended early");
+        }
+    }
+}
+
+/// Whether the folder of an instance is still needed: it lives, or it is one of the last that ended.
+fn is_known(world: &World, application: &ApplicationName, id: &InstanceId) -> bool {
+    world.service(application, &id.service).is_some_and(|it| {
+        it.instances.contains_key(&id.number) || it.ended.iter().any(|it| it.number == id.number)
+    })
+}
+
+/// Whether an event is something that was seen, and will not be seen again.
+const fn is_fact(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::InstanceStarted { .. }
+            | Event::InstanceReady { .. }
+            | Event::InstanceUnready { .. }
+            | Event::LivenessFailed { .. }
+            | Event::InstanceExited { .. }
+    )
+}
+
+/// The event that says what was seen; nothing if it is not news.
+fn event_of(sight: Sight, world: &World) -> Option<Event> {
+    let Sight { application, instance, fact } = sight;
+    let known = world.instance(&application, &instance)?;
+    Some(match fact {
+        Fact::Started(process) => {
+            if known.process == Some(process) {
+                return None;
+            }
+            Event::InstanceStarted { application, instance, process }
+        }
+        Fact::Ready if known.phase == Phase::Running && !known.ready => {
+            Event::InstanceReady { application, instance }
+        }
+        Fact::Unready(reason) if known.ready || known.failing.is_none() => {
+            Event::InstanceUnready { application, instance, reason }
+        }
+        Fact::NotLive(reason) if !known.liveness_failed => {
+            Event::LivenessFailed { application, instance, reason }
+        }
+        Fact::Ready | Fact::Unready(_) | Fact::NotLive(_) => return None,
+        Fact::Exited(exit) => Event::InstanceExited { application, instance, exit },
+    })
+}
+
+impl Parts {
+    pub(crate) fn folders(&self, launcher: &Launcher<'_>) -> Folders {
+        let artifact = launcher.release.artifact.as_ref();
+        Folders {
+            release: artifact.map(|it| self.bakery.release_folder(it)),
+            scratch: self.processes.folder(launcher.application, launcher.id).scratch(),
+        }
+    }
+}
+
+/// Events that are not durable yet, and the world as it will be when they are.
+#[derive(Debug)]
+struct Draft {
+    world: World,
+    at: model::Timestamp,
+    events: Vec<Recorded>,
+}
+
+impl Draft {
+    fn new(world: &World, clock: &Clock) -> Self {
+        let at = clock.timestamp().max(world.at);
+        Self { world: world.clone(), at, events: Vec::new() }
+    }
+
+    fn add(&mut self, event: Event) {
+        let recorded = Recorded { index: self.world.index.next(), at: self.at, event };
+        match self.world.fold(&recorded) {
+            Ok(()) => self.events.push(recorded),
+            Err(error) => {
+                // It has used up its number in the draft; undo that.
+                self.world.index = model::Index(recorded.index.0 - 1);
+                tracing::error!(%error, "an event that does not fit was not recorded");
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Events to entries and back: the one place that knows both the world and the journal.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use journal::{Damage, Journal, NewEntry, ReadError};
+use model::{Index, Timestamp};
+use world::{Event, Recorded, World};
+
+use crate::open::OpenError;
+
+/// Events between two snapshots: what a start has to replay at most, a few milliseconds' worth.
+pub(crate) const SNAPSHOT_EVERY: u64 = 10_000;
+
+/// Why the past or the present could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StorageError {
+    #[error("events could not be recorded")]
+    Append(#[from] journal::AppendError),
+    #[error("the journal could not be read")]
+    Read(#[from] ReadError),
+    #[error("the journal could not be tidied")]
+    Retain(#[from] journal::RetainError),
+    #[error("a snapshot could not be saved")]
+    Snapshot(#[from] journal::SnapshotError),
+    #[error("event {index} of the journal cannot be read")]
+    Decode { index: Index, source: world::DecodeError },
+    #[error("an event could not be written")]
+    Encode(#[from] world::event::EncodeError),
+    #[error("the snapshot at {index} cannot be read")]
+    SnapshotText { index: Index, source: serde_json::Error },
+    #[error("the world could not be written as a snapshot")]
+    WorldText(#[from] serde_json::Error),
+    #[error(
+        "the journal gave index {found} where {expected} was next; restart the control process"
+    )]
+    Index { expected: Index, found: Index },
+    #[error("the journal does not fit together")]
+    Fold(#[from] world::FoldError),
+}
+
+type OpenedOnce = (Storage, Result<World, StorageError>, Option<Damage>);
+
+/// The journal, in terms of events and worlds.
+#[derive(Clone, Debug)]
+pub(crate) struct Storage {
+    pub(crate) journal: Journal,
+}
+
+impl Storage {
+    /// Opens the journal in `folder` and folds it.
+    pub(crate) fn open(
+        folder: &Path,
+        now: Timestamp,
+    ) -> Result<(Self, World, Option<Damage>), OpenError> {
+        let first = Self::open_once(folder, now)?;
+        if !matches!(first.1, Err(StorageError::Read(ReadError::Damaged { .. }))) {
+            let (storage, world, damage) = first;
+            return Ok((storage, world.map_err(OpenError::Replay)?, damage));
+        }
+        // Reading found damage that opening had not looked for. Opened again, the journal is repaired.
+        drop(first);
+        let (storage, world, damage) = Self::open_once(folder, now)?;
+        Ok((storage, world.map_err(OpenError::Replay)?, damage))
+    }
+
+    fn open_once(folder: &Path, now: Timestamp) -> Result<OpenedOnce, OpenError> {
+        let opened = Journal::open(folder, journal::Options::default(), now)?;
+        let storage = Self { journal: opened.journal };
+        let world = storage.world_at(None);
+        Ok((storage, world, opened.damage))
+    }
+
+    /// Makes events durable, all of them or none, and returns them as they are kept: the journal may have
+    /// moved their time on, never back.
+    pub(crate) async fn append(
+        &self,
+        events: Vec<Recorded>,
+    ) -> Result<Vec<Recorded>, StorageError> {
+        let mut entries = Vec::with_capacity(events.len());
+        for recorded in &events {
+            entries.push(NewEntry {
+                at: recorded.at,
+                kind: recorded.event.kind().into(),
+                body: recorded.event.encode()?,
+            });
+        }
+        let appended = self.journal.append(entries).await?;
+        match events.first() {
+            Some(first) if first.index != appended.first => {
+                Err(StorageError::Index { expected: first.index, found: appended.first })
+            }
+            _ => {
+                let kept = events.into_iter().zip(appended.entries);
+                Ok(kept.map(|(event, entry)| Recorded { at: entry.at, ..event }).collect())
+            }
+        }
+    }
+
+    /// The world after event `index`, or now.
+    pub(crate) fn world_at(&self, index: Option<Index>) -> Result<World, StorageError> {
+        let mut world = match self.journal.snapshot_at_or_before(index)? {
+            Some(snapshot) => serde_json::from_slice(&snapshot.body)
+                .map_err(|source| StorageError::SnapshotText { index: snapshot.index, source })?,
+            None => World::default(),
+        };
+        let mut failure = None;
+        self.journal.replay(world.index, index, |entry| {
+            let recorded = match Event::decode(entry.body) {
+                Ok(event) => Recorded { index: entry.index, at: entry.at, event },
+                Err(source) => {
+                    failure = Some(StorageError::Decode { index: entry.index, source });
+                    return ControlFlow::Break(());
+                }
+            };
+            if let Err(error) = world.fold(&recorded) {
+                // After a loss, an event may be about something whose beginning was lost.
+                tracing::warn!(index = %recorded.index, %error, "an event was passed over");
+            }
+            ControlFlow::Continue(())
+        })?;
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(world),
+        }
+    }
+
+    /// Saves a snapshot of `world`, and lets go of what is too old.
+    pub(crate) fn snapshot(&self, world: &World, now: Timestamp) -> Result<(), StorageError> {
+        let body = serde_json::to_vec(world)?;
+        self.journal.save_snapshot(world.index, world.at, &body)?;
+        self.journal.retain(now)?;
+        Ok(())
+    }
+
+    /// Events after an index, at most `limit`.
+    pub(crate) fn read(&self, after: Index, limit: usize) -> Result<Vec<Recorded>, StorageError> {
+        let entries = self.journal.read(after, limit)?;
+        let decode = |entry: journal::Entry| match Event::decode(&entry.body) {
+            Ok(event) => Ok(Recorded { index: entry.index, at: entry.at, event }),
+            Err(source) => Err(StorageError::Decode { index: entry.index, source }),
+        };
+        entries.into_iter().map(decode).collect()
+    }
+}

@@ -1,0 +1,128 @@
+//! The task of one instance: start it if that is due, try its checks, see its end.
+
+use std::sync::Arc;
+
+use host::Clock;
+use model::health::Health;
+use model::instance::Exit;
+use model::{ApplicationName, InstanceId};
+use runtime::launch::LaunchSpec;
+use runtime::probe::Try;
+use runtime::{Observed, Processes};
+use tokio::sync::mpsc;
+
+use crate::checkup::{Checkup, Readiness, Verdict};
+use crate::inbox::{Fact, Input, Sight};
+
+/// What the task of an instance must know.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    pub(crate) application: ApplicationName,
+    pub(crate) instance: InstanceId,
+    pub(crate) processes: Processes,
+    pub(crate) clock: Clock,
+    pub(crate) inbox: mpsc::Sender<Input>,
+}
+
+/// The checks of an instance, as it is asked and as it is tried.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Checks {
+    pub(crate) health: Health,
+    pub(crate) readiness: Option<Try>,
+    pub(crate) liveness: Option<Try>,
+}
+
+impl Watched {
+    async fn tell(&self, fact: Fact) {
+        let sight =
+            Sight { application: self.application.clone(), instance: self.instance.clone(), fact };
+        // Nobody listens when the control process is about to end; the fact can be seen again later.
+        drop(self.inbox.send(Input::Seen(sight)).await);
+    }
+
+    /// Starts the instance, if it was not started before, and watches it.
+    pub(crate) async fn launch(self, spec: Result<Box<LaunchSpec>, String>, checks: Checks) {
+        let found = match spec {
+            Ok(spec) => self.processes.launch(&spec).await.map_err(|it| model::chain(&it)),
+            Err(reason) => Err(reason),
+        };
+        match found {
+            Ok(Observed::Running(status)) => {
+                self.tell(Fact::Started(status.process)).await;
+                self.watch(checks, Readiness::NotYet).await;
+            }
+            Ok(Observed::Ended(exit)) => self.tell(Fact::Exited(exit)).await,
+            Ok(Observed::Starting | Observed::NotStarted) => {
+                self.give_up("its supervisor ended before it was started".to_owned()).await;
+            }
+            Err(reason) => self.give_up(reason).await,
+        }
+    }
+
+    /// Asks the instance to stop until it has.
+    pub(crate) async fn stop(self) {
+        match self.processes.stop(&self.application, &self.instance).await {
+            Ok(exit) => self.tell(Fact::Exited(exit)).await,
+            Err(error) => {
+                let error = model::chain(&error);
+                tracing::error!(instance = %self.instance, %error, "an instance cannot be stopped");
+                self.tell(Fact::Exited(Exit::Lost)).await;
+            }
+        }
+    }
+
+    /// Makes sure that it does not run, and will not, before saying that it could not be started.
+    async fn give_up(&self, reason: String) {
+        let exit = match self.processes.stop(&self.application, &self.instance).await {
+            Ok(exit @ (Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory)) => exit,
+            Ok(Exit::NotStarted(_) | Exit::Lost) => Exit::NotStarted(reason),
+            Err(error) => Exit::NotStarted(format!("{reason}; {}", model::chain(&error))),
+        };
+        self.tell(Fact::Exited(exit)).await;
+    }
+
+    /// Watches an instance that runs until it has ended.
+    pub(crate) async fn watch(self, checks: Checks, readiness: Readiness) {
+        let me = Arc::new(self);
+        let started_at = me.clock.now();
+        let mut tries = tokio::task::JoinSet::new();
+        if checks.health.readiness.is_none() && readiness == Readiness::NotYet {
+            me.tell(Fact::Ready).await;
+        }
+        let prepared = [checks.readiness, checks.liveness];
+        let checkups = Checkup::of(&checks.health, started_at, readiness);
+        for checkup in checkups {
+            let of_readiness = checks.health.readiness.as_ref() == Some(checkup.check());
+            let [readiness, liveness] = &prepared;
+            let try_ = if of_readiness { readiness } else { liveness };
+            if let Some(try_) = try_.clone() {
+                tries.spawn(Arc::clone(&me).check(checkup, try_));
+            }
+        }
+        let exit = match me.processes.ended(&me.application, &me.instance).await {
+            Ok(exit) => exit,
+            Err(error) => {
+                tracing::error!(instance = %me.instance, error = %model::chain(&error), "an instance can no longer be watched");
+                Exit::Lost
+            }
+        };
+        tries.abort_all();
+        me.tell(Fact::Exited(exit)).await;
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the pause is what the checkup says")]
+    async fn check(self: Arc<Self>, mut checkup: Checkup, try_: Try) {
+        loop {
+            tokio::time::sleep(checkup.next_pause()).await;
+            let result = try_.run(checkup.check().timeout).await;
+            for verdict in checkup.on_result(self.clock.now(), result) {
+                self.tell(match verdict {
+                    Verdict::Ready => Fact::Ready,
+                    Verdict::Unready(reason) => Fact::Unready(reason),
+                    Verdict::NotLive(reason) => Fact::NotLive(reason),
+                })
+                .await;
+            }
+        }
+    }
+}
