@@ -1,0 +1,100 @@
+//! Keys people know from elsewhere, and what to write here instead.
+
+/// The remedy for `key` in a mapping of kind `owner`, if it is one people bring along.
+pub(crate) fn remedy(owner: &str, key: &str) -> Option<&'static str> {
+    let table: &[(&str, &str)] = match owner {
+        "application" => &TOP,
+        "service" => &SERVICE,
+        "check" => &CHECK,
+        "behaviour" => &BEHAVIOUR,
+        "dependency" => &DEPENDENCY,
+        "defaults" => &DEFAULTS,
+        "resilience" => &RESILIENCE,
+        _ => return None,
+    };
+    table.iter().find(|(it, _)| *it == key).map(|(_, remedy)| *remedy)
+}
+
+const TOP: [(&str, &str); 8] = [
+    (
+        "version",
+        "if this is a Compose file, `pelago import` makes a pelago.yaml of it; else remove it",
+    ),
+    ("volumes", "data lives in `resources`, which are kept for you"),
+    ("networks", "services reach what they name under `calls`; no networks are needed"),
+    ("secrets", "secrets are kept outside of this file; see `pelago secret`"),
+    ("configs", "write `config`, a mapping of values"),
+    ("arch", "this is a spigo architecture; `pelago import` makes a pelago.yaml of it"),
+    ("include", "an application is one file; copy the services here"),
+    ("environment", "write it below `defaults` for all services, or in one of them"),
+];
+
+const SERVICE: [(&str, &str); 28] = [
+    ("ports", "write `port: 8080` for the port it listens on, and a route for the outside"),
+    ("expose", "write `port: 8080` for the port it listens on"),
+    ("env", "write `environment`"),
+    ("env_file", "write the values under `environment`; `${env.NAME}` takes one from your shell"),
+    ("volumes", "name a resource under `depends_on`; files of a service come from its `artifact`"),
+    ("networks", "name the services it calls under `calls`; no networks are needed"),
+    ("links", "name the services it calls under `calls`"),
+    ("upstreams", "name the services it calls under `calls`"),
+    ("entrypoint", "put the program first in `command`"),
+    ("args", "put the arguments behind the program in `command`"),
+    ("container_name", "instances are named by their service; remove it"),
+    ("hostname", "instances are named by their service; remove it"),
+    ("scale", "write `replicas`"),
+    ("count", "write `replicas`"),
+    ("instances", "write `replicas`"),
+    ("deploy", "write `replicas`, `limits` and `update` in the service itself"),
+    ("mem_limit", "write `limits: {memory: 256MiB}`"),
+    ("memory", "write `limits: {memory: 256MiB}`"),
+    ("cpus", "write `limits: {cpus: 0.5}`"),
+    ("resources", "write `limits` for processors and memory, and `depends_on` for datastores"),
+    ("labels", "write `owner` for who looks after it; other labels have no use here"),
+    ("working_dir", "a command runs in the copy of its `artifact`; point `artifact` at the folder"),
+    ("user", "a process runs as whoever runs Pelago; remove it"),
+    ("readiness", "write `healthcheck`"),
+    (
+        "timeout",
+        "write it in `calls`, per callee, or in `defaults: {resilience: {timeout: 800ms}}`",
+    ),
+    ("retry", "write it in `calls`, per callee, or below `defaults: {resilience: ..}`"),
+    ("work", "write it below `behaviour`"),
+    ("host", "write a route at the top level: `routes: [{host: shop.localhost, service: web}]`"),
+];
+
+const CHECK: [(&str, &str); 6] = [
+    ("test", "write `command`, or `path` for a GET"),
+    ("http", "write `path: /health`"),
+    ("url", "write `path: /health`; host and port are known"),
+    ("port", "the instance's own port is asked; remove it"),
+    ("disable", "write `healthcheck: none`"),
+    ("start_interval", "tries are `interval` apart from the start; remove it"),
+];
+
+const BEHAVIOUR: [(&str, &str); 4] = [
+    ("latency", "write `work`, the time spent on a request"),
+    ("error_rate", "write `errors`, a percentage"),
+    ("steps", "write `calls`"),
+    ("delay", "write `work`, the time spent on a request"),
+];
+
+const DEPENDENCY: [(&str, &str); 2] = [
+    ("restart", "it is not restarted with its dependency; remove it"),
+    ("required", "a dependency is always required; remove it, or the dependency"),
+];
+
+const DEFAULTS: [(&str, &str); 4] = [
+    ("timeout", "write it below `resilience`"),
+    ("retry", "write it below `resilience`"),
+    ("circuit_breaker", "write it below `resilience`"),
+    ("replicas", "write it in each service"),
+];
+
+const RESILIENCE: [(&str, &str); 5] = [
+    ("retries", "write `retry: {attempts: 2}`"),
+    ("attempts", "write `retry: {attempts: 2}`"),
+    ("deadline", "write `timeout`"),
+    ("concurrency", "write `max_concurrency`"),
+    ("service", "write the callee as the key: `payments: {timeout: 2s}`"),
+];

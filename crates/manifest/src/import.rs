@@ -1,0 +1,188 @@
+//! Files people already have, as applications: Compose files, Procfiles, spigo architectures.
+//!
+//! Each importer writes a pelago.yaml that a person could have written and reads it back through
+//! [`crate::read`], so that what it makes and what the file says cannot differ, and no check is made
+//! twice. What is wrong with the result is shown where it came from. What has no counterpart is
+//! listed with a reason, never dropped in silence.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::application::Application;
+use serde::Serialize;
+
+use crate::problem::{Findings, Place, Problem, Problems};
+use crate::yaml::{self, Node, Value};
+
+mod compose;
+mod draft;
+mod procfile;
+mod spigo;
+
+pub use compose::compose;
+pub use procfile::procfile;
+pub use spigo::spigo;
+
+pub(crate) use draft::scalar;
+
+use draft::Draft;
+
+/// What became of a file.
+#[derive(Clone, Debug)]
+pub struct Imported {
+    /// The application.
+    pub application: Application,
+    /// The same as a pelago.yaml to keep.
+    pub yaml: String,
+    /// What is probably not as meant, in places of the file that was imported.
+    pub warnings: Problems,
+    /// What did not come along, in the order of the file.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Something that did not come along.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct LeftOut {
+    /// Where it stood.
+    #[serde(flatten)]
+    pub place: Place,
+    /// Its key, `services.web.volumes`.
+    pub key: String,
+    /// Why, and what to do about it.
+    pub why: String,
+}
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A pelago.yaml.
+    Pelago,
+    /// A Compose file.
+    Compose,
+    /// A Procfile.
+    Procfile,
+    /// A spigo architecture.
+    Spigo,
+}
+
+/// What kind of file this is, by its name, or else by what only that kind has.
+pub fn detect(file_name: &str, text: &str) -> Kind {
+    let file = file_name.rsplit(['/', '\\']).next().unwrap_or_default().to_ascii_lowercase();
+    if file.contains("pelago") {
+        return Kind::Pelago;
+    }
+    if file.starts_with("procfile") || file.ends_with(".procfile") {
+        return Kind::Procfile;
+    }
+    if file.starts_with("compose.") || file.starts_with("docker-compose") {
+        return Kind::Compose;
+    }
+    if file.ends_with("_arch.json") {
+        return Kind::Spigo;
+    }
+    match yaml::parse(&untabbed(text), &mut Findings::default()) {
+        Some(root) => by_content(&root),
+        None => Kind::Pelago,
+    }
+}
+
+fn by_content(root: &Node) -> Kind {
+    let Some(services) = root.get("services") else { return Kind::Pelago };
+    if matches!(services.value, Value::List(_)) {
+        return Kind::Spigo;
+    }
+    let top = ["version", "networks", "volumes", "secrets", "configs"];
+    let inner = ["ports", "volumes", "networks", "env_file", "container_name", "links", "expose"];
+    let has = |node: &Node, keys: &[&str]| keys.iter().any(|it| node.get(it).is_some());
+    if has(root, &top) || services.entries().iter().any(|it| has(&it.node, &inner)) {
+        return Kind::Compose;
+    }
+    Kind::Pelago
+}
+
+/// JSON may be indented with tabs, YAML may not; the places stay the same.
+fn untabbed(text: &str) -> String {
+    text.replace('\t', " ")
+}
+
+/// A file that is being imported.
+#[derive(Debug)]
+struct Import<'a> {
+    name: &'a str,
+    text: Arc<str>,
+    environment: &'a BTreeMap<String, String>,
+    findings: Findings,
+    left_out: Vec<LeftOut>,
+    /// Names of services that were refused, which need not be missed as well.
+    refused: BTreeSet<String>,
+}
+
+impl<'a> Import<'a> {
+    fn new(name: &'a str, text: &str, environment: &'a BTreeMap<String, String>) -> Self {
+        Self {
+            name,
+            text: Arc::from(text),
+            environment,
+            findings: Findings::default(),
+            left_out: Vec::new(),
+            refused: BTreeSet::new(),
+        }
+    }
+
+    fn leave_out(&mut self, place: Place, key: impl Into<String>, why: impl Into<String>) {
+        self.left_out.push(LeftOut { place, key: key.into(), why: why.into() });
+    }
+
+    /// Reads back what was drafted.
+    fn finish(mut self, draft: &Draft, comments: &[String]) -> Result<Imported, Problems> {
+        let (yaml, origins) = draft::write(draft, comments);
+        let moved = |problem: &Problem| {
+            let line = problem.place.line.checked_sub(1).and_then(|it| origins.get(it));
+            Problem { place: line.copied().unwrap_or_default(), ..problem.clone() }
+        };
+        match crate::read(self.name, &yaml, self.environment) {
+            Ok(_) if !self.findings.errors.is_empty() => Err(self.problems()),
+            Ok(read) => {
+                let warnings = read.warnings.list().iter().map(moved);
+                let warnings = warnings.chain(self.findings.warnings).collect();
+                self.left_out.sort();
+                self.left_out.dedup();
+                Ok(Imported {
+                    application: read.application,
+                    yaml,
+                    warnings: Problems::new(self.name, &self.text, warnings, 0),
+                    left_out: self.left_out,
+                })
+            }
+            Err(problems) => {
+                // What was refused already left a hole, which need not be reported as well.
+                let known: BTreeSet<_> =
+                    self.findings.errors.iter().map(|it| it.place.line).collect();
+                let found = problems.list().iter().map(moved);
+                let new = found.filter(|it| !known.contains(&it.place.line));
+                self.findings.errors.extend(new.collect::<Vec<_>>());
+                Err(self.problems())
+            }
+        }
+    }
+
+    fn problems(self) -> Problems {
+        let Findings { errors, warnings, dropped } = self.findings;
+        let all = errors.into_iter().chain(warnings).collect();
+        Problems::new(self.name, &self.text, all, dropped)
+    }
+}
+
+/// A name as close to `written` as our alphabet allows, or `otherwise`.
+fn name_like(written: &str, otherwise: &str) -> String {
+    let letters = |it: char| if it.is_ascii_alphanumeric() || it == '_' { it } else { '-' };
+    let name: String = written.chars().map(letters).take(model::name::NAME_BYTES_MAX).collect();
+    let name = name.trim_matches(['-', '_']);
+    if name.is_empty() { otherwise.to_owned() } else { name.to_owned() }
+}
+
+/// A text that reads as itself where `${..}` has a meaning.
+fn escaped(text: &str) -> String {
+    text.replace('$', "$$")
+}

@@ -1,0 +1,85 @@
+//! Keys of Compose that have no counterpart, and why.
+
+/// Why a key at the top does not come along; nothing for those that do, or that mean nothing.
+pub(super) fn top(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "name" | "services" | "version" => return None,
+        key if key.starts_with("x-") => return None,
+        "volumes" => "data lives in `resources`, which are kept for you; files of an image are not",
+        "networks" => "services reach what they name under `calls`; no networks are needed",
+        "secrets" => "secrets are kept outside of the file; see `pelago secret`",
+        "configs" => "write the values under `config`, or bake the files into an artifact",
+        "include" => "an application is one file; import the other one too and copy its services",
+        "models" => "there is no counterpart",
+        _ => "it is not known to the Compose specification either",
+    })
+}
+
+/// Why a key of a service does not come along; nothing for those that do.
+pub(super) fn service(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "image" | "build" | "command" | "entrypoint" | "environment" | "ports" | "expose"
+        | "depends_on" | "healthcheck" | "restart" | "deploy" | "scale" | "mem_limit" | "cpus"
+        | "stop_grace_period" | "profiles" | "env_file" | "container_name" | "hostname" => {
+            return None;
+        }
+        key if key.starts_with("x-") => return None,
+        "volumes" | "volumes_from" | "tmpfs" => {
+            "files of a service are its artifact or image, and data lives in `resources`"
+        }
+        "networks" | "network_mode" | "dns" | "dns_search" | "dns_opt" | "extra_hosts" => {
+            "services reach what they name under `calls`; no networks are needed"
+        }
+        "links" | "external_links" => "name the services it calls under `calls`",
+        "labels" | "annotations" => "there are no labels; `owner` says who looks after a service",
+        "secrets" => "secrets are kept outside of the file; see `pelago secret`",
+        "configs" => "write the values under `config`, or bake the files into an artifact",
+        "logging" => "logs of every service are collected as they are",
+        "extends" => "inheritance is under `defaults`; copy what is missing",
+        "develop" => "`pelago up` watches the files of an artifact by itself",
+        "working_dir" => "a command runs in the copy of its artifact",
+        "user" | "group_add" | "userns_mode" => "a process runs as whoever runs Pelago",
+        "privileged"
+        | "cap_add"
+        | "cap_drop"
+        | "security_opt"
+        | "devices"
+        | "sysctls"
+        | "ulimits"
+        | "pid"
+        | "ipc"
+        | "uts"
+        | "cgroup"
+        | "cgroup_parent"
+        | "device_cgroup_rules"
+        | "gpus"
+        | "runtime"
+        | "isolation"
+        | "shm_size"
+        | "oom_kill_disable"
+        | "oom_score_adj" => "privileges and kernel settings of containers are not set",
+        "init" | "tty" | "stdin_open" | "attach" => "an instance has no terminal",
+        "platform" | "pull_policy" => "the image is taken as the machine's engine finds it",
+        "stop_signal" => "instances are stopped with SIGTERM",
+        "mem_reservation" | "mem_swappiness" | "memswap_limit" | "cpu_shares" | "cpu_quota"
+        | "cpu_period" | "cpuset" | "cpu_count" | "cpu_percent" | "cpu_rt_runtime"
+        | "cpu_rt_period" | "blkio_config" | "pids_limit" => {
+            "of limits there are `limits: {cpus, memory}`"
+        }
+        "read_only" => "an image's files may be written",
+        "post_start" | "pre_stop" => "there are no hooks; `release_command` runs once per release",
+        _ => "there is no counterpart",
+    })
+}
+
+/// Why a key below `deploy` does not come along; nothing for those that do.
+pub(super) fn deploy(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "replicas" | "resources" => return None,
+        "update_config" | "rollback_config" => "how a new release takes over is under `update`",
+        "restart_policy" => "what follows an exit is under `restart`",
+        "placement" | "mode" | "endpoint_mode" => "where instances run is decided for you",
+        "labels" => "there are no labels; `owner` says who looks after a service",
+        _ => "there is no counterpart",
+    })
+}

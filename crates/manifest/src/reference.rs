@@ -1,0 +1,197 @@
+//! The reference page of the file, written from the schema: every key with its type, its default, what
+//! it means and an example.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::schema::{alternatives, resolve, root_name, schema};
+
+/// What stands above the tables.
+const INTRODUCTION: &str = "\
+<!-- Generated from the types in crates/manifest/src/spec; `cargo run -p xtask -- generate` writes it. -->
+
+# pelago.yaml
+
+One file describes one application. Amounts have units: durations are written as `800ms`, `5s` or \
+`1m30s`, sizes as `256MiB`, shares as `20%`. A key nobody knows, or one that stands twice, is an error.
+
+A minimal file:
+
+```yaml
+name: shop
+services:
+  web:
+    artifact: ./web
+    command: python3 app.py --port ${PORT}
+```
+
+## References
+
+Texts may refer to values. `$$` is a dollar sign, and `${..:-default}` says what to take when there is no \
+value, or an empty one.
+
+| reference | where | value |
+| --- | --- | --- |
+| `${env.NAME}` | `name`, `artifact`, `build`, `image`, `owner`, `host`, and where the next ones may stand | \
+the shell's variable, taken when the file is read |
+| `${config.KEY}` | the same | the value under `config`, taken when the file is read |
+| `${resources.NAME.FIELD}` | `command`, `release_command`, `environment`, a check's `command` | a \
+resource's `url`, `host`, `port`, `user`, `password` or `database`; the service then depends on it |
+| `${PORT}` | the same | the port the instance listens on |
+| `${CALLEE_URL}` | the same | where a callee is: `${ORDER_API_URL}` for `order-api` |
+| `${PELAGO_APPLICATION}`, `_SERVICE`, `_INSTANCE`, `_RELEASE` | the same | who the instance is |
+| `${NAME}` | the same | another variable of the service's `environment`, or one of `OTEL_*` and \
+`CONSUL_HTTP_ADDR` |
+
+An instance finds all of these but the resources in its environment as well.
+";
+
+/// The whole page.
+pub(crate) fn reference() -> String {
+    let mut page = String::from(INTRODUCTION);
+    let mut waiting = vec![root_name()];
+    let mut seen = BTreeSet::new();
+    let mut at = 0;
+    while let Some(name) = waiting.get(at).cloned() {
+        at += 1;
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let reference = serde_json::json!({"$ref": format!("#/$defs/{name}")});
+        let definition = if name == root_name() { schema() } else { resolve(&reference).0 };
+        section(&mut page, &name, definition);
+        mentioned(definition, &mut waiting);
+    }
+    page
+}
+
+/// Adds the definitions a schema refers to, in order.
+fn mentioned(schema: &Value, names: &mut Vec<String>) {
+    match schema {
+        Value::Object(object) => {
+            if let (_, Some(name)) = resolve(schema) {
+                names.push(name.to_owned());
+            }
+            let inner = object.iter().filter(|(key, _)| *key != "$defs");
+            inner.for_each(|(_, it)| mentioned(it, names));
+        }
+        Value::Array(items) => items.iter().for_each(|it| mentioned(it, names)),
+        _ => {}
+    }
+}
+
+fn section(page: &mut String, name: &str, definition: &Value) {
+    let title = if name == root_name() { "The file" } else { name };
+    let mut text = format!("\n## {title}\n\n{}\n\n", described(definition));
+    if let Some(Value::Object(properties)) = definition.get("properties") {
+        text.push_str("| key | type | default | meaning | example |\n");
+        text.push_str("| --- | --- | --- | --- | --- |\n");
+        for (key, property) in properties {
+            text.push_str(&row(key, property, definition));
+        }
+    } else {
+        for (alternative, inner) in options(definition) {
+            let label = match alternative.get("const").and_then(Value::as_str) {
+                Some(word) => format!("`{word}`"),
+                None => kind(&alternative, inner.as_deref()),
+            };
+            for part in ["- ", &label, ": ", described(&alternative), "\n"] {
+                text.push_str(part);
+            }
+        }
+    }
+    page.push_str(&text);
+}
+
+/// The alternatives of a definition, each with the description it has where it is used.
+fn options(definition: &Value) -> Vec<(Value, Option<String>)> {
+    let list = ["anyOf", "oneOf"].iter().find_map(|it| definition.get(it)?.as_array());
+    let option = |it: &Value| {
+        let (found, name) = resolve(it);
+        let mut found = found.clone();
+        if let (Some(own), Some(object)) = (it.get("description"), found.as_object_mut()) {
+            object.insert("description".to_owned(), own.clone());
+        }
+        (found, name.map(str::to_owned))
+    };
+    list.into_iter().flatten().map(option).collect()
+}
+
+fn described(schema: &Value) -> &str {
+    schema.get("description").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn row(key: &str, property: &Value, owner: &Value) -> String {
+    let required = owner.get("required").and_then(Value::as_array);
+    let required = required.into_iter().flatten().any(|it| it == key);
+    let default = match property.get("default") {
+        _ if required => "required".to_owned(),
+        Some(default) => format!("`{}`", flow(default)),
+        None => String::new(),
+    };
+    let examples = property.get("examples").and_then(Value::as_array);
+    let example = examples.into_iter().flatten().map(|it| format!("`{}`", flow(it)));
+    let example = example.collect::<Vec<_>>().join(", ");
+    let mut row = String::new();
+    let kind = of(property);
+    let meaning = described(property);
+    if writeln!(row, "| `{key}` | {kind} | {default} | {meaning} | {example} |").is_err() {
+        row.clear();
+    }
+    row
+}
+
+/// The type of a value, with links to what is explained elsewhere.
+fn of(property: &Value) -> String {
+    if let (found, Some(name)) = resolve(property) {
+        return kind(found, Some(name));
+    }
+    kind(property, None)
+}
+
+fn kind(schema: &Value, name: Option<&str>) -> String {
+    if let Some(name) = name {
+        return format!("[{name}](#{name})");
+    }
+    if schema.get("anyOf").is_some() {
+        let kinds: BTreeSet<_> = alternatives(schema)
+            .iter()
+            .filter(|(it, _)| it.get("type").is_none_or(|it| it != "null"))
+            .map(|(it, name)| kind(it, *name))
+            .collect();
+        return kinds.into_iter().collect::<Vec<_>>().join(" or ");
+    }
+    let types = schema.get("type");
+    let first = types.and_then(|it| it.as_str().or_else(|| it.get(0)?.as_str()));
+    match (schema.get("x-kind").and_then(Value::as_str), first.unwrap_or_default()) {
+        (Some(kind @ ("duration" | "size" | "share")), _) => kind.to_owned(),
+        (Some("cpus"), _) => "number".to_owned(),
+        (Some("scalar"), _) => "text or number".to_owned(),
+        (_, "array") => format!("list of {}", schema.get("items").map(of).unwrap_or_default()),
+        (_, "object") => match schema.get("additionalProperties") {
+            Some(inner) if inner.is_object() => format!("mapping of {}", of(inner)),
+            _ => "mapping".to_owned(),
+        },
+        (_, "string") => "text".to_owned(),
+        (_, "integer") => "whole number".to_owned(),
+        (_, "boolean") => "true or false".to_owned(),
+        (_, other) => other.to_owned(),
+    }
+}
+
+/// A value as YAML on one line.
+fn flow(value: &Value) -> String {
+    match value {
+        Value::String(text) => crate::import::scalar(text),
+        Value::Array(items) => {
+            format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(object) => {
+            let entry = |(key, it): (&String, &Value)| format!("{key}: {}", flow(it));
+            format!("{{{}}}", object.iter().map(entry).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}

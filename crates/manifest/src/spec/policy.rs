@@ -1,0 +1,190 @@
+//! Policies as written: of a call, of an exit, of a new release.
+
+use model::edge::{CircuitBreaker, Resilience, Retry};
+use model::restart::Restart;
+use model::rollout::{Analysis, Update};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Duration, Share};
+use crate::meaning::defaults::{CANARY_STEPS_PERCENT, RETRY_ATTEMPTS_MAX, duration};
+
+/// The policy of a call. What is left out is inherited from `defaults.resilience`.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "resilience")]
+pub(crate) struct ResilienceSpec {
+    /// Longest time for one request, retries included.
+    #[schemars(extend("default" = duration(Resilience::default().timeout), "examples" = ["800ms"]))]
+    pub(crate) timeout: Option<Duration>,
+    /// When and how often to try again.
+    pub(crate) retry: Option<RetrySpec>,
+    /// When to stop sending to an instance.
+    pub(crate) circuit_breaker: Option<CircuitBreakerSpec>,
+    /// Requests in flight at once. Without it there is no limit.
+    #[schemars(range(min = 1), extend("examples" = [200]))]
+    pub(crate) max_concurrency: Option<u32>,
+}
+
+/// Trying again.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "retry")]
+pub(crate) struct RetrySpec {
+    /// Attempts after the first; 0 never tries again.
+    #[schemars(range(max = RETRY_ATTEMPTS_MAX))]
+    #[schemars(extend("default" = Retry::default().attempts, "examples" = [2]))]
+    pub(crate) attempts: Option<u8>,
+    /// The first pause; each further one is twice as long, with full jitter.
+    #[schemars(extend("default" = duration(Retry::default().backoff), "examples" = ["25ms"]))]
+    pub(crate) backoff: Option<Duration>,
+    /// The longest pause.
+    #[schemars(extend("default" = duration(Retry::default().max_backoff), "examples" = ["250ms"]))]
+    pub(crate) max_backoff: Option<Duration>,
+    /// Retries as a share of requests, at most.
+    #[schemars(extend("default" = Retry::default().budget.to_string(), "examples" = ["20%"]))]
+    pub(crate) budget: Option<Share>,
+}
+
+/// Leaving an instance alone that fails.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "circuit-breaker")]
+pub(crate) struct CircuitBreakerSpec {
+    /// Errors in a row that open it.
+    #[schemars(range(min = 1))]
+    #[schemars(extend("default" = CircuitBreaker::default().consecutive_errors, "examples" = [5]))]
+    pub(crate) consecutive_errors: Option<u32>,
+    /// Time it stays open before one request may probe.
+    #[schemars(extend("default" = duration(CircuitBreaker::default().open_for), "examples" = ["10s"]))]
+    pub(crate) open_for: Option<Duration>,
+}
+
+/// What follows an exit: a policy, or a mapping.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "restart")]
+pub(crate) enum RestartSpec {
+    /// Only the policy.
+    Policy(RestartPolicySpec),
+    /// The policy and its pauses.
+    Map(RestartMapSpec),
+}
+
+/// Which exits are followed by a new start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "restart-policy")]
+pub(crate) enum RestartPolicySpec {
+    /// Every exit: a service.
+    Always,
+    /// An exit with a code other than 0, by a signal, or after failing its liveness check: a job.
+    OnFailure,
+    /// None: a job that is tried once.
+    No,
+}
+
+/// What follows an exit.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "restart-mapping")]
+pub(crate) struct RestartMapSpec {
+    /// Which exits are followed by a new start.
+    #[schemars(extend("default" = "always", "examples" = ["on-failure"]))]
+    pub(crate) policy: Option<RestartPolicySpec>,
+    /// Pause after the first failure; each further one in a row is twice as long.
+    #[schemars(extend("default" = duration(Restart::default().backoff), "examples" = ["200ms"]))]
+    pub(crate) backoff: Option<Duration>,
+    /// The longest pause.
+    #[schemars(extend("default" = duration(Restart::default().max_backoff), "examples" = ["30s"]))]
+    pub(crate) max_backoff: Option<Duration>,
+    /// Failures in a row after which the service is called crash-looping.
+    #[schemars(range(min = 1), extend("default" = Restart::default().crash_loop, "examples" = [5]))]
+    pub(crate) crash_loop: Option<u32>,
+}
+
+/// How a new release takes over. What is left out is inherited from `defaults.update`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "update")]
+pub(crate) struct UpdateSpec {
+    /// The way it takes over.
+    #[schemars(extend("default" = "rolling", "examples" = ["canary"]))]
+    pub(crate) strategy: Option<StrategySpec>,
+    /// The steps of a canary: ascending shares of traffic, each judged.
+    #[schemars(extend("default" = steps(), "examples" = [[{"weight": "5%"}, {"weight": "25%"}]]))]
+    pub(crate) steps: Option<Vec<CanaryStepSpec>>,
+    /// How long the old release is kept running afterwards.
+    #[schemars(extend("default" = duration(Update::default().keep_old), "examples" = ["72h"]))]
+    pub(crate) keep_old: Option<Duration>,
+    /// Whether a good verdict moves on by itself.
+    #[schemars(extend("default" = true, "examples" = [false]))]
+    pub(crate) auto_promote: Option<bool>,
+    /// Whether a bad verdict goes back by itself.
+    #[schemars(extend("default" = true, "examples" = [false]))]
+    pub(crate) auto_revert: Option<bool>,
+    /// What a verdict needs.
+    pub(crate) analysis: Option<AnalysisSpec>,
+}
+
+fn steps() -> Vec<serde_json::Value> {
+    let step = |it: &u32| serde_json::json!({"weight": format!("{it}%")});
+    CANARY_STEPS_PERCENT.iter().map(step).collect()
+}
+
+/// A way for a new release to take over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "strategy")]
+pub(crate) enum StrategySpec {
+    /// A growing share of traffic, judged at every step.
+    Canary,
+    /// All of it at once, from a full set of new instances.
+    Bluegreen,
+    /// One instance after another.
+    Rolling,
+    /// All instances at once.
+    Immediate,
+}
+
+/// One step of a canary.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "step")]
+pub(crate) struct CanaryStepSpec {
+    /// The new release's share of traffic.
+    #[schemars(required, extend("examples" = ["5%"]))]
+    pub(crate) weight: Option<Share>,
+}
+
+/// What the judge of a canary is asked.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "analysis")]
+pub(crate) struct AnalysisSpec {
+    /// Probability of rejecting a release that is as good as the old one, at most.
+    #[schemars(extend("default" = Analysis::default().alpha.to_string(), "examples" = ["1%"]))]
+    pub(crate) alpha: Option<Share>,
+    /// How much worse the new release may be, as a ratio of the old one's error rate or latency.
+    #[schemars(range(min = 1), extend("default" = Analysis::default().max_ratio, "examples" = [1.25]))]
+    pub(crate) max_ratio: Option<f64>,
+    /// Time after which an undecided step is inconclusive.
+    #[schemars(extend("default" = duration(Analysis::default().max_duration), "examples" = ["30m"]))]
+    pub(crate) max_duration: Option<Duration>,
+    /// What to do then.
+    #[schemars(extend("default" = "hold", "examples" = ["revert"]))]
+    pub(crate) on_inconclusive: Option<OnInconclusiveSpec>,
+}
+
+/// What to do with a step nobody can judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "on-inconclusive")]
+pub(crate) enum OnInconclusiveSpec {
+    /// Stay and wait for a person.
+    Hold,
+    /// Move on.
+    Promote,
+    /// Go back.
+    Revert,
+}

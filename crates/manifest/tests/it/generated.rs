@@ -1,0 +1,102 @@
+//! The schema and the reference page on disk are those the types say, and what they show is true.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::environment;
+
+/// The file below the workspace, and how it is made again: with `UPDATE_GENERATED=1` by this test, or by
+/// `cargo run -p xtask -- generate`.
+#[track_caller]
+fn check(path: &str, generated: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    let update = std::env::vars_os().any(|(name, _)| name == "UPDATE_GENERATED");
+    if update {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, generated).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == generated,
+        "{} is not what the types say; run `cargo run -p xtask -- generate`",
+        path.display()
+    );
+}
+
+#[test]
+fn schema_is_up_to_date() {
+    let mut schema = serde_json::to_string_pretty(&manifest::schema()).unwrap();
+    schema.push('\n');
+    check("schema/pelago.schema.json", &schema);
+}
+
+#[test]
+fn reference_is_up_to_date() {
+    check("docs/manifest.md", &manifest::reference());
+}
+
+/// Every example and every default in the schema is a value the file takes at that place.
+#[test]
+fn examples_are_taken() {
+    let schema = manifest::schema();
+    let definitions = schema["$defs"].as_object().unwrap();
+    let mut tried = 0;
+    for (definition, body) in definitions {
+        let Some(properties) = body.get("properties").and_then(Value::as_object) else { continue };
+        for (key, property) in properties {
+            let examples = property.get("examples").and_then(Value::as_array);
+            let default = property.get("default");
+            for value in examples.into_iter().flatten().chain(default) {
+                let Some(text) = in_a_file(definition, key, value) else { continue };
+                tried += 1;
+                let read = manifest::read("example.yaml", &text, &environment());
+                let problems = read.err().map(|it| it.to_string()).unwrap_or_default();
+                // What is wrong may only be what the example leaves to the rest of the file.
+                let wrong = problems.lines().filter(|it| {
+                    [
+                        "unknown key",
+                        " is meant",
+                        "has no unit",
+                        "is not a ",
+                        "write a number",
+                        "quotes",
+                    ]
+                    .iter()
+                    .any(|mark| it.contains(mark))
+                });
+                assert_eq!(wrong.count(), 0, "{definition}.{key}: {value}\n{problems}");
+            }
+        }
+    }
+    assert!(60 < tried, "only {tried} examples were tried");
+}
+
+/// A file with `value` under `key` of a definition.
+fn in_a_file(definition: &str, key: &str, value: &Value) -> Option<String> {
+    let inner = format!("{{\"{key}\": {value}}}");
+    let service = |inner: &str| format!("name: a\nservices: {{a: {inner}}}\n");
+    Some(match definition {
+        "service" => service(&inner),
+        "check" => service(&format!("{{image: a, healthcheck: {inner}}}")),
+        "limits" => service(&format!("{{image: a, limits: {inner}}}")),
+        "update" => service(&format!("{{image: a, update: {inner}}}")),
+        "analysis" => service(&format!("{{image: a, update: {{analysis: {inner}}}}}")),
+        "step" => service(&format!("{{image: a, update: {{strategy: canary, steps: [{inner}]}}}}")),
+        "restart-mapping" => service(&format!("{{image: a, restart: {inner}}}")),
+        "behaviour" => service(&format!("{{behaviour: {inner}}}")),
+        "call-step-mapping" => service(&format!("{{behaviour: {{calls: [{inner}]}}}}")),
+        "resilience" => service(&format!("{{image: a, calls: {{b: {inner}}}}}")),
+        "retry" => service(&format!("{{image: a, calls: {{b: {{retry: {inner}}}}}}}")),
+        "circuit-breaker" => {
+            service(&format!("{{image: a, calls: {{b: {{circuit_breaker: {inner}}}}}}}"))
+        }
+        "defaults" => format!("name: a\ndefaults: {inner}\nservices: {{a: {{image: a}}}}\n"),
+        "resource" => {
+            format!("name: a\nresources: {{r: {inner}}}\nservices: {{a: {{image: a}}}}\n")
+        }
+        "route" => format!("name: a\nroutes: [{inner}]\nservices: {{a: {{image: a}}}}\n"),
+        "flag" => format!("name: a\nflags: {{f: {inner}}}\nservices: {{a: {{image: a}}}}\n"),
+        _ => return None,
+    })
+}

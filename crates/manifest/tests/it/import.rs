@@ -1,0 +1,119 @@
+//! Files of others: what they become, and what is said of what does not come along.
+
+use std::fmt::Write as _;
+
+use manifest::import::{Imported, compose, procfile, spigo};
+use manifest::{Kind, Problems, detect};
+
+use crate::{data, environment, text};
+
+/// The file that was made, and what was left out of it.
+#[track_caller]
+fn told(imported: Result<Imported, Problems>) -> String {
+    let imported = imported.unwrap_or_else(|it| panic!("{}", it.render(100)));
+    let again = manifest::read("pelago.yaml", &imported.yaml, &environment()).unwrap();
+    assert_eq!(again.application, imported.application);
+    let mut told = imported.yaml.clone();
+    told.push_str("\nleft out:\n");
+    for it in &imported.left_out {
+        writeln!(told, "{}:{} {}: {}", it.place.line, it.place.column, it.key, it.why).unwrap();
+    }
+    if !imported.warnings.is_empty() {
+        writeln!(told, "\n{}", imported.warnings).unwrap();
+    }
+    told
+}
+
+#[test]
+fn compose_file() {
+    let text = text("compose.yaml");
+    assert_eq!(detect("stack.yml", &text), Kind::Compose);
+    insta::assert_snapshot!(told(compose("shop/compose.yaml", &text, &environment())));
+}
+
+#[test]
+fn bad_compose_file() {
+    let text = text("bad/compose.yaml");
+    let problems = compose("compose.yaml", &text, &environment()).unwrap_err();
+    insta::assert_snapshot!(problems.to_string());
+}
+
+#[test]
+fn procfile_of_a_folder() {
+    let text = text("Procfile");
+    insta::assert_snapshot!(told(procfile("shop/Procfile", &text, &environment())));
+    let bad = procfile("Procfile", "web\nweb: a\nweb: b\n", &environment()).unwrap_err();
+    insta::assert_snapshot!("bad_procfile", bad.to_string());
+}
+
+#[test]
+fn netflix() {
+    let text = text("spigo/netflix_arch.json");
+    insta::assert_snapshot!(told(spigo("netflix_arch.json", &text, &environment())));
+}
+
+#[test]
+fn every_architecture_of_spigo() {
+    for entry in std::fs::read_dir(data("spigo")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !name.ends_with("_arch.json") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(detect(name, &text), Kind::Spigo);
+        assert_eq!(detect("x.json", &text), Kind::Spigo, "{name}");
+        drop(told(spigo(name, &text, &environment())));
+    }
+}
+
+#[test]
+fn refused_architectures() {
+    let mut told = String::new();
+    for name in ["testBadPackage", "testDuplicate", "testMissingDep"] {
+        let file = format!("{name}.json");
+        let text = text(&format!("spigo/{file}"));
+        let problems = spigo(&file, &text, &environment()).unwrap_err();
+        writeln!(told, "{problems}").unwrap();
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn kinds() {
+    for (name, text, kind) in [
+        ("pelago.yaml", "", Kind::Pelago),
+        ("dir/compose.yaml", "", Kind::Compose),
+        ("docker-compose.prod.yml", "", Kind::Compose),
+        ("Procfile", "", Kind::Procfile),
+        ("Procfile.dev", "", Kind::Procfile),
+        ("a_arch.json", "", Kind::Spigo),
+        ("app.yaml", "name: a\nservices: {web: {command: x}}\n", Kind::Pelago),
+        ("app.yaml", "services: {web: {image: x, ports: [80]}}\n", Kind::Compose),
+        ("app.yaml", "version: '3'\nservices: {web: {image: x}}\n", Kind::Compose),
+        ("app.json", "{\"arch\": \"a\", \"services\": []}", Kind::Spigo),
+        ("app.yaml", "[", Kind::Pelago),
+    ] {
+        assert_eq!(detect(name, text), kind, "{name}");
+    }
+}
+
+#[test]
+fn nothing_that_could_come_along() {
+    for (text, expected) in [
+        (
+            "services:\n  a: {build: .}\n  b:\n",
+            "c:2:3: no service can come along: what each runs is said in its Dockerfile only; add \
+             `command` to them",
+        ),
+        ("services: {}\n", "c:1:1: a Compose file has `services`, and this one has none"),
+        ("", "c:1:1: a Compose file has `services`, and this one has none"),
+    ] {
+        assert_eq!(compose("c", text, &environment()).unwrap_err().to_string(), expected);
+    }
+    let arch = spigo("a", "{}", &environment()).unwrap_err().to_string();
+    assert_eq!(
+        arch,
+        "a:1:1: a spigo architecture has a list of `services`, and this file has none"
+    );
+}
