@@ -1,0 +1,149 @@
+//! Asking the control process.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use api::{ApiError, StatusView};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Bytes;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use model::units::DurationText;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use crate::error::CommandError;
+
+/// Bytes of an answer, at most.
+const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// How long one long poll may take.
+pub(crate) const POLL: Duration = Duration::from_secs(30);
+
+/// A control process, by its socket.
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    socket: PathBuf,
+}
+
+/// A path and its query, escaped.
+#[derive(Clone, Debug)]
+pub(crate) struct Target(String);
+
+impl Target {
+    /// The path made of these segments.
+    pub(crate) fn new(segments: &[&str]) -> Self {
+        Self(segments.iter().fold(String::new(), |path, it| path + "/" + &escape(it)))
+    }
+
+    /// With a query parameter, if there is a value.
+    pub(crate) fn with(self, name: &str, value: Option<impl ToString>) -> Self {
+        let Some(value) = value else { return self };
+        let separator = if self.0.contains('?') { '&' } else { '?' };
+        Self(format!("{}{separator}{name}={}", self.0, escape(&value.to_string())))
+    }
+}
+
+/// Escapes everything but the unreserved characters of RFC 3986, section 2.3.
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            let digit = |it: u8| char::from_digit(u32::from(it), 16).unwrap_or('0');
+            escaped.extend(
+                ['%', digit(byte >> 4), digit(byte & 15)].map(|it| it.to_ascii_uppercase()),
+            );
+        }
+    }
+    escaped
+}
+
+impl Client {
+    pub(crate) const fn new(socket: PathBuf) -> Self {
+        Self { socket }
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Whether somebody answers.
+    pub(crate) async fn is_there(&self) -> bool {
+        self.get::<serde_json::Value>(Target::new(&["health"])).await.is_ok()
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, target: Target) -> Result<T, CommandError> {
+        self.ask(Method::GET, target, Bytes::new()).await
+    }
+
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        target: Target,
+        body: &impl Serialize,
+    ) -> Result<T, CommandError> {
+        let body = serde_json::to_vec(body).map_err(|it| CommandError::Answer(it.to_string()))?;
+        self.ask(Method::POST, target, Bytes::from(body)).await
+    }
+
+    /// The state as soon as its index is above `after`, or when a long poll is over.
+    pub(crate) async fn changed(
+        &self,
+        application: Option<&str>,
+        after: u64,
+    ) -> Result<StatusView, CommandError> {
+        let target = Target::new(&["v1", "status"])
+            .with("application", application)
+            .with("after", Some(after))
+            .with("wait", Some(DurationText(POLL)));
+        self.get(target).await
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: Target,
+        body: Bytes,
+    ) -> Result<T, CommandError> {
+        let unreachable =
+            |source| CommandError::Unreachable { socket: self.socket.clone(), source };
+        let lost = |error: hyper::Error| unreachable(std::io::Error::other(error));
+        let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        // It ends when the sender is dropped.
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(target.0)
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|error| CommandError::Answer(error.to_string()))?;
+        let response = sender.send_request(request).await.map_err(lost)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| unreachable(std::io::Error::other(error)))?.to_bytes();
+        if !status.is_success() {
+            let error: ApiError = serde_json::from_slice(&body)
+                .map_err(|_| CommandError::Answer(format!("status {status}")))?;
+            return Err(error.into());
+        }
+        serde_json::from_slice(&body).map_err(|error| CommandError::Answer(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_escaped() {
+        let target = Target::new(&["v1", "a b/c"])
+            .with("at", Some("@5 +1"))
+            .with("none", None::<&str>)
+            .with("n", Some(3));
+        assert_eq!(target.0, "/v1/a%20b%2Fc?at=%405%20%2B1&n=3");
+    }
+}

@@ -1,0 +1,45 @@
+//! Every command that asks, one file each.
+
+mod doctor;
+mod events;
+mod exec;
+mod file;
+mod logs;
+mod plan;
+mod ps;
+mod stop;
+mod up;
+mod wishes;
+
+use std::process::ExitCode;
+
+use crate::Context;
+use crate::arguments::Asking;
+use crate::error::CommandError;
+use crate::output::Output;
+
+/// Runs one command.
+pub(crate) async fn run(
+    context: &Context,
+    asking: Asking,
+    output: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    match asking {
+        Asking::Up(up) => return up::run(context, &up, output).await,
+        Asking::Down => stop::down(context, output).await?,
+        Asking::Ps(ps) => ps::ps(context, &ps, output).await?,
+        Asking::Status(status) => ps::status(context, &status, output).await?,
+        Asking::Logs(logs) => logs::run(context, logs, output).await?,
+        Asking::Exec(exec) => exec::run(context, &exec).await?,
+        Asking::Restart(restart) => wishes::restart(context, &restart, output).await?,
+        Asking::Scale(scale) => wishes::scale(context, &scale, output).await?,
+        Asking::Events(events) => events::run(context, &events, output).await?,
+        Asking::Plan(file) => plan::run(context, &file, output).await?,
+        Asking::Doctor => return doctor::run(context, output).await,
+        Asking::Validate(file) => file::validate(context, &file, output)?,
+        Asking::Import(import) => file::import(context, &import, output)?,
+        Asking::Schema => output.json(&manifest::schema())?,
+        Asking::Shutdown => stop::shutdown(context, output).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

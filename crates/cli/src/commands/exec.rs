@@ -1,0 +1,46 @@
+//! `pelago exec`.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+
+use api::StatusView;
+use api::logs::ExecView;
+
+use crate::arguments::Exec;
+use crate::client::Target;
+use crate::error::CommandError;
+use crate::{Context, daemon, input};
+
+/// Becomes the command, with the instance's environment, in its folder. Returns only if that fails.
+pub(crate) async fn run(context: &Context, exec: &Exec) -> Result<(), CommandError> {
+    let client = daemon::ensure(context).await?;
+    let application = input::application(context, &client).await?;
+    let target = Target::new(&["v1", "status"]).with("application", Some(&application));
+    let status: StatusView = client.get(target).await?;
+    let instance = instance(&status, &exec.target).ok_or_else(|| {
+        CommandError::wrong(format!(
+            "{application} has no running instance of `{}`; `pelago ps` lists what there is",
+            exec.target
+        ))
+    })?;
+    let target = Target::new(&["v1", "applications", &application, "instances", instance, "exec"]);
+    let view: ExecView = client.get(target).await?;
+    let Some((program, arguments)) = exec.command.split_first() else { return Ok(()) };
+    let mut command = Command::new(program);
+    command.args(arguments).env_clear().envs(&view.environment).current_dir(&view.folder);
+    if let Some(term) = context.environment.get("TERM") {
+        command.env("TERM", term);
+    }
+    let source = command.exec();
+    Err(CommandError::File { path: PathBuf::from(program), verb: "run", source })
+}
+
+/// The instance of that name, or the first of the service of that name.
+fn instance<'a>(status: &'a StatusView, target: &str) -> Option<&'a str> {
+    let services = status.applications.first()?.services.iter();
+    let mut candidates = services
+        .flat_map(|service| service.instances.iter().map(move |it| (service, it)))
+        .filter(|(service, it)| service.name == target || it.id == target);
+    candidates.next().map(|(_, it)| it.id.as_str())
+}

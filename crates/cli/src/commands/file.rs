@@ -1,0 +1,83 @@
+//! `pelago validate` and `pelago import`.
+
+use std::fs;
+
+use manifest::{Kind, import};
+
+use crate::Context;
+use crate::arguments::{File, Import};
+use crate::error::CommandError;
+use crate::input;
+use crate::output::{Output, Tone};
+
+pub(crate) fn validate(
+    context: &Context,
+    file: &File,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let described = input::read(context, file.file.as_deref(), output)?;
+    if output.is_json() {
+        return output.json(&described.application);
+    }
+    let application = &described.application;
+    let count = application.services.len();
+    let things = if count == 1 { "service" } else { "services" };
+    let shown = input::shown(context, &described.file);
+    let text = format!("{shown} is right: application {} with {count} {things}", application.name);
+    output.line(&output.paint(Tone::Good, &text))
+}
+
+pub(crate) fn import(
+    context: &Context,
+    asked: &Import,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let path = context.folder.join(&asked.file);
+    let text = fs::read_to_string(&path).map_err(|source| CommandError::File {
+        path: path.clone(),
+        verb: "read",
+        source,
+    })?;
+    let name = input::shown(context, &path);
+    let environment = &context.environment;
+    let imported = match manifest::detect(&name, &text) {
+        Kind::Compose => import::compose(&name, &text, environment),
+        Kind::Procfile => import::procfile(&name, &text, environment),
+        Kind::Spigo => import::spigo(&name, &text, environment),
+        Kind::Pelago => {
+            let message = format!("{name} is a pelago.yaml already; `pelago validate` checks it");
+            return Err(CommandError::wrong(message));
+        }
+    };
+    let imported = match imported {
+        Ok(imported) => imported,
+        Err(problems) => {
+            input::report(&problems, output)?;
+            return Err(CommandError::wrong(format!("{name} cannot be imported")));
+        }
+    };
+    if output.is_json() {
+        output.json(&imported.application)?;
+    } else if let Some(target) = &asked.output {
+        let target = context.folder.join(target);
+        write_new(&target, &imported.yaml)?;
+        output.note(&format!("wrote {}", input::shown(context, &target)))?;
+    } else {
+        output.raw(&imported.yaml)?;
+    }
+    if !imported.warnings.is_empty() {
+        output.note(&imported.warnings.to_string())?;
+    }
+    for it in &imported.left_out {
+        output.note(&format!("{name}:{}: {} is left out: {}", it.place.line, it.key, it.why))?;
+    }
+    Ok(())
+}
+
+/// Writes a file that must not be there yet: what somebody wrote is not overwritten.
+fn write_new(path: &std::path::Path, text: &str) -> Result<(), CommandError> {
+    use std::io::Write as _;
+    let failed = |source| CommandError::File { path: path.to_owned(), verb: "written", source };
+    let mut file = fs::File::options().write(true).create_new(true).open(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
+}

@@ -1,0 +1,150 @@
+//! `pelago logs`.
+
+use std::collections::BTreeMap;
+
+use api::logs::{LogLine, LogPage};
+use model::units::DurationText;
+
+use crate::arguments::Logs;
+use crate::client::{Client, POLL, Target};
+use crate::error::CommandError;
+use crate::output::{Output, Tone};
+use crate::{Context, daemon, input, when};
+
+/// Lines of each instance shown before following, if nobody says how many.
+const TAIL_DEFAULT: usize = 50;
+
+pub(crate) async fn run(
+    context: &Context,
+    asked: Logs,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let client = daemon::ensure(context).await?;
+    let application = input::application(context, &client).await?;
+    let since = match asked.since.as_deref() {
+        Some(text) => Some(when::parse(text, (context.now)())?.to_string()),
+        None => None,
+    };
+    let tail = asked.tail.or((asked.follow && since.is_none()).then_some(TAIL_DEFAULT));
+    let mut reader = Reader {
+        client: &client,
+        application,
+        targets: asked.services.join(","),
+        since,
+        cursor: None,
+    };
+    let mut printer = Printer {
+        grep: asked.grep,
+        timestamps: if asked.timestamps { Timestamps::Shown } else { Timestamps::Hidden },
+        ..Printer::default()
+    };
+    let mut page = reader.next(tail, None).await?;
+    loop {
+        printer.print(&page, output)?;
+        if page.lines.is_empty() && !asked.follow {
+            return Ok(());
+        }
+        let wait = asked.follow.then_some(DurationText(POLL));
+        page = reader.next(None, wait).await?;
+    }
+}
+
+/// Shows everything an application says from now on, for as long as it is waited for.
+pub(crate) async fn follow(
+    client: &Client,
+    application: &str,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let mut reader = Reader {
+        client,
+        application: application.to_owned(),
+        targets: String::new(),
+        since: None,
+        cursor: None,
+    };
+    let mut printer = Printer::default();
+    let mut page = reader.next(Some(TAIL_DEFAULT), None).await?;
+    loop {
+        printer.print(&page, output)?;
+        page = reader.next(None, Some(DurationText(POLL))).await?;
+    }
+}
+
+struct Reader<'a> {
+    client: &'a Client,
+    application: String,
+    targets: String,
+    since: Option<String>,
+    cursor: Option<String>,
+}
+
+impl Reader<'_> {
+    async fn next(
+        &mut self,
+        tail: Option<usize>,
+        wait: Option<DurationText>,
+    ) -> Result<LogPage, CommandError> {
+        let targets = Some(&self.targets).filter(|it| !it.is_empty());
+        let target = Target::new(&["v1", "applications", &self.application, "logs"])
+            .with("target", targets)
+            .with("since", self.since.as_deref())
+            .with("tail", tail)
+            .with("cursor", self.cursor.as_deref())
+            .with("wait", wait);
+        let page: LogPage = self.client.get(target).await?;
+        self.cursor = Some(page.next.clone());
+        Ok(page)
+    }
+}
+
+/// Whether each line begins with the time it was written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Timestamps {
+    #[default]
+    Hidden,
+    Shown,
+}
+
+/// Prints lines, each behind its instance in a colour of its own.
+#[derive(Debug, Default)]
+struct Printer {
+    grep: Option<String>,
+    timestamps: Timestamps,
+    colours: BTreeMap<String, usize>,
+    width: usize,
+}
+
+impl Printer {
+    fn print(&mut self, page: &LogPage, output: &mut Output) -> Result<(), CommandError> {
+        for line in &page.lines {
+            if self.grep.as_ref().is_some_and(|it| !line.text.contains(it)) {
+                continue;
+            }
+            if output.is_json() {
+                output.json_line(line)?;
+            } else {
+                let text = self.format(line, output);
+                output.line(&text)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn format(&mut self, line: &LogLine, output: &Output) -> String {
+        let service = line.instance.rsplit_once('.').map_or("", |(service, _)| service);
+        let next = self.colours.len();
+        let colour = *self.colours.entry(service.to_owned()).or_insert(next);
+        self.width = self.width.max(line.instance.chars().count());
+        let prefix = format!("{:<width$} |", line.instance, width = self.width);
+        let prefix = output.paint(Tone::Source(colour), &prefix);
+        let at = match self.timestamps {
+            Timestamps::Shown => output.paint(Tone::Faint, &line.at) + " ",
+            Timestamps::Hidden => String::new(),
+        };
+        let text = match line.stream.as_str() {
+            "stderr" => output.paint(Tone::Busy, &line.text),
+            _ => line.text.clone(),
+        };
+        format!("{at}{prefix} {text}")
+    }
+}

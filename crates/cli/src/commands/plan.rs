@@ -1,0 +1,41 @@
+//! `pelago plan`.
+
+use api::change::{ChangeAction, PlanView};
+use api::request::Apply;
+
+use crate::arguments::File;
+use crate::client::Target;
+use crate::error::CommandError;
+use crate::output::{Output, Tone};
+use crate::{Context, daemon, input};
+
+pub(crate) async fn run(
+    context: &Context,
+    file: &File,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let described = input::read(context, file.file.as_deref(), output)?;
+    let client = daemon::ensure(context).await?;
+    let apply =
+        Apply { definition: described.application, folder: described.folder.display().to_string() };
+    let plan: PlanView = client.post(Target::new(&["v1", "plan"]), &apply).await?;
+    if output.is_json() {
+        return output.json(&plan);
+    }
+    if plan.changes.is_empty() {
+        return output.line(&format!("{}: nothing would change", plan.application));
+    }
+    for change in &plan.changes {
+        let (sign, tone) = match change.action {
+            ChangeAction::Create | ChangeAction::Start => ("+", Tone::Good),
+            ChangeAction::Release | ChangeAction::Scale => ("~", Tone::Busy),
+            ChangeAction::Remove => ("-", Tone::Bad),
+        };
+        let line = format!("{sign} {} {}", change.action, change.service);
+        output.line(&output.paint(tone, &line))?;
+        for detail in &change.details {
+            output.line(&format!("    {detail}"))?;
+        }
+    }
+    Ok(())
+}

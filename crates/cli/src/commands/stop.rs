@@ -1,0 +1,51 @@
+//! `pelago down` and `pelago shutdown`.
+
+use api::openapi::Health;
+use api::request::Accepted;
+use api::status::ApplicationStateView;
+
+use crate::Context;
+use crate::client::{Client, Target};
+use crate::error::CommandError;
+use crate::output::Output;
+use crate::{daemon, input, watch};
+
+pub(crate) async fn down(context: &Context, output: &mut Output) -> Result<(), CommandError> {
+    let client = daemon::ensure(context).await?;
+    let name = input::application(context, &client).await?;
+    stop(&client, &name, output).await
+}
+
+/// Asks an application to stop, and waits until it has.
+pub(crate) async fn stop(
+    client: &Client,
+    name: &str,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let target = Target::new(&["v1", "applications", name, "stop"]);
+    let accepted: Accepted = client.post(target, &()).await?;
+    let stopped = |view: &api::status::ApplicationView| {
+        (view.state == ApplicationStateView::Stopped).then_some(())
+    };
+    let ((), status) = watch::until(client, name, accepted.index, output, stopped).await?;
+    if output.is_json() { output.json(&status) } else { Ok(()) }
+}
+
+pub(crate) async fn shutdown(context: &Context, output: &mut Output) -> Result<(), CommandError> {
+    let Some(client) = daemon::find(context).await else {
+        return output.note("no control process runs");
+    };
+    let _health: Health = client.post(Target::new(&["v1", "shutdown"]), &()).await?;
+    let gone = async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(10));
+        while client.is_there().await {
+            ticks.tick().await;
+        }
+    };
+    let patience = std::time::Duration::from_secs(10);
+    tokio::time::timeout(patience, gone).await.map_err(|_| {
+        let socket = client.socket().display().to_string();
+        CommandError::wrong(format!("the control process at {socket} does not end"))
+    })?;
+    output.note("the control process has ended; instances go on")
+}

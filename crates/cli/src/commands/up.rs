@@ -1,0 +1,230 @@
+//! `pelago up`.
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use api::logs::LogPage;
+use api::request::{Accepted, Apply};
+use api::status::{ApplicationStateView, ApplicationView, ServiceStateView};
+use model::Template;
+use model::service::Source;
+use model::units::parse_duration;
+
+use super::{logs, stop};
+use crate::Context;
+use crate::arguments::Up;
+use crate::client::{Client, Target};
+use crate::error::CommandError;
+use crate::input::{self, Described};
+use crate::output::{Look, Output, Tone};
+use crate::{daemon, watch};
+
+/// Lines shown of what a failed service said last.
+const LAST_LINES: usize = 20;
+
+pub(crate) async fn run(
+    context: &Context,
+    up: &Up,
+    output: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    let timeout = parse_duration(&up.timeout)
+        .map_err(|it| CommandError::wrong(format!("--timeout: {it}")))?;
+    let described = input::read(context, up.file.file.as_deref(), output)?;
+    say_what_is_not_done_yet(&described, output)?;
+    build(context, &described, output)?;
+    let client = daemon::ensure(context).await?;
+    let name = described.application.name.to_string();
+    let apply =
+        Apply { definition: described.application, folder: described.folder.display().to_string() };
+    let accepted: Accepted = client.post(Target::new(&["v1", "applications"]), &apply).await?;
+    let settled = watch::until(&client, &name, accepted.index, output, settled);
+    let interrupted = tokio::signal::ctrl_c();
+    let (end, status) = tokio::select! {
+        settled = tokio::time::timeout(timeout, settled) => match settled {
+            Ok(settled) => settled?,
+            Err(_) => return timed_out(&client, &name, up, output).await,
+        },
+        _ = interrupted => {
+            output.note("\ninterrupted; stopping what was started")?;
+            stop::stop(&client, &name, output).await?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if output.is_json() && (up.detach || end == End::Failed) {
+        output.json(&status)?;
+    }
+    let view = status.applications.first();
+    match (end, up.detach) {
+        (End::Failed, _) => {
+            if let Some(view) = view {
+                explain(&client, view, output).await?;
+            }
+            Ok(ExitCode::FAILURE)
+        }
+        (End::Running, true) => Ok(ExitCode::SUCCESS),
+        (End::Stopped, _) => {
+            output.note(&format!("{name} was stopped by somebody else"))?;
+            Ok(ExitCode::FAILURE)
+        }
+        (End::Running, false) => attend(&client, &name, output).await,
+    }
+}
+
+/// How starting ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Running,
+    Failed,
+    Stopped,
+}
+
+fn settled(view: &ApplicationView) -> Option<End> {
+    match view.state {
+        ApplicationStateView::Running => Some(End::Running),
+        ApplicationStateView::Failing => Some(End::Failed),
+        ApplicationStateView::Stopping | ApplicationStateView::Stopped => Some(End::Stopped),
+        ApplicationStateView::Starting => None,
+    }
+}
+
+/// Shows what instances say until somebody interrupts; then stops the application.
+async fn attend(
+    client: &Client,
+    name: &str,
+    output: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    if !output.is_json() {
+        let hint = "everything is ready; showing logs. Ctrl-C stops the application.";
+        output.line(&output.paint(Tone::Faint, hint))?;
+    }
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        result = logs::follow(client, name, output) => result?,
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    output.note("\nstopping; Ctrl-C again to leave it to the control process")?;
+    tokio::select! {
+        result = stop::stop(client, name, output) => result?,
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn timed_out(
+    client: &Client,
+    name: &str,
+    up: &Up,
+    output: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    output.note(&format!("{name} was not ready within {}", up.timeout))?;
+    let target = Target::new(&["v1", "status"]).with("application", Some(name));
+    let status: api::StatusView = client.get(target).await?;
+    if let Some(view) = status.applications.first() {
+        explain(client, view, output).await?;
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// For each service that is not as it should be: why, and what it said last.
+async fn explain(
+    client: &Client,
+    view: &ApplicationView,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let fine = |state| matches!(state, ServiceStateView::Ready | ServiceStateView::Completed);
+    for service in view.services.iter().filter(|it| !fine(it.state)) {
+        let why =
+            if service.detail.is_empty() { String::new() } else { format!(": {}", service.detail) };
+        let line = format!("{} is {}{why}", service.name, service.state);
+        output.note(&output.paint(Tone::Bad, &line))?;
+        if service.state == ServiceStateView::Waiting {
+            continue;
+        }
+        let target = Target::new(&["v1", "applications", &view.name, "logs"])
+            .with("target", Some(&service.name))
+            .with("tail", Some(LAST_LINES));
+        let page: LogPage = client.get(target).await?;
+        let from = page.lines.len().saturating_sub(LAST_LINES);
+        for line in page.lines.iter().skip(from) {
+            output.note(&format!("  {} | {}", line.instance, line.text))?;
+        }
+    }
+    output.note(&format!(
+        "what runs goes on, and what failed is tried again; `pelago -a {0} logs SERVICE` shows more, \
+         `pelago -a {0} down` stops it",
+        view.name
+    ))
+}
+
+/// Says which parts of the file this version reads and checks, but does not act on.
+fn say_what_is_not_done_yet(
+    described: &Described,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let application = &described.application;
+    let parts = [
+        ("routes", !application.routes.is_empty()),
+        ("flags", !application.flags.is_empty()),
+        ("resources", !application.resources.is_empty()),
+    ];
+    let idle: Vec<&str> = parts.iter().filter(|(_, used)| *used).map(|(name, _)| *name).collect();
+    if idle.is_empty() {
+        return Ok(());
+    }
+    output.note(&format!(
+        "note: this version reads and checks {}, and does not act on them yet",
+        idle.join(", ")
+    ))
+}
+
+/// Runs the build command of every service that has one, in the folder of the file.
+fn build(
+    context: &Context,
+    described: &Described,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let mut done: Vec<&[Template]> = Vec::new();
+    for (name, service) in &described.application.services {
+        let Source::Process { build, .. } = &service.source else { continue };
+        if build.is_empty() || done.contains(&build.as_slice()) {
+            continue;
+        }
+        done.push(build);
+        let words: Result<Vec<String>, String> =
+            build.iter().map(|it| it.fill(|path| context.environment.get(path).cloned())).collect();
+        let words = words.map_err(|path| {
+            CommandError::wrong(format!("service `{name}`: `${{{path}}}` in `build` has no value"))
+        })?;
+        if !output.is_json() {
+            let shown = format!("building {name}: {}", words.join(" "));
+            output.note(&output.paint(Tone::Faint, &shown))?;
+        }
+        run_build(name.as_str(), &words, &described.folder, output)?;
+    }
+    Ok(())
+}
+
+fn run_build(
+    service: &str,
+    words: &[String],
+    folder: &Path,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder);
+    let failed = |why: String| CommandError::wrong(format!("building {service} failed: {why}"));
+    // A person watches the build; a program only wants to know what it said if it failed.
+    if output.look() == Look::Terminal {
+        let status = command.status().map_err(|it| failed(format!("{program}: {it}")))?;
+        return if status.success() { Ok(()) } else { Err(failed(status.to_string())) };
+    }
+    let built = command.output().map_err(|it| failed(format!("{program}: {it}")))?;
+    if built.status.success() {
+        return Ok(());
+    }
+    output.note(&String::from_utf8_lossy(&built.stdout))?;
+    output.note(&String::from_utf8_lossy(&built.stderr))?;
+    Err(failed(built.status.to_string()))
+}

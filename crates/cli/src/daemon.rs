@@ -1,0 +1,90 @@
+//! Finding the control process, and starting it where there is none.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use crate::Context;
+use crate::client::Client;
+use crate::error::CommandError;
+
+/// Time a control process may take until it answers: a journal of a million events is replayed in three
+/// seconds.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+/// How often it is asked whether it is there.
+const START_POLL: Duration = Duration::from_millis(10);
+/// Time without anything running after which a control process that was started by a command ends.
+const IDLE_EXIT: &str = "5m";
+/// Bytes of its output that are shown when it does not start.
+const TAIL_BYTES_MAX: usize = 4_096;
+
+/// The control process of the data folder, if one is there.
+pub(crate) async fn find(context: &Context) -> Option<Client> {
+    let client = client(context);
+    client.is_there().await.then_some(client)
+}
+
+/// The control process of the data folder; one is started if none is there.
+pub(crate) async fn ensure(context: &Context) -> Result<Client, CommandError> {
+    match find(context).await {
+        Some(client) => Ok(client),
+        None => start(context).await,
+    }
+}
+
+fn client(context: &Context) -> Client {
+    Client::new(context.data.join("pelago.sock"))
+}
+
+async fn start(context: &Context) -> Result<Client, CommandError> {
+    let unusable = |path: &Path, verb| {
+        let path = path.to_owned();
+        move |source| CommandError::File { path, verb, source }
+    };
+    fs::create_dir_all(&context.data).map_err(unusable(&context.data, "created"))?;
+    let path = context.data.join("serve.log");
+    let log = File::create(&path).map_err(unusable(&path, "written"))?;
+    let errors = log.try_clone().map_err(unusable(&path, "written"))?;
+    let mut child = Command::new(&context.program)
+        .arg("serve")
+        .arg("--background")
+        .args(["--idle-exit", IDLE_EXIT])
+        .arg("--data")
+        .arg(&context.data)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::from(log))
+        .stderr(Stdio::from(errors))
+        .spawn()
+        .map_err(unusable(&context.program, "run"))?;
+    let client = client(context);
+    let ready = async {
+        let mut ticks = tokio::time::interval(START_POLL);
+        loop {
+            ticks.tick().await;
+            if client.is_there().await {
+                return Ok(());
+            }
+            if has_ended(&mut child) && !client.is_there().await {
+                return Err(());
+            }
+        }
+    };
+    match tokio::time::timeout(START_TIMEOUT, ready).await {
+        Ok(Ok(())) => Ok(client),
+        _ => Err(CommandError::NotStarted(tail(&path))),
+    }
+}
+
+/// Another command may have started one at the same time; then ours ends, and the other answers.
+fn has_ended(child: &mut Child) -> bool {
+    matches!(child.try_wait(), Ok(Some(_)) | Err(_))
+}
+
+fn tail(path: &Path) -> String {
+    let text = fs::read(path).unwrap_or_default();
+    let from = text.len().saturating_sub(TAIL_BYTES_MAX);
+    let text = String::from_utf8_lossy(text.get(from..).unwrap_or_default()).into_owned();
+    if text.trim().is_empty() { format!("it said nothing; see {}", path.display()) } else { text }
+}

@@ -1,0 +1,70 @@
+//! Why a command failed.
+
+use std::io;
+use std::path::PathBuf;
+
+use api::ApiError;
+
+/// Why a command failed. What cannot be said in a line was printed before.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The control process said no.
+    #[error("{0}")]
+    Api(ApiError),
+    /// The control process cannot be reached.
+    #[error("the control process cannot be reached at {socket}")]
+    Unreachable {
+        /// Its socket.
+        socket: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The control process answered something else than this command understands.
+    #[error(
+        "the control process gave an answer that this version does not understand ({0}); is it of another version? `pelago shutdown` ends it"
+    )]
+    Answer(String),
+    /// The control process did not start.
+    #[error("the control process did not start:\n{0}")]
+    NotStarted(String),
+    /// Writing the answer failed.
+    #[error("the answer could not be written")]
+    Output(#[source] io::Error),
+    /// A file could not be read or written.
+    #[error("{path} cannot be {verb}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        verb: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// What was written on the command line, or in a file, is not right.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+impl CommandError {
+    /// Whether nobody reads our output any more.
+    pub fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    pub(crate) fn wrong(message: impl Into<String>) -> Self {
+        Self::Wrong(message.into())
+    }
+}
+
+impl From<ApiError> for CommandError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl From<io::Error> for CommandError {
+    /// Every plain I/O error in this crate is one of writing the answer.
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}

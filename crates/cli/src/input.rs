@@ -1,0 +1,163 @@
+//! The file of an application: finding it, reading it, saying what is wrong with it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use manifest::{Kind, Problems};
+use model::Application;
+
+use crate::Context;
+use crate::error::CommandError;
+use crate::output::Output;
+
+/// Names looked for in a folder, in this order.
+const NAMES: [&str; 7] = [
+    "pelago.yaml",
+    "pelago.yml",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+    "Procfile",
+];
+/// Columns that problems are shown in.
+const WIDTH: usize = 100;
+
+/// An application and where its file is.
+#[derive(Clone, Debug)]
+pub(crate) struct Described {
+    pub(crate) application: Application,
+    /// The file, as it was named.
+    pub(crate) file: PathBuf,
+    /// The absolute path of the folder of the file.
+    pub(crate) folder: PathBuf,
+}
+
+/// The file that is meant: the one named, or the one in the folder named, or the one here.
+pub(crate) fn find(context: &Context, named: Option<&Path>) -> Result<PathBuf, CommandError> {
+    let path = context.folder.join(named.unwrap_or_else(|| Path::new("")));
+    if path.is_file() {
+        return Ok(path);
+    }
+    if !path.exists() {
+        return Err(CommandError::wrong(format!("{} does not exist", path.display())));
+    }
+    NAMES.iter().map(|it| path.join(it)).find(|it| it.is_file()).ok_or_else(|| {
+        CommandError::wrong(format!(
+            "there is no pelago.yaml in {}; name a file, or write one (see `pelago schema`)",
+            path.display()
+        ))
+    })
+}
+
+/// Reads the file that is meant, whatever kind it is. What is wrong with it, or odd, is printed.
+pub(crate) fn read(
+    context: &Context,
+    named: Option<&Path>,
+    output: &mut Output,
+) -> Result<Described, CommandError> {
+    let file = find(context, named)?;
+    let text = fs::read_to_string(&file).map_err(|source| CommandError::File {
+        path: file.clone(),
+        verb: "read",
+        source,
+    })?;
+    let shown = shown(context, &file);
+    let result = understand(context, &shown, &text);
+    let (application, warnings, left_out) = match result {
+        Ok(understood) => understood,
+        Err(problems) => {
+            report(&problems, output)?;
+            let count = problems.list().len() + problems.left_off();
+            let thing = if count == 1 { "problem" } else { "problems" };
+            return Err(CommandError::wrong(format!("{count} {thing} in {shown}")));
+        }
+    };
+    if !warnings.is_empty() {
+        output.note(&warnings.to_string())?;
+    }
+    for line in left_out {
+        output.note(&line)?;
+    }
+    let folder = file.parent().unwrap_or(&context.folder);
+    let folder = folder.canonicalize().map_err(|source| CommandError::File {
+        path: folder.to_owned(),
+        verb: "found",
+        source,
+    })?;
+    Ok(Described { application, file, folder })
+}
+
+type Understood = (Application, Problems, Vec<String>);
+
+fn understand(context: &Context, name: &str, text: &str) -> Result<Understood, Problems> {
+    let environment = &context.environment;
+    let imported = match manifest::detect(name, text) {
+        Kind::Pelago => {
+            let read = manifest::read(name, text, environment)?;
+            return Ok((read.application, read.warnings, Vec::new()));
+        }
+        Kind::Compose => manifest::import::compose(name, text, environment)?,
+        Kind::Procfile => manifest::import::procfile(name, text, environment)?,
+        Kind::Spigo => manifest::import::spigo(name, text, environment)?,
+    };
+    let left_out = imported.left_out.iter();
+    let left_out =
+        left_out.map(|it| format!("{name}:{}: {} is left out: {}", it.place.line, it.key, it.why));
+    Ok((imported.application, imported.warnings, left_out.collect()))
+}
+
+/// The path as a person would write it from here.
+pub(crate) fn shown(context: &Context, path: &Path) -> String {
+    let path = path.strip_prefix(&context.folder).unwrap_or(path);
+    path.display().to_string()
+}
+
+pub(crate) fn report(problems: &Problems, output: &mut Output) -> Result<(), CommandError> {
+    if output.is_json() {
+        return output.json(problems);
+    }
+    match output.look() {
+        crate::output::Look::Terminal => output.note(&problems.render(WIDTH)),
+        crate::output::Look::Plain => output.note(&problems.to_string()),
+    }
+}
+
+/// The application that is meant: the one named, the one of the file here, or the only one there is.
+pub(crate) async fn application(
+    context: &Context,
+    client: &crate::client::Client,
+) -> Result<String, CommandError> {
+    if let Some(name) = &context.application {
+        return Ok(name.clone());
+    }
+    let target = crate::client::Target::new(&["v1", "status"]);
+    let status: api::StatusView = client.get(target).await?;
+    if let Some(name) = named_here(context)
+        && status.applications.iter().any(|it| it.name == name)
+    {
+        return Ok(name);
+    }
+    let live: Vec<&str> = status
+        .applications
+        .iter()
+        .filter(|it| it.state != api::status::ApplicationStateView::Stopped)
+        .map(|it| it.name.as_str())
+        .collect();
+    match live.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(CommandError::wrong("nothing runs; start an application with `pelago up`")),
+        several => Err(CommandError::wrong(format!(
+            "which application? choose one with `-a`: {}",
+            several.join(", ")
+        ))),
+    }
+}
+
+/// The name of the application described in this folder, if there is one that can be read.
+fn named_here(context: &Context) -> Option<String> {
+    let file = find(context, None).ok()?;
+    let text = fs::read_to_string(&file).ok()?;
+    let (application, ..) = understand(context, &shown(context, &file), &text).ok()?;
+    Some(application.name.to_string())
+}

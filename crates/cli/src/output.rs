@@ -1,0 +1,144 @@
+//! Standard output and error: colour where a person reads, plain text where a program does.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+
+use crate::Context;
+use crate::arguments::Format;
+use crate::error::CommandError;
+
+/// Where answers go.
+pub struct Output {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    look: Look,
+    format: Format,
+}
+
+/// How text may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// A program, or a file: no colours, nothing redrawn.
+    Plain,
+    /// A terminal: colours, and lines may be redrawn.
+    Terminal,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Output").field("look", &self.look).finish_non_exhaustive()
+    }
+}
+
+/// What a piece of text means; its colour follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Busy,
+    Bad,
+    Faint,
+    Strong,
+    /// One of a row of colours, to tell sources apart.
+    Source(usize),
+}
+
+const SOURCES: [AnsiColor; 6] = [
+    AnsiColor::Cyan,
+    AnsiColor::Magenta,
+    AnsiColor::Blue,
+    AnsiColor::Yellow,
+    AnsiColor::Green,
+    AnsiColor::BrightBlue,
+];
+
+impl Tone {
+    fn style(self) -> Style {
+        let coloured = |it: AnsiColor| Style::new().fg_color(Some(it.into()));
+        match self {
+            Self::Plain => Style::new(),
+            Self::Good => coloured(AnsiColor::Green),
+            Self::Busy => coloured(AnsiColor::Yellow),
+            Self::Bad => coloured(AnsiColor::Red),
+            Self::Faint => Style::new().dimmed(),
+            Self::Strong => Style::new().bold(),
+            Self::Source(number) => {
+                coloured(SOURCES.get(number % SOURCES.len()).copied().unwrap_or(AnsiColor::Cyan))
+            }
+        }
+    }
+}
+
+impl Output {
+    /// The output of this process.
+    pub(crate) fn of_process(context: &Context) -> Self {
+        let wanted = !context.environment.contains_key("NO_COLOR")
+            && context.environment.get("TERM").is_none_or(|it| it != "dumb");
+        let look = if wanted && io::stdout().is_terminal() { Look::Terminal } else { Look::Plain };
+        let (out, err) = (Box::new(io::stdout()), Box::new(io::stderr()));
+        Self { out, err, look, format: context.format }
+    }
+
+    pub(crate) const fn look(&self) -> Look {
+        self.look
+    }
+
+    /// Whether programs read our answers.
+    pub(crate) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// `text` in the colour of `tone`, if colours are used.
+    pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
+        let style = tone.style();
+        if self.look == Look::Plain || text.is_empty() || tone == Tone::Plain {
+            return text.to_owned();
+        }
+        format!("{}{text}{}", style.render(), style.render_reset())
+    }
+
+    /// Writes a line of the answer.
+    pub(crate) fn line(&mut self, text: &str) -> Result<(), CommandError> {
+        writeln!(self.out, "{text}")?;
+        Ok(())
+    }
+
+    /// Writes as it is.
+    pub(crate) fn raw(&mut self, text: &str) -> Result<(), CommandError> {
+        self.out.write_all(text.as_bytes())?;
+        self.out.flush()?;
+        Ok(())
+    }
+
+    /// Writes a whole JSON document, for people to read as well.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+        self.line(&text)
+    }
+
+    /// Writes a JSON document on one line, where more follow.
+    pub(crate) fn json_line(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
+        let text = serde_json::to_string(value).map_err(io::Error::other)?;
+        self.line(&text)
+    }
+
+    /// Writes a line beside the answer: what goes on, what to mind.
+    pub(crate) fn note(&mut self, text: &str) -> Result<(), CommandError> {
+        writeln!(self.err, "{text}")?;
+        Ok(())
+    }
+
+    /// Writes why the command failed.
+    pub(crate) fn error(&mut self, error: &CommandError) {
+        let text = model::chain(error);
+        // Where even this cannot be written, the exit code says it.
+        drop(match (self.format, error) {
+            (Format::Json, CommandError::Api(error)) => {
+                serde_json::to_writer(&mut self.err, error).map_err(io::Error::other)
+            }
+            _ => writeln!(self.err, "{} {text}", self.paint(Tone::Bad, "error:")),
+        });
+    }
+}

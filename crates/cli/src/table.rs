@@ -1,0 +1,35 @@
+//! Aligned columns.
+
+use crate::error::CommandError;
+use crate::output::{Output, Tone};
+
+/// A cell: its text and what it means.
+pub(crate) type Cell = (String, Tone);
+
+/// Writes rows under a heading; columns are as wide as their widest cell, the last one as it is.
+pub(crate) fn write(
+    output: &mut Output,
+    heading: &[&str],
+    rows: &[Vec<Cell>],
+) -> Result<(), CommandError> {
+    let mut widths: Vec<usize> = heading.iter().map(|it| it.len()).collect();
+    for row in rows {
+        for (width, (text, _)) in widths.iter_mut().zip(row) {
+            *width = (*width).max(text.chars().count());
+        }
+    }
+    let heading: Vec<Cell> = heading.iter().map(|it| ((*it).to_owned(), Tone::Faint)).collect();
+    for row in std::iter::once(&heading).chain(rows) {
+        let mut line = String::new();
+        for (at, ((text, tone), width)) in row.iter().zip(&widths).enumerate() {
+            let last = at + 1 == row.len();
+            line.push_str(&output.paint(*tone, text));
+            if !last {
+                let gap = width - text.chars().count() + 2;
+                line.extend(std::iter::repeat_n(' ', gap));
+            }
+        }
+        output.line(line.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! Waiting for an application to become what was asked for, and showing what it waits for.
+
+use api::StatusView;
+use api::status::ApplicationView;
+
+use crate::client::Client;
+use crate::error::CommandError;
+use crate::output::{Look, Output};
+use crate::tree;
+
+/// Shows each state of an application: redrawn in a terminal, as news elsewhere.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    drawn_lines: usize,
+    told: Vec<(String, String)>,
+}
+
+impl Progress {
+    pub(crate) fn show(
+        &mut self,
+        application: &ApplicationView,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        if output.is_json() {
+            return Ok(());
+        }
+        match output.look() {
+            Look::Terminal => self.redraw(application, output),
+            Look::Plain => self.tell(application, output),
+        }
+    }
+
+    fn redraw(
+        &mut self,
+        application: &ApplicationView,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let lines = tree::lines(application, output);
+        let up = match self.drawn_lines {
+            0 => String::new(),
+            lines => format!("\u{1b}[{lines}A"),
+        };
+        let drawn: String = lines.iter().flat_map(|it| ["\u{1b}[2K", it.as_str(), "\n"]).collect();
+        self.drawn_lines = lines.len();
+        output.raw(&(up + &drawn))
+    }
+
+    fn tell(
+        &mut self,
+        application: &ApplicationView,
+        output: &mut Output,
+    ) -> Result<(), CommandError> {
+        let mut now = Vec::new();
+        for service in &application.services {
+            let detail = match service.detail.as_str() {
+                "" => String::new(),
+                detail => format!(" ({detail})"),
+            };
+            let (ready, replicas) = (service.ready, service.replicas);
+            let text = format!("{} {} {ready}/{replicas}{detail}", service.name, service.state);
+            let news = (service.name.clone(), text);
+            if !self.told.contains(&news) {
+                output.line(&news.1)?;
+            }
+            now.push(news);
+        }
+        self.told = now;
+        Ok(())
+    }
+}
+
+/// Follows an application until `done` says so, from the state after `index` on.
+pub(crate) async fn until<T>(
+    client: &Client,
+    application: &str,
+    index: u64,
+    output: &mut Output,
+    mut done: impl FnMut(&ApplicationView) -> Option<T>,
+) -> Result<(T, StatusView), CommandError> {
+    let mut progress = Progress::default();
+    let mut after = index.saturating_sub(1);
+    loop {
+        let status = client.changed(Some(application), after).await?;
+        after = status.index;
+        let Some(view) = status.applications.first() else {
+            return Err(CommandError::wrong(format!("application {application} is gone")));
+        };
+        progress.show(view, output)?;
+        if let Some(result) = done(view) {
+            return Ok((result, status));
+        }
+    }
+}
