@@ -1,0 +1,191 @@
+//! `pelago serve`: the control process.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use api::Platform as _;
+use cli::Context;
+use cli::arguments::{Format, Listen, Serve};
+use control::Control;
+use host::{Clock, files};
+use model::Index;
+use model::units::{UnitError, parse_duration};
+use server::{Faces, Token};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use world::{Desired, World};
+
+/// Time open connections get to end when the process does.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error("--idle-exit")]
+    IdleExit(#[source] UnitError),
+    #[error(transparent)]
+    Open(#[from] control::OpenError),
+    #[error("no secret could be made for the API")]
+    Entropy(#[from] host::entropy::EntropyError),
+    #[error("{path} cannot be used")]
+    File { path: PathBuf, source: io::Error },
+    #[error(
+        "the socket's path {0} is longer than the 107 bytes the system allows; choose a shorter data folder with --data"
+    )]
+    SocketPath(PathBuf),
+    #[error("signals cannot be received")]
+    Signals(#[source] io::Error),
+    #[error("the API ended")]
+    Server(#[source] io::Error),
+}
+
+pub(crate) async fn run(context: Context, asked: Serve) -> ExitCode {
+    let json = context.format == Format::Json;
+    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
+    let subscriber = subscriber.with_max_level(tracing::Level::INFO);
+    if json {
+        subscriber.json().init();
+    } else {
+        subscriber.init();
+    }
+    match serve(&context, &asked).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", model::chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
+    if asked.background {
+        host::process::leave_terminal().map_err(ServeError::Signals)?;
+    }
+    let idle_exit = asked.idle_exit.as_deref().map(parse_duration).transpose();
+    let idle_exit = idle_exit.map_err(ServeError::IdleExit)?;
+    let folder = &context.data;
+    let file = |source| ServeError::File { path: folder.clone(), source };
+    fs::create_dir_all(folder).map_err(file)?;
+    // It holds environments, and a socket through which programs can be run.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(file)?;
+    let opened = control::open(control::Options {
+        folder: folder.clone(),
+        program: context.program.clone(),
+        environment: context.environment.clone(),
+        clock: Clock::start(),
+    })
+    .await?;
+    if let Some(damage) = &opened.damage {
+        tracing::warn!("the journal was damaged: {damage}");
+    }
+    let control = opened.control;
+    let faces = Faces { unix: bind_socket(folder)?, tcp: bind_port(asked.listen, folder).await? };
+    let (stop, stopped) = watch::channel(false);
+    let server = tokio::spawn(server::serve(control.clone(), faces, stopped));
+    tracing::info!(data = %folder.display(), "in charge");
+    let mut task = opened.task;
+    let asked_to_end = wait_for_end(&control, idle_exit, &mut task).await;
+    // The control task first: whoever is told that something is recorded must be told the truth.
+    stop.send_replace(true);
+    if tokio::time::timeout(GOODBYE, server).await.is_err() {
+        tracing::info!("connections that were still open are cut");
+    }
+    // Left behind, it would only be in the way of nobody: the next one in charge replaces it.
+    drop(fs::remove_file(folder.join("pelago.sock")));
+    asked_to_end
+}
+
+/// Until a signal, the API, or idleness ends the control process, and its task has ended too.
+async fn wait_for_end(
+    control: &Control,
+    idle_exit: Option<Duration>,
+    task: &mut tokio::task::JoinHandle<()>,
+) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let why = tokio::select! {
+        _ = terminate.recv() => "terminated",
+        _ = interrupt.recv() => "interrupted",
+        () = idle(control, idle_exit) => "idle",
+        ended = &mut *task => {
+            return match ended {
+                Ok(()) => Ok(()),
+                Err(error) => Err(ServeError::Server(io::Error::other(error))),
+            };
+        }
+    };
+    tracing::info!(why, "ending; instances go on");
+    control.shut_down();
+    task.await.map_err(|error| ServeError::Server(io::Error::other(error)))
+}
+
+/// Until nothing has run for so long; for good, if that does not matter.
+async fn idle(control: &Control, idle_exit: Option<Duration>) {
+    let Some(idle_exit) = idle_exit else { return std::future::pending().await };
+    loop {
+        let world = control.world();
+        let changed = control.changed(world.index);
+        if is_idle(&world) {
+            if tokio::time::timeout(idle_exit, changed).await.is_err() {
+                return;
+            }
+        } else {
+            let _next: std::sync::Arc<World> = changed.await;
+        }
+    }
+}
+
+fn is_idle(world: &World) -> bool {
+    world.index != Index::ZERO
+        && world.applications.values().all(|it| it.desired == Desired::Stopped)
+}
+
+fn bind_socket(folder: &Path) -> Result<UnixListener, ServeError> {
+    /// What `sun_path` holds on Linux, less the closing zero (unix(7)).
+    const PATH_BYTES_MAX: usize = 107;
+    let path = folder.join("pelago.sock");
+    if PATH_BYTES_MAX < path.as_os_str().len() {
+        return Err(ServeError::SocketPath(path));
+    }
+    let file = |source| ServeError::File { path: path.clone(), source };
+    // We have the folder's lock: a socket that is there belonged to somebody who is gone.
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(file)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(file)?;
+    Ok(listener)
+}
+
+/// A port that is in use is no reason not to run: the socket is there.
+async fn bind_port(
+    listen: Listen,
+    folder: &Path,
+) -> Result<Option<(TcpListener, Token)>, ServeError> {
+    let Listen::Tcp(address) = listen else { return Ok(None) };
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(%address, %error, "the API is only on the socket; choose another address with --listen");
+            return Ok(None);
+        }
+    };
+    let path = folder.join("token");
+    let file = |source| ServeError::File { path: path.clone(), source };
+    let token = if let Some(token) = files::read_if_there(&path).map_err(file)? {
+        String::from_utf8_lossy(&token).trim().to_owned()
+    } else {
+        let token = host::entropy::secret()?;
+        files::write_whole_with_mode(&path, token.as_bytes(), 0o600).map_err(file)?;
+        token
+    };
+    let shown = listener.local_addr().unwrap_or(address);
+    files::write_whole(&folder.join("address"), shown.to_string().as_bytes()).map_err(file)?;
+    tracing::info!(address = %shown, "the API listens");
+    Ok(Some((listener, Token::new(token))))
+}
