@@ -94,9 +94,7 @@ fn word(
     let written = &shortened(written);
     let known = super::wanted::wanted(alternatives);
     if words.contains(&"on-failure") && written == "unless-stopped" {
-        return format!(
-            "{label} is `{written}`; write `always`, which a stop by hand outlasts too"
-        );
+        return format!("{label} is `{written}`; write `always`; stopped by hand, it stays so");
     }
     match did_you_mean(written, words.iter().copied()) {
         Some(meant) => format!("{label} is `{written}`; did you mean `{meant}`?"),

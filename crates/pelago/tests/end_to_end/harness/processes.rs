@@ -1,0 +1,115 @@
+//! What really runs, as `/proc` says: independent of what the platform believes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use host::process;
+use model::instance::ProcessId;
+use rustix::process::Signal;
+
+/// A process that belongs to a data folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) id: ProcessId,
+    /// The instance it belongs to: `cart.7`.
+    pub(crate) instance: String,
+    /// Its process group.
+    pub(crate) group: u32,
+    pub(crate) role: Role,
+}
+
+/// What a process is to its instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It watches over it.
+    Supervisor,
+    /// It is about to become it.
+    Entering,
+    /// It is it, or a child of it.
+    Member,
+}
+
+/// Every process whose command line or environment names an instance of the data folder. (An instance is
+/// told its temporary folder, which is inside.)
+pub(crate) fn of(data: &Path) -> Vec<Process> {
+    let instances = format!("{}/instances/", data.display());
+    let numbers = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = numbers.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    numbers.filter_map(|pid| look(pid, &instances)).collect()
+}
+
+fn look(pid: u32, instances: &str) -> Option<Process> {
+    let id = process::identify(pid)?;
+    let read = |name: &str| {
+        let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let (command, environment) = (read("cmdline"), read("environ"));
+    let words: Vec<&str> = command.split('\0').collect();
+    let named = |text: &str| {
+        let path = text.strip_prefix(instances)?;
+        path.split('/').nth(1).map(str::to_owned)
+    };
+    let of_word = |number: usize| words.get(number).and_then(|it| named(it));
+    let (instance, role) = match words.get(1) {
+        Some(&"supervise") => (of_word(2)?, Role::Supervisor),
+        Some(&"enter") => (of_word(2)?, Role::Entering),
+        _ => {
+            let folder = environment.split('\0').find_map(|it| it.strip_prefix("TMPDIR="))?;
+            (named(folder)?, Role::Member)
+        }
+    };
+    let stat = read("stat");
+    let group = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(2)?.parse().ok()?;
+    Some(Process { id, instance, group, role })
+}
+
+/// The leaders of instances: by instance, the processes that lead a group and have its environment.
+pub(crate) fn leaders(data: &Path) -> BTreeMap<String, Vec<u32>> {
+    let mut found: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for it in of(data) {
+        if it.role == Role::Member && it.group == it.id.pid {
+            found.entry(it.instance).or_default().push(it.id.pid);
+        }
+    }
+    found
+}
+
+/// Kills exactly this process.
+pub(crate) fn kill(process: ProcessId) {
+    process::signal(process, Signal::KILL).unwrap();
+}
+
+/// Kills everything that belongs to a data folder, supervisors first, until nothing is left.
+pub(crate) fn kill_all(data: &Path) {
+    loop {
+        let mut found = of(data);
+        if found.is_empty() {
+            return;
+        }
+        found.sort_by_key(|it| it.role != Role::Supervisor);
+        for it in found {
+            // It may have ended since.
+            drop(process::signal(it.id, Signal::KILL));
+        }
+    }
+}
+
+/// The control groups of a data folder that are there now.
+pub(crate) fn cgroups(data: &Path) -> Vec<PathBuf> {
+    let folder = data.join("instances");
+    let Ok(folder) = folder.canonicalize() else { return Vec::new() };
+    let hash = blake3::hash(folder.as_os_str().as_encoded_bytes()).to_hex();
+    let prefix = format!("{}-", &hash.as_str()[..12]);
+    let mut found = Vec::new();
+    for place in ["", "memory", "cpu"] {
+        let entries = fs::read_dir(Path::new("/sys/fs/cgroup").join(place).join("pelago"));
+        let entries = entries.into_iter().flatten().flatten().map(|it| it.path());
+        let ours = |it: &PathBuf| {
+            it.file_name().and_then(|it| it.to_str()).is_some_and(|it| it.starts_with(&prefix))
+        };
+        found.extend(entries.filter(ours));
+    }
+    found
+}

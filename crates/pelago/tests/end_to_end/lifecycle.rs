@@ -1,0 +1,108 @@
+//! Up and down, as people do it.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::harness::http::get_url;
+use crate::harness::{Site, count, place, processes, signal, until};
+
+const SHOP: &str = "
+name: shop
+services:
+  web:
+    behaviour: {work: 1ms, calls: [cart]}
+    depends_on: {cart: {condition: service_healthy}}
+  cart:
+    behaviour: {work: 1ms, calls: [store], startup: 50ms}
+    replicas: 2
+    depends_on: {store: {condition: service_started}}
+  store:
+    behaviour: {work: 1ms}
+";
+
+#[test]
+fn an_application_comes_up_in_order_works_and_goes_down_in_reverse() {
+    let site = Site::with(SHOP);
+    let up = site.json(&["up", "--detach"]).json();
+    assert_eq!(up["applications"][0]["state"], "running");
+
+    let events = site.events();
+    assert!(place(&events, "store.1 started") < place(&events, "cart.1 should run"));
+    assert!(place(&events, "cart.1 is ready") < place(&events, "web.1 should run"));
+    assert!(place(&events, "cart.2 is ready") < place(&events, "web.1 should run"));
+
+    let ps = site.json(&["ps"]).json();
+    let services = ps["applications"][0]["services"].as_array().unwrap();
+    let ready: Vec<_> = services.iter().map(|it| (it["name"].clone(), it["ready"].clone())).collect();
+    let pair = |name: &str, ready: u64| (name.into(), ready.into());
+    assert_eq!(ready, [pair("cart", 2), pair("store", 1), pair("web", 1)]);
+    assert_eq!(site.json(&["status"]).json()["applications"], ps["applications"]);
+    assert!(site.ok(&["ps"]).out.contains("web.1"));
+
+    let url = site.service("web")["instances"][0]["url"].as_str().unwrap().to_owned();
+    assert_eq!(get_url(&url, "/").unwrap().status, 200);
+
+    let before = site.index();
+    let down = site.json(&["down"]).json();
+    assert_eq!(down["applications"][0]["state"], "stopped");
+    let events = site.events_after(before);
+    assert!(place(&events, "web.1 ended") < place(&events, "cart.1 told to stop"));
+    assert!(place(&events, "cart.1 ended") < place(&events, "store.1 told to stop"));
+    assert!(place(&events, "cart.2 ended") < place(&events, "store.1 told to stop"));
+    assert_eq!(count(&events, "exit code 0"), 4);
+    assert_eq!(place(&events, "shop has stopped"), events.len() - 1);
+    site.assert_nothing_left();
+    assert!(get_url(&url, "/").is_err());
+}
+
+#[test]
+fn up_starts_a_control_process_where_there_is_none_and_shutdown_ends_it() {
+    let site = Site::new();
+    site.manifest("name: solo\nservices: {a: {command: sleep 1000}}");
+    site.ok(&["up", "--detach"]);
+    assert_eq!(processes::leaders(&site.data()).len(), 1);
+    let ended = site.ok(&["shutdown"]);
+    assert!(ended.err.contains("instances go on"), "{ended:?}");
+    let socket = site.socket();
+    until("the socket to go", || (!socket.exists()).then_some(()));
+    assert_eq!(processes::leaders(&site.data()).len(), 1, "it outlives control");
+    site.ok(&["down"]);
+    site.assert_nothing_left();
+}
+
+#[test]
+fn up_shows_logs_until_it_is_interrupted_and_stops_the_application_then() {
+    let site = Site::serving();
+    site.manifest(
+        "name: talk\nservices: {a: {artifact: ./a, command: /bin/sh main.sh, environment: {WORD: hello}}}",
+    );
+    site.write("a/main.sh", "echo $WORD from $PELAGO_INSTANCE\nexec sleep 1000\n");
+    let up = site.begin(&["up"]);
+    until("the log line", || up.out().contains("hello from a.1").then_some(()));
+    signal(&up.child, Signal::INT);
+    let ran = up.wait().ok();
+    assert!(ran.out.contains("everything is ready"), "{ran:?}");
+    assert_eq!(site.application()["state"], "stopped");
+    site.assert_nothing_left();
+}
+
+#[test]
+fn two_applications_keep_apart() {
+    let site = Site::serving();
+    for name in ["one", "two"] {
+        fs::create_dir(site.app().join(name)).unwrap();
+        let text = format!("name: {name}\nservices: {{a: {{behaviour: {{work: 1ms}}}}}}");
+        site.write(&format!("{name}/pelago.yaml"), &text);
+        site.ok(&["up", "--detach", name]);
+    }
+    let which = site.run(&["restart"]);
+    assert_eq!(which.code, Some(1));
+    assert!(which.err.contains("one, two"), "{which:?}");
+    site.ok(&["-a", "one", "down"]);
+    let status = site.json(&["-a", "two", "status"]).json();
+    assert_eq!(status["applications"][0]["state"], "running");
+    assert_eq!(processes::leaders(&site.data()).len(), 1);
+    let missing = site.run(&["-a", "three", "down"]);
+    assert!(missing.err.contains("no application `three`"), "{missing:?}");
+}
