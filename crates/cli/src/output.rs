@@ -14,8 +14,12 @@ pub struct Output {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     look: Look,
+    columns: usize,
     format: Format,
 }
+
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS_DEFAULT: usize = 80;
 
 /// How text may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,8 +81,11 @@ impl Output {
         let wanted = !context.environment.contains_key("NO_COLOR")
             && context.environment.get("TERM").is_none_or(|it| it != "dumb");
         let look = if wanted && io::stdout().is_terminal() { Look::Terminal } else { Look::Plain };
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
+        let columns = size.map(|it| usize::from(it.ws_col)).filter(|it| 0 < *it);
+        let columns = columns.unwrap_or(COLUMNS_DEFAULT);
         let (out, err) = (Box::new(io::stdout()), Box::new(io::stderr()));
-        Self { out, err, look, format: context.format }
+        Self { out, err, look, columns, format: context.format }
     }
 
     pub(crate) const fn look(&self) -> Look {
@@ -97,6 +104,11 @@ impl Output {
             return text.to_owned();
         }
         format!("{}{text}{}", style.render(), style.render_reset())
+    }
+
+    /// Columns of the terminal.
+    pub(crate) const fn columns(&self) -> usize {
+        self.columns
     }
 
     /// Writes a line of the answer.

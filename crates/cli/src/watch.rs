@@ -40,7 +40,10 @@ impl Progress {
             0 => String::new(),
             lines => format!("\u{1b}[{lines}A"),
         };
-        let drawn: String = lines.iter().flat_map(|it| ["\u{1b}[2K", it.as_str(), "\n"]).collect();
+        // A line that the terminal wraps would be two, and the next drawing would begin in the wrong row.
+        let columns = output.columns();
+        let drawn = lines.iter().map(|it| "\u{1b}[2K".to_owned() + &cut(it, columns) + "\u{1b}[0m\n");
+        let drawn: String = drawn.collect();
         self.drawn_lines = lines.len();
         output.raw(&(up + &drawn))
     }
@@ -89,5 +92,37 @@ pub(crate) async fn until<T>(
         if let Some(result) = done(view) {
             return Ok((result, status));
         }
+    }
+}
+
+/// The first `columns` characters of a line; colours take no room.
+fn cut(line: &str, columns: usize) -> String {
+    let mut text = String::new();
+    let mut width = 0;
+    let mut in_colour = false;
+    for character in line.chars() {
+        in_colour |= character == '\u{1b}';
+        if !in_colour {
+            width += 1;
+        }
+        if columns < width {
+            break;
+        }
+        text.push(character);
+        in_colour &= character != 'm';
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_to_the_terminal() {
+        assert_eq!(cut("├─ ✔ cart", 5), "├─ ✔ ");
+        assert_eq!(cut("├─ cart", 50), "├─ cart");
+        assert_eq!(cut("\u{1b}[32mready\u{1b}[0m", 3), "\u{1b}[32mrea");
+        assert_eq!(cut("\u{1b}[32mready\u{1b}[0m", 5), "\u{1b}[32mready\u{1b}[0m");
     }
 }

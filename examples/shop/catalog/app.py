@@ -68,7 +68,8 @@ class Handler(BaseHTTPRequestHandler):
                 status, body = 500, {"service": NAME, "error": repr(error), "visited": [NAME]}
             self.answer(status, body)
             took = (time.monotonic() - began) * 1000
-            print(f"{self.command} {self.path} {status} {took:.1f}ms", flush=True)
+            if self.path != "/health":  # asked every few seconds, and nothing to tell
+                print(f"{self.command} {self.path} {status} {took:.1f}ms", flush=True)
 
     def answer(self, status, body):
         kind = "application/json"

@@ -75,7 +75,10 @@ fn serve(stream: &TcpStream, callees: &[(&str, &str, String)]) -> Result<(), htt
         http::write_response(stream, &response)?;
         let Request { method, path, .. } = &request;
         let took = began.elapsed().as_secs_f64() * 1e3;
-        println!("{method} {path} {} {took:.1}ms", response.status);
+        // Asked every few seconds, and nothing to tell.
+        if path != "/health" {
+            println!("{method} {path} {} {took:.1}ms", response.status);
+        }
         if request.close {
             break;
         }
