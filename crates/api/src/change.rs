@@ -1,13 +1,13 @@
 //! The difference that applying a definition would make.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use model::Service;
 use model::release::Digest;
-use model::{Application, ServiceName};
+use model::{Application, Service, ServiceName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 use world::{ApplicationState, Desired, ServiceState};
 
 /// What would change.
@@ -78,8 +78,8 @@ pub fn changes(
         let action = match before {
             None => Some((ChangeAction::Create, created(service))),
             Some(before) => {
-                let running = state.is_some_and(|it| it.desired == Desired::Running);
-                changed(before, service, artifacts.get(name), running)
+                let desired = state.map_or(Desired::Stopped, |it| it.desired);
+                changed(before, service, artifacts.get(name), desired)
             }
         };
         changes.extend(action.map(|(action, details)| ChangeView {
@@ -104,12 +104,11 @@ fn created(service: &Service) -> Vec<String> {
     vec![format!("replicas: {}", service.replicas)]
 }
 
-#[expect(clippy::fn_params_excessive_bools, reason = "one flag; the lint is set to none")]
 fn changed(
     before: &ServiceState,
     service: &Service,
     artifact: Option<&Digest>,
-    running: bool,
+    desired: Desired,
 ) -> Option<(ChangeAction, Vec<String>)> {
     let mut details = Vec::new();
     if before.replicas != service.replicas {
@@ -124,35 +123,81 @@ fn changed(
         }
         return Some((ChangeAction::Release, details));
     }
-    if !running {
+    if desired != Desired::Running {
         return Some((ChangeAction::Start, details));
     }
     (!details.is_empty()).then_some((ChangeAction::Scale, details))
 }
 
-/// The keys in which two services differ, with both values where they are short.
+/// The keys in which two services differ, as paths, with both values where they are short.
 fn differences(before: &Service, after: &Service) -> Vec<String> {
-    let to_map = |service: &Service| match serde_json::to_value(service) {
-        Ok(serde_json::Value::Object(map)) => map,
-        _ => serde_json::Map::new(),
-    };
-    let (before, after) = (to_map(before), to_map(after));
-    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let mut lines = Vec::new();
-    for key in keys.into_iter().filter(|it| *it != "replicas") {
-        let (old, new) = (before.get(key), after.get(key));
-        if old != new {
-            lines.push(format!("{key}: {} -> {}", short(old), short(new)));
+    let without_replicas = |service: &Service| {
+        let mut value = serde_json::to_value(service).unwrap_or_default();
+        if let Value::Object(map) = &mut value {
+            map.remove("replicas");
         }
-    }
+        value
+    };
+    let mut lines = Vec::new();
+    compare("", &without_replicas(before), &without_replicas(after), &mut lines);
     lines
 }
 
-fn short(value: Option<&serde_json::Value>) -> String {
+/// Keys with names below them that people chose; the key is left out where there are none.
+const MAPS: [&str; 5] = ["environment", "depends_on", "uses", "calls", "limits"];
+
+/// Adds a line for each leaf that differs below `path`.
+fn compare(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(old), Value::Object(new)) => {
+            let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            let value = |map: &Map<String, Value>, key: &String| map.get(key).cloned();
+            for key in keys {
+                let (old, new) = (value(old, key), value(new, key));
+                compare(
+                    &join(path, key),
+                    &old.unwrap_or_default(),
+                    &new.unwrap_or_default(),
+                    lines,
+                );
+            }
+        }
+        (old, new) if old == new => {}
+        (Value::Null, Value::Object(_)) if MAPS.contains(&path) => {
+            compare(path, &Value::Object(Map::new()), after, lines);
+        }
+        (Value::Object(_), Value::Null) if MAPS.contains(&path) => {
+            compare(path, before, &Value::Object(Map::new()), lines);
+        }
+        // What is in it would only repeat its defaults.
+        (Value::Null, Value::Object(_)) => lines.push(format!("{path}: added")),
+        (Value::Object(_), Value::Null) => lines.push(format!("{path}: removed")),
+        (old, new) => lines.push(format!("{path}: {} -> {}", short(old), short(new))),
+    }
+}
+
+/// The path of a key. What runs is written beside the other keys, not below a `source`.
+fn join(path: &str, key: &str) -> String {
+    match (path, key) {
+        ("" | "source" | "process", _) => key.to_owned(),
+        ("image", "reference") => path.to_owned(),
+        _ => format!("{path}.{key}"),
+    }
+}
+
+/// A value on one line: a list of words as a command is typed, anything else as JSON.
+fn short(value: &Value) -> String {
     /// Characters after which a value is cut.
     const CHARS_MAX: usize = 60;
-    let Some(value) = value else { return "(none)".to_owned() };
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let text = match value {
+        Value::Null => return "(none)".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let words: Option<Vec<&str>> = list.iter().map(Value::as_str).collect();
+            words.map_or_else(|| value.to_string(), |it| it.join(" "))
+        }
+        other => other.to_string(),
+    };
     if text.chars().count() <= CHARS_MAX {
         return text;
     }

@@ -49,7 +49,8 @@ fn text(event: &Event) -> String {
         }
         Event::JournalRepaired { report } => format!("the journal was repaired: {report}"),
         Event::ApplicationApplied { definition, .. } => {
-            format!("{} applied with {} services", definition.name, definition.services.len())
+            let services = count(definition.services.len(), "service");
+            format!("{} applied with {services}", definition.name)
         }
         Event::StopAsked { application } => format!("{application} should stop"),
         Event::ApplicationStopped { application } => format!("{application} has stopped"),
@@ -60,7 +61,7 @@ fn text(event: &Event) -> String {
             format!("{service} slot {slot} got port {port}")
         }
         Event::ServiceScaled { service, replicas, .. } => {
-            format!("{service} should have {replicas} instances")
+            format!("{service} should have {}", count(*replicas as usize, "instance"))
         }
         Event::RestartAsked { service, .. } => format!("{service} should be restarted"),
         Event::InstanceCreated { instance, release, port, .. } => {
@@ -81,8 +82,14 @@ fn text(event: &Event) -> String {
         }
         Event::InstanceExited { instance, exit, .. } => format!("{instance} ended: {exit}"),
         Event::CrashLoopDeclared { service, failures, .. } => {
-            format!("{service} is crash-looping: {failures} failed starts in a row")
+            let failures = count(*failures as usize, "failed start");
+            format!("{service} is crash-looping: {failures} in a row")
         }
         Event::CrashLoopCleared { service, .. } => format!("{service} no longer crash-loops"),
     }
+}
+
+fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }

@@ -231,11 +231,14 @@ impl ApplicationView {
 
 impl ServiceView {
     fn of(name: &ServiceName, service: &ServiceState, state: &ApplicationState) -> Self {
-        let waiting_for: Vec<String> = match state.desired {
-            Desired::Running if service.instances.is_empty() && !service.removed => {
-                state.waiting_for(name).iter().map(ToString::to_string).collect()
-            }
-            _ => Vec::new(),
+        // It is of interest while none has been started, and while those of an old release go on until new
+        // ones can be.
+        let waits = service.instances.is_empty() || service.replicas as usize <= service.ready();
+        let is_wanted = state.desired == Desired::Running && !service.removed;
+        let waiting_for: Vec<String> = if is_wanted && waits && !service.is_settled() {
+            state.waiting_for(name).iter().map(ToString::to_string).collect()
+        } else {
+            Vec::new()
         };
         let view_state = service_state(service, state.desired, &waiting_for);
         let calls = state.definition.services.get(name);
@@ -243,7 +246,7 @@ impl ServiceView {
         Self {
             name: name.to_string(),
             state: view_state,
-            detail: detail(service, view_state, &waiting_for),
+            detail: detail(name, service, view_state, &waiting_for),
             release: service.current.to_string(),
             replicas: service.replicas,
             ready: service.ready(),
@@ -295,18 +298,39 @@ fn service_state(
     }
 }
 
-fn detail(service: &ServiceState, state: ServiceStateView, waiting_for: &[String]) -> String {
-    let last_end = || service.ended.last().map(|it| it.exit.to_string()).unwrap_or_default();
+fn detail(
+    name: &ServiceName,
+    service: &ServiceState,
+    state: ServiceStateView,
+    waiting_for: &[String],
+) -> String {
+    let last_failure = || service.ended.iter().rev().find(|it| it.is_unasked()).map(how_it_ended);
     match state {
-        ServiceStateView::Waiting => format!("waits for {}", waiting_for.join(", ")),
-        ServiceStateView::CrashLooping | ServiceStateView::Failed => last_end(),
+        ServiceStateView::Waiting | ServiceStateView::Updating if !waiting_for.is_empty() => {
+            format!("waits for {}", waiting_for.join(", "))
+        }
+        ServiceStateView::CrashLooping | ServiceStateView::Failed => {
+            last_failure().unwrap_or_default()
+        }
         ServiceStateView::Starting | ServiceStateView::Degraded => {
             let complaint = service.instances.values().find_map(|it| it.failing.clone());
-            let failed = service.slots.values().any(|it| 0 < it.failures);
-            complaint.unwrap_or_else(|| if failed { last_end() } else { String::new() })
+            let failed = || service.slots.values().any(|it| 0 < it.failures);
+            let failure = || failed().then(last_failure).flatten();
+            let obstacle = || obstacle(name, service);
+            complaint.or_else(failure).or_else(obstacle).unwrap_or_default()
         }
         _ => String::new(),
     }
+}
+
+/// What keeps a slot from being filled, other than a failure.
+fn obstacle(name: &ServiceName, service: &ServiceState) -> Option<String> {
+    if service.wanted_slots().count() < service.replicas as usize {
+        return Some("an instance has no port; `pelago up` finds one".to_owned());
+    }
+    let is_leaving = |it: &Instance| matches!(it.phase, Phase::Stopping { .. });
+    let leaving = service.instances.iter().find(|(_, it)| is_leaving(it));
+    leaving.map(|(number, _)| format!("waits for {name}.{number} to end"))
 }
 
 impl InstanceView {
@@ -336,16 +360,19 @@ impl InstanceView {
 
 impl EndedView {
     fn of(id: &InstanceId, ended: &Ended) -> Self {
-        let exit = match ended.stop_reason {
-            Some(reason) => format!("{reason}: {}", ended.exit),
-            None => ended.exit.to_string(),
-        };
         Self {
             id: id.to_string(),
             release: ended.release.to_string(),
-            exit,
+            exit: how_it_ended(ended),
             unasked: ended.is_unasked(),
             at: ended.at.to_string(),
         }
+    }
+}
+
+fn how_it_ended(ended: &Ended) -> String {
+    match ended.stop_reason {
+        Some(reason) => format!("{reason}: {}", ended.exit),
+        None => ended.exit.to_string(),
     }
 }

@@ -8,6 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Runs, releases, routes, watches and simulates an application of many services, described in one file.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "pelago", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(
+    after_help = "Begin with `pelago up` where there is a pelago.yaml, a compose.yaml or a Procfile."
+)]
 pub struct Arguments {
     /// What holds for every command.
     #[command(flatten)]
@@ -151,7 +154,7 @@ pub struct Logs {
     /// Only from then on: `5m` for five minutes ago, `14:32`, or a whole date
     #[arg(long, value_name = "WHEN")]
     pub since: Option<String>,
-    /// Only the last lines of each instance
+    /// Only the last so many lines of each instance
     #[arg(long, short = 'n', value_name = "LINES")]
     pub tail: Option<usize>,
     /// Only lines that contain this text
@@ -293,4 +296,193 @@ pub struct Load {
     /// Seed of the arrivals [default: a random one, which is reported]
     #[arg(long)]
     pub seed: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> Result<Arguments, String> {
+        Arguments::try_parse_from(line.split_whitespace()).map_err(|it| it.to_string())
+    }
+
+    fn asking(line: &str) -> Asking {
+        match parse(line).unwrap().command {
+            Command::Asking(asking) => asking,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn settings_hold_before_and_after_the_command() {
+        for line in ["pelago --format json -a shop ps", "pelago ps --format json -a shop"] {
+            let settings = parse(line).unwrap().settings;
+            assert_eq!(
+                (settings.format, settings.application.as_deref()),
+                (Format::Json, Some("shop"))
+            );
+        }
+    }
+
+    #[test]
+    fn commands_as_people_type_them() {
+        assert!(matches!(asking("pelago up -d"), Asking::Up(Up { detach: true, .. })));
+        assert!(matches!(asking("pelago ps --all"), Asking::Ps(Ps { all: true })));
+        let Asking::Logs(logs) =
+            asking("pelago logs cart web.7 -f -n 5 -t --since 5m --grep error")
+        else {
+            panic!()
+        };
+        assert_eq!(
+            (logs.services.len(), logs.tail, logs.follow, logs.timestamps),
+            (2, Some(5), true, true)
+        );
+        let Asking::Exec(exec) = asking("pelago exec cart ls -l --all") else { panic!() };
+        assert_eq!(
+            (exec.target.as_str(), exec.command.join(" ").as_str()),
+            ("cart", "ls -l --all")
+        );
+        let Asking::Scale(scale) = asking("pelago scale cart=3 web=0") else { panic!() };
+        assert_eq!(scale.wishes, ["cart=3", "web=0"]);
+        let Asking::Status(status) = asking("pelago status --at @17") else { panic!() };
+        assert_eq!(status.at.as_deref(), Some("@17"));
+    }
+
+    #[test]
+    fn the_api_is_only_on_loopback() {
+        assert_eq!("none".parse(), Ok(Listen::None));
+        assert_eq!("[::1]:0".parse(), Ok(Listen::Tcp("[::1]:0".parse().unwrap())));
+        insta::assert_snapshot!(parse("pelago serve --listen 0.0.0.0:80").unwrap_err(), @"
+        error: invalid value '0.0.0.0:80' for '--listen <ADDRESS>': only a loopback address will do: whoever reaches the API can run programs
+
+        For more information, try '--help'.
+        ");
+        insta::assert_snapshot!(parse("pelago serve --listen 8640").unwrap_err(), @"
+        error: invalid value '8640' for '--listen <ADDRESS>': write an address such as 127.0.0.1:8640, or none
+
+        For more information, try '--help'.
+        ");
+    }
+
+    #[test]
+    fn what_was_typed_wrong_is_answered_with_what_would_be_right() {
+        insta::assert_snapshot!(parse("pelago statsu").unwrap_err(), @"
+        error: unrecognized subcommand 'statsu'
+
+          tip: a similar subcommand exists: 'status'
+
+        Usage: pelago [OPTIONS] <COMMAND>
+
+        For more information, try '--help'.
+        ");
+        insta::assert_snapshot!(parse("pelago scale").unwrap_err(), @"
+        error: the following required arguments were not provided:
+          <SERVICE=REPLICAS>...
+
+        Usage: pelago scale <SERVICE=REPLICAS>...
+
+        For more information, try '--help'.
+        ");
+        insta::assert_snapshot!(parse("pelago exec cart").unwrap_err(), @"
+        error: the following required arguments were not provided:
+          <COMMAND>...
+
+        Usage: pelago exec <TARGET> <COMMAND>...
+
+        For more information, try '--help'.
+        ");
+        insta::assert_snapshot!(parse("pelago load x --rate 5/s --profile 5/s").unwrap_err(), @"
+        error: the argument '--rate <RATE>' cannot be used with '--profile <PROFILE>'
+
+        Usage: pelago load --rate <RATE> <URL>
+
+        For more information, try '--help'.
+        ");
+    }
+
+    #[test]
+    fn help_is_worth_reading() {
+        insta::assert_snapshot!(Arguments::command().render_help(), @"
+        Runs, releases, routes, watches and simulates an application of many services, described in one file
+
+        Usage: pelago [OPTIONS] <COMMAND>
+
+        Commands:
+          up        Start an application, or change it to what the file says
+          down      Stop an application
+          ps        List what runs
+          status    Show how everything is, now or in the past
+          logs      Show what instances say
+          exec      Run a command with an instance's environment, in its folder
+          restart   Replace every instance of services, one after the other
+          scale     Change the number of a service's instances
+          events    Show what happened
+          plan      Show what `up` would change
+          doctor    Look for what is wrong with the machine, or with the platform on it
+          validate  Check a file
+          import    Turn a Compose file, a Procfile or a spigo architecture into a pelago.yaml
+          schema    Print the JSON Schema of pelago.yaml
+          shutdown  End the control process; applications go on
+          serve     Be the control process
+          load      Send open-loop load and report what came of it
+
+        Options:
+              --data <FOLDER>       Data folder [default: `$PELAGO_DATA`, else `~/.local/share/pelago`]
+          -a, --application <NAME>  Application that is meant [default: the one of the file here, or the
+                                    only one that runs]
+              --format <FORMAT>     How answers look [default: text] [possible values: text, json]
+          -h, --help                Print help (see more with '--help')
+          -V, --version             Print version
+
+        Begin with `pelago up` where there is a pelago.yaml, a compose.yaml or a Procfile.
+        ");
+        let help = |name: &str| {
+            let mut command = Arguments::command();
+            command.find_subcommand_mut(name).unwrap().render_help().to_string()
+        };
+        insta::assert_snapshot!(help("logs"), @"
+        Show what instances say
+
+        Usage: logs [OPTIONS] [SERVICES]...
+
+        Arguments:
+          [SERVICES]...  Services or instances (`cart`, `cart.7`) [default: all]
+
+        Options:
+          -f, --follow        Go on with what they say next
+              --since <WHEN>  Only from then on: `5m` for five minutes ago, `14:32`, or a whole date
+          -n, --tail <LINES>  Only the last so many lines of each instance
+              --grep <TEXT>   Only lines that contain this text
+          -t, --timestamps    Show when each line was written
+          -h, --help          Print help
+        ");
+        insta::assert_snapshot!(help("load"), @"
+        Send open-loop load and report what came of it
+
+        Usage: load [OPTIONS] <URL>
+
+        Arguments:
+          <URL>  URL to ask
+
+        Options:
+              --rate <RATE>                Requests a second, such as `100/s` [default: 10/s]
+              --duration <DURATION>        How long [default: 10s]
+              --profile <PROFILE>          Changing rates: `50/s for 10s, 50/s..200/s in 20s`
+              --paced                      Evenly spaced requests in place of random (Poisson) arrivals
+          -X, --method <METHOD>            Method [default: GET]
+          -H, --header <HEADER>            Header, `name: value`; may be repeated
+          -d, --data-text <TEXT>           Body
+              --connections <CONNECTIONS>  Connections at once, at most [default: 512]
+              --timeout <DURATION>         Time after which a request has failed [default: 10s]
+              --warmup <DURATION>          Time at the beginning that is not counted [default: 0s]
+              --seed <SEED>                Seed of the arrivals [default: a random one, which is reported]
+          -h, --help                       Print help
+        ");
+    }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use api::ApiError;
+use api::{ApiError, ErrorKind};
 
 /// Why a command failed. What cannot be said in a line was printed before.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +51,16 @@ impl CommandError {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 
+    /// What kind of trouble it is, as the API calls it.
+    pub(crate) const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Api(error) => error.kind,
+            Self::Unreachable { .. } | Self::NotStarted(_) => ErrorKind::Unavailable,
+            Self::Answer(_) | Self::Output(_) => ErrorKind::Internal,
+            Self::File { .. } | Self::Wrong(_) => ErrorKind::Invalid,
+        }
+    }
+
     pub(crate) fn wrong(message: impl Into<String>) -> Self {
         Self::Wrong(message.into())
     }
@@ -66,5 +76,30 @@ impl From<io::Error> for CommandError {
     /// Every plain I/O error in this crate is one of writing the answer.
     fn from(error: io::Error) -> Self {
         Self::Output(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Format;
+    use crate::output::{Look, captured};
+
+    fn shown(error: &CommandError, format: Format) -> String {
+        let (mut output, page) = captured::output(Look::Plain, format);
+        output.error(error);
+        page.text()
+    }
+
+    #[test]
+    fn errors_as_people_and_programs_see_them() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let error =
+            CommandError::Unreachable { socket: "/data/pelago.sock".into(), source: refused };
+        insta::assert_snapshot!(shown(&error, Format::Text), @"error: the control process cannot be reached at /data/pelago.sock: connection refused");
+        insta::assert_snapshot!(shown(&error, Format::Json), @r#"{"kind":"unavailable","message":"the control process cannot be reached at /data/pelago.sock: connection refused"}"#);
+        let error = CommandError::Api(ApiError::no_application("blog"));
+        insta::assert_snapshot!(shown(&error, Format::Text), @"error: there is no application `blog`; `pelago ps --all` lists what there is");
+        insta::assert_snapshot!(shown(&error, Format::Json), @r#"{"kind":"not_found","message":"there is no application `blog`; `pelago ps --all` lists what there is"}"#);
     }
 }

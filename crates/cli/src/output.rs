@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use anstyle::{AnsiColor, Style};
+use api::ApiError;
 use serde::Serialize;
 
 use crate::Context;
@@ -142,15 +143,59 @@ impl Output {
         Ok(())
     }
 
-    /// Writes why the command failed.
+    /// Writes why the command failed: to programs always in the form of the API's own errors.
     pub(crate) fn error(&mut self, error: &CommandError) {
         let text = model::chain(error);
         // Where even this cannot be written, the exit code says it.
-        drop(match (self.format, error) {
-            (Format::Json, CommandError::Api(error)) => {
-                serde_json::to_writer(&mut self.err, error).map_err(io::Error::other)
+        drop(match self.format {
+            Format::Json => {
+                let error = ApiError::new(error.kind(), text);
+                let json = serde_json::to_string(&error).unwrap_or_default();
+                writeln!(self.err, "{json}")
             }
-            _ => writeln!(self.err, "{} {text}", self.paint(Tone::Bad, "error:")),
+            Format::Text => writeln!(self.err, "{} {text}", self.paint(Tone::Bad, "error:")),
         });
+    }
+}
+
+/// `text` on one line: what a check or a program said may have several, and a table has not.
+pub(crate) fn one_line(text: &str) -> String {
+    let words = text.split(|it: char| it.is_control()).map(str::trim).filter(|it| !it.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// What was written, for tests to look at.
+#[cfg(test)]
+pub(crate) mod captured {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::{Format, Look, Output};
+
+    /// A place to write to that can be looked at.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Page {
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    /// An output, and the page that both its answers and its notes are on.
+    pub(crate) fn output(look: Look, format: Format) -> (Output, Page) {
+        let page = Page::default();
+        let (out, err) = (Box::new(page.clone()), Box::new(page.clone()));
+        (Output { out, err, look, columns: super::COLUMNS_DEFAULT, format }, page)
     }
 }

@@ -1,25 +1,29 @@
 //! Aligned columns.
 
 use crate::error::CommandError;
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, one_line};
 
 /// A cell: its text and what it means.
 pub(crate) type Cell = (String, Tone);
 
-/// Writes rows under a heading; columns are as wide as their widest cell, the last one as it is.
+/// Writes rows under a heading; columns are as wide as their widest cell, the last one as it is. A cell
+/// is one line.
 pub(crate) fn write(
     output: &mut Output,
     heading: &[&str],
     rows: &[Vec<Cell>],
 ) -> Result<(), CommandError> {
+    let on_one_line =
+        |row: &Vec<Cell>| row.iter().map(|(it, tone)| (one_line(it), *tone)).collect();
+    let rows: Vec<Vec<Cell>> = rows.iter().map(on_one_line).collect();
     let mut widths: Vec<usize> = heading.iter().map(|it| it.len()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, (text, _)) in widths.iter_mut().zip(row) {
             *width = (*width).max(text.chars().count());
         }
     }
     let heading: Vec<Cell> = heading.iter().map(|it| ((*it).to_owned(), Tone::Faint)).collect();
-    for row in std::iter::once(&heading).chain(rows) {
+    for row in std::iter::once(&heading).chain(&rows) {
         let mut line = String::new();
         for (at, ((text, tone), width)) in row.iter().zip(&widths).enumerate() {
             let last = at + 1 == row.len();

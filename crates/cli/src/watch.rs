@@ -5,7 +5,7 @@ use api::status::ApplicationView;
 
 use crate::client::Client;
 use crate::error::CommandError;
-use crate::output::{Look, Output};
+use crate::output::{Look, Output, one_line};
 use crate::tree;
 
 /// Shows each state of an application: redrawn in a terminal, as news elsewhere.
@@ -42,7 +42,8 @@ impl Progress {
         };
         // A line that the terminal wraps would be two, and the next drawing would begin in the wrong row.
         let columns = output.columns();
-        let drawn = lines.iter().map(|it| "\u{1b}[2K".to_owned() + &cut(it, columns) + "\u{1b}[0m\n");
+        let drawn =
+            lines.iter().map(|it| "\u{1b}[2K".to_owned() + &cut(it, columns) + "\u{1b}[0m\n");
         let drawn: String = drawn.collect();
         self.drawn_lines = lines.len();
         output.raw(&(up + &drawn))
@@ -57,7 +58,7 @@ impl Progress {
         for service in &application.services {
             let detail = match service.detail.as_str() {
                 "" => String::new(),
-                detail => format!(" ({detail})"),
+                detail => format!(" ({})", one_line(detail)),
             };
             let (ready, replicas) = (service.ready, service.replicas);
             let text = format!("{} {} {ready}/{replicas}{detail}", service.name, service.state);

@@ -7,9 +7,19 @@ use model::units::{DurationText, parse_duration};
 
 use crate::error::CommandError;
 
-/// `5m` (ago), `14:32` (today), `2026-11-22 14:32` (here), or RFC 3339.
+/// A time that is over: `5m` (ago), `14:32` (today), `2026-11-22 14:32` (here), or RFC 3339.
 pub(crate) fn parse(text: &str, now: Timestamp) -> Result<Timestamp, CommandError> {
-    parse_in(text, now, &TimeZone::system())
+    not_future(text, parse_in(text, now, &TimeZone::system())?, now)
+}
+
+fn not_future(text: &str, time: Timestamp, now: Timestamp) -> Result<Timestamp, CommandError> {
+    if now < time {
+        return Err(CommandError::wrong(format!(
+            "`{text}` is in the future ({time}, and now is {now}); with a date, as in \
+             `2026-11-22 14:32`, it may be another day"
+        )));
+    }
+    Ok(time)
 }
 
 fn parse_in(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, CommandError> {
@@ -74,6 +84,14 @@ mod tests {
         check("2026-11-20T14:32", Some("2026-11-20T12:32:00.000Z"));
         check("yesterday", None);
         check("", None);
+    }
+
+    #[test]
+    fn the_future_is_not_known() {
+        let now = Timestamp::parse("2026-11-22T22:30:00Z").unwrap();
+        assert!(parse("5m", now).is_ok() && parse("0s", now).is_ok());
+        insta::assert_snapshot!(parse("2027-01-01T00:00:00Z", now).unwrap_err(), @"`2027-01-01T00:00:00Z` is in the future (2027-01-01T00:00:00.000Z, and now is 2026-11-22T22:30:00.000Z); with a date, as in `2026-11-22 14:32`, it may be another day");
+        insta::assert_snapshot!(parse("soon", now).unwrap_err(), @"`soon` is no time; write for example `5m` (ago), `14:32`, `2026-11-22 14:32` or `2026-11-22T14:32:00Z`");
     }
 
     #[test]

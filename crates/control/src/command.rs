@@ -22,10 +22,11 @@ pub(crate) enum Command {
 
 impl Command {
     /// The events that fulfil the wish, given the world as it is.
-    pub(crate) fn events(&self, world: &World, now: Timestamp) -> Result<Vec<Event>, ApiError> {
+    pub(crate) fn events(&self, here: &Here<'_>) -> Result<Vec<Event>, ApiError> {
+        let world = here.world;
         match self {
             Self::Apply { definition, folder, artifacts } => {
-                apply(world, now, definition, folder, artifacts)
+                apply(here, definition, folder, artifacts)
             }
             Self::Stop { application } => {
                 let state = world
@@ -39,22 +40,30 @@ impl Command {
                 })
             }
             Self::Scale { application, service, replicas } => {
-                scale(world, application, service, *replicas)
+                scale(here, application, service, *replicas)
             }
             Self::Restart { application, service } => restart(world, application, service.as_ref()),
         }
     }
 }
 
+/// What a wish meets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Here<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) now: Timestamp,
+    /// Where the search for a first port begins.
+    pub(crate) first_port: u16,
+}
+
 fn apply(
-    world: &World,
-    now: Timestamp,
+    here: &Here<'_>,
     definition: &Arc<Application>,
     folder: &str,
     artifacts: &BTreeMap<ServiceName, Digest>,
 ) -> Result<Vec<Event>, ApiError> {
     let application = &definition.name;
-    let before = world.application(application);
+    let before = here.world.application(application);
     if before.is_some_and(|it| it.desired == Desired::Stopping) {
         return Err(ApiError::new(
             ErrorKind::Conflict,
@@ -65,7 +74,7 @@ fn apply(
         definition: Arc::clone(definition),
         folder: folder.to_owned(),
     }];
-    let mut assigner = PortAssigner::new(world);
+    let mut assigner = PortAssigner::new(here);
     for (name, service) in &definition.services {
         let state = before.and_then(|it| it.services.get(name)).map(AsRef::as_ref);
         let artifact = artifacts.get(name);
@@ -78,7 +87,7 @@ fn apply(
                     number: ReleaseNumber(number),
                     service: service.clone(),
                     artifact: artifact.cloned(),
-                    made_at: now,
+                    made_at: here.now,
                 }),
             });
         }
@@ -89,7 +98,7 @@ fn apply(
 }
 
 fn scale(
-    world: &World,
+    here: &Here<'_>,
     application: &ApplicationName,
     service: &ServiceName,
     replicas: u32,
@@ -100,7 +109,7 @@ fn scale(
             format!("{replicas} instances are more than the {REPLICAS_MAX} a service may have"),
         ));
     }
-    let (state, definition) = running_service(world, application, service)?;
+    let (state, definition) = running_service(here.world, application, service)?;
     if state.replicas == replicas {
         return Ok(Vec::new());
     }
@@ -113,7 +122,7 @@ fn scale(
         ));
     }
     let place = Place { application, name: service, service: definition, state: Some(state) };
-    let mut events = PortAssigner::new(world).assign(&place, replicas)?;
+    let mut events = PortAssigner::new(here).assign(&place, replicas)?;
     events.push(Event::ServiceScaled {
         application: application.clone(),
         service: service.clone(),
@@ -181,12 +190,14 @@ struct Place<'a> {
 /// Finds ports that neither another slot nor another program has.
 struct PortAssigner {
     taken: Vec<u16>,
+    first: u16,
 }
 
 impl PortAssigner {
-    fn new(world: &World) -> Self {
-        let services = world.applications.values().flat_map(|it| it.services.values());
-        Self { taken: services.flat_map(|it| it.slots.values().map(|slot| slot.port)).collect() }
+    fn new(here: &Here<'_>) -> Self {
+        let services = here.world.applications.values().flat_map(|it| it.services.values());
+        let taken = services.flat_map(|it| it.slots.values().map(|slot| slot.port)).collect();
+        Self { taken, first: here.first_port }
     }
 
     /// A port for each of the first `replicas` slots that has none yet, or not the one it must have.
@@ -224,7 +235,9 @@ impl PortAssigner {
 
     fn any(&self) -> Result<u16, ApiError> {
         let start = self.taken.iter().filter(|it| ports::PORTS.contains(it)).max();
-        ports::find(start.map_or(0, |it| it.saturating_add(1)), &|port| self.taken.contains(&port))
-            .map_err(|error| ApiError::new(ErrorKind::Unavailable, error.to_string()))
+        ports::find(start.map_or(self.first, |it| it.saturating_add(1)), &|port| {
+            self.taken.contains(&port)
+        })
+        .map_err(|error| ApiError::new(ErrorKind::Unavailable, error.to_string()))
     }
 }

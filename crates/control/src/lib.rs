@@ -20,6 +20,7 @@ mod logs;
 mod open;
 mod reconciler;
 mod storage;
+mod strays;
 mod watch;
 
 pub use handle::Control;

@@ -20,46 +20,48 @@ pub(crate) fn page(
 ) -> Result<LogPage, ApiError> {
     let mut places = query.cursor.as_deref().map(parse).transpose()?.unwrap_or_default();
     let limit = query.limit.clamp(1, LOG_LINES_MAX);
-    let instances = targets(world, query)?;
-    let mut lines: Vec<(Timestamp, InstanceId, Line, Cursor)> = Vec::new();
+    let since = query.since.unwrap_or(Timestamp::EPOCH);
+    let mut found: Vec<Found> = Vec::new();
     let broken = |error: std::io::Error| ApiError::new(ErrorKind::Internal, error.to_string());
-    for id in instances {
+    for id in targets(world, query)? {
         let folder = processes.folder(&query.application, &id);
-        let folder = folder.path();
-        if let (Some(count), None) = (query.tail, places.get(&id)) {
-            let end = log::end(folder).map_err(broken)?;
-            let tail = log::tail(folder, count.min(limit)).map_err(broken)?;
-            lines.extend(tail.into_iter().map(|it| (it.at, id.clone(), it, end)));
-            places.insert(id, end);
-            continue;
+        let page = match (query.tail, places.get(&id)) {
+            (Some(count), None) => log::tail(folder.path(), count.min(limit)),
+            (_, place) => {
+                log::read_since(folder.path(), place.copied().unwrap_or_default(), since, limit)
+            }
+        };
+        let page = page.map_err(broken)?;
+        places.insert(id.clone(), if page.lines.is_empty() { page.next } else { page.from });
+        let mut latest = Timestamp::EPOCH;
+        for (line, end) in page.lines.into_iter().zip(page.ends) {
+            // A clock that was put back does not change the order in which an instance spoke.
+            latest = latest.max(line.at);
+            found.push(Found { order: latest, id: id.clone(), line, end });
         }
-        let mut place = places.get(&id).copied().unwrap_or_default();
-        let mut wanted = limit;
-        while 0 < wanted {
-            // One by one, so that a page that is cut short knows where each line ended.
-            let page = log::read(folder, place, 1).map_err(broken)?;
-            place = page.next;
-            let Some(line) = page.lines.into_iter().next() else { break };
-            lines.push((line.at, id.clone(), line, place));
-            wanted -= 1;
-        }
-        places.entry(id).or_insert(Cursor::default());
     }
     // Stable: lines of one instance stay in their order.
-    lines.sort_by_key(|(at, ..)| *at);
-    lines.truncate(limit);
-    for (_, id, _, place) in &lines {
-        places.insert(id.clone(), *place);
+    found.sort_by_key(|it| it.order);
+    found.truncate(limit);
+    // What did not find room comes with the next page.
+    for it in &found {
+        places.insert(it.id.clone(), it.end);
     }
-    let since = query.since.unwrap_or(Timestamp::EPOCH);
-    let lines = lines.into_iter().filter(|(at, ..)| since <= *at);
-    let lines = lines.map(|(at, id, line, _)| LogLine {
-        at: at.to_string(),
-        instance: id.to_string(),
-        stream: line.stream.as_str().to_owned(),
-        text: line.text,
+    let lines = found.into_iter().filter(|it| since <= it.line.at).map(|it| LogLine {
+        at: it.line.at.to_string(),
+        instance: it.id.to_string(),
+        stream: it.line.stream.as_str().to_owned(),
+        text: it.line.text,
     });
     Ok(LogPage { lines: lines.collect(), next: print(&places) })
+}
+
+/// A line, whose it is, and where the next one begins.
+struct Found {
+    order: Timestamp,
+    id: InstanceId,
+    line: Line,
+    end: Cursor,
 }
 
 /// The instances meant: those that live, and the last that ended.

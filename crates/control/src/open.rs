@@ -94,9 +94,13 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         bakery: Bakery::new(options.folder.join("artifacts")),
         bakes: Arc::default(),
         inbox,
+        first_port: runtime::ports::start(&options.folder),
     };
     let control = Control::new(parts.clone(), worlds, options.folder);
-    let task = tokio::spawn(Reconciler::new(parts, published).run(received));
+    let mut reconciler = Reconciler::new(parts, published);
+    // Before anybody is answered: what the journal says last may no longer be so.
+    reconciler.take_over().await;
+    let task = tokio::spawn(reconciler.run(received));
     Ok(Opened { control, damage, task })
 }
 

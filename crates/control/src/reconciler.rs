@@ -7,17 +7,21 @@ use std::time::Duration;
 use api::request::Accepted;
 use api::{ApiError, ErrorKind};
 use host::Clock;
+use model::instance::Exit;
 use model::{ApplicationName, InstanceId};
 use planner::Effect;
 use runtime::bake::Bakery;
+use runtime::processes::ProcessesError;
 use runtime::{Observed, Processes};
 use tokio::sync::{RwLock, mpsc, oneshot, watch};
 use world::{Desired, Event, Phase, Recorded, World};
 
 use crate::checkup::Readiness;
+use crate::command::Here;
 use crate::inbox::{Fact, Input, Sight};
 use crate::launch::{Folders, Launcher, Machine};
 use crate::storage::{SNAPSHOT_EVERY, Storage, StorageError};
+use crate::strays;
 use crate::watch::{Checks, Watched};
 
 /// Inputs taken in at once, and so made durable together.
@@ -42,6 +46,8 @@ pub(crate) struct Parts {
     /// release away in between.
     pub(crate) bakes: Arc<RwLock<()>>,
     pub(crate) inbox: mpsc::Sender<Input>,
+    /// Where the search for a first port begins.
+    pub(crate) first_port: u16,
 }
 
 type Key = (ApplicationName, InstanceId);
@@ -80,7 +86,7 @@ impl Reconciler {
 
     /// Until somebody asks it to end.
     pub(crate) async fn run(mut self, mut received: mpsc::Receiver<Input>) {
-        self.take_over().await;
+        strays::stop(&self.parts.processes, &self.world).await;
         let mut batch = Vec::new();
         loop {
             let wake_in = self.settle().await;
@@ -106,7 +112,7 @@ impl Reconciler {
     }
 
     /// Looks what has become of everything that ran when the control process before this one ended.
-    async fn take_over(&mut self) {
+    pub(crate) async fn take_over(&mut self) {
         let mut gone = Vec::new();
         let world = Arc::clone(&self.world);
         for (application, id, instance) in world.instances() {
@@ -118,10 +124,22 @@ impl Reconciler {
                     self.watch_again(application, &id, &world);
                     continue;
                 }
-                Ok(Observed::Ended(exit)) => Fact::Exited(exit),
-                Ok(Observed::NotStarted) => Fact::Exited(model::instance::Exit::Lost),
+                // The plan says it again, and only then is it sure that it will not start after all.
+                Ok(Observed::NotStarted) if instance.phase != Phase::Running => continue,
+                Ok(Observed::Ended(_) | Observed::NotStarted) => {
+                    match self.parts.processes.stop(application, &id).await {
+                        Ok(Exit::NotStarted(_)) if instance.phase == Phase::Running => {
+                            Fact::Exited(Exit::Lost)
+                        }
+                        Ok(exit) => Fact::Exited(exit),
+                        Err(error) => {
+                            cannot_be_looked_at(application, &id, &error);
+                            continue;
+                        }
+                    }
+                }
                 Err(error) => {
-                    tracing::error!(%application, instance = %id, error = %model::chain(&error), "an instance cannot be looked at");
+                    cannot_be_looked_at(application, &id, &error);
                     continue;
                 }
             };
@@ -154,7 +172,9 @@ impl Reconciler {
                     }
                 }
                 Input::Wish { command, answer } => {
-                    let result = command.events(&draft.world, draft.at);
+                    let first_port = self.parts.first_port;
+                    let here = Here { world: &draft.world, now: draft.at, first_port };
+                    let result = command.events(&here);
                     answers.push((
                         answer,
                         result.map(|it| it.into_iter().for_each(|it| draft.add(it))),
@@ -367,8 +387,13 @@ impl Reconciler {
     }
 }
 
+fn cannot_be_looked_at(application: &ApplicationName, id: &InstanceId, error: &ProcessesError) {
+    let error = model::chain(error);
+    tracing::error!(%application, instance = %id, %error, "an instance cannot be looked at");
+}
+
 /// Whether the folder of an instance is still needed: it lives, or it is one of the last that ended.
-fn is_known(world: &World, application: &ApplicationName, id: &InstanceId) -> bool {
+pub(crate) fn is_known(world: &World, application: &ApplicationName, id: &InstanceId) -> bool {
     world.service(application, &id.service).is_some_and(|it| {
         it.instances.contains_key(&id.number) || it.ended.iter().any(|it| it.number == id.number)
     })
@@ -400,6 +425,8 @@ fn event_of(sight: Sight, world: &World) -> Option<Event> {
         Fact::Ready if known.phase == Phase::Running && !known.ready => {
             Event::InstanceReady { application, instance }
         }
+        // What is being stopped need not be well any more.
+        Fact::Unready(_) | Fact::NotLive(_) if known.phase != Phase::Running => return None,
         Fact::Unready(reason) if known.ready || known.failing.is_none() => {
             Event::InstanceUnready { application, instance, reason }
         }

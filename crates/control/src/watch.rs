@@ -1,6 +1,7 @@
 //! The task of one instance: start it if that is due, try its checks, see its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use host::Clock;
 use model::health::Health;
@@ -13,6 +14,11 @@ use tokio::sync::mpsc;
 
 use crate::checkup::{Checkup, Readiness, Verdict};
 use crate::inbox::{Fact, Input, Sight};
+
+/// Time after which an instance without a readiness check counts as ready, if it has not ended by then. What
+/// cannot start mostly ends at once, and must not be called ready before; supervisord waits as long
+/// (`startsecs`).
+const UNCHECKED_READY_AFTER: Duration = Duration::from_secs(1);
 
 /// What the task of an instance must know.
 #[derive(Clone, Debug)]
@@ -87,7 +93,7 @@ impl Watched {
         let started_at = me.clock.now();
         let mut tries = tokio::task::JoinSet::new();
         if checks.health.readiness.is_none() && readiness == Readiness::NotYet {
-            me.tell(Fact::Ready).await;
+            tries.spawn(Arc::clone(&me).settle());
         }
         let prepared = [checks.readiness, checks.liveness];
         let checkups = Checkup::of(&checks.health, started_at, readiness);
@@ -108,6 +114,12 @@ impl Watched {
         };
         tries.abort_all();
         me.tell(Fact::Exited(exit)).await;
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "nothing else tells that it goes on running")]
+    async fn settle(self: Arc<Self>) {
+        tokio::time::sleep(UNCHECKED_READY_AFTER).await;
+        self.tell(Fact::Ready).await;
     }
 
     #[expect(clippy::disallowed_methods, reason = "the pause is what the checkup says")]

@@ -133,7 +133,8 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// Connections the kernel keeps until they are accepted: the default of Linux has been near it since 5.4.
+/// Connections the kernel keeps until they are accepted: enough for a burst, and below the limit of Linux
+/// (`net.core.somaxconn`, 4096 since 5.4).
 const BACKLOG: u32 = 1_024;
 
 /// Pause after an accept failed, as when file descriptors have run out: long enough for some to be

@@ -16,11 +16,12 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub fn write_whole_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut beside = OsString::from(path);
     beside.push(format!(".{}.tmp", std::process::id()));
-    let mut file =
-        File::options().write(true).create(true).truncate(true).mode(mode).open(&beside)?;
-    file.write_all(bytes)?;
-    drop(file);
-    fs::rename(&beside, path)
+    let written = write(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        // What matters is why it failed. A full disk, above all, must not be left fuller.
+        drop(fs::remove_file(&beside));
+    }
+    written
 }
 
 /// The content of `path`, or nothing if there is no such file.
@@ -38,6 +39,11 @@ pub fn free_bytes(path: &Path) -> io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
+fn write(path: &OsString, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    file.write_all(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +56,15 @@ mod tests {
         write_whole(&path, b"long first").unwrap();
         write_whole(&path, b"second").unwrap();
         assert_eq!(read_if_there(&path).unwrap().as_deref(), Some(&b"second"[..]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("status");
+        fs::create_dir(&path).unwrap();
+        assert!(write_whole(&path, b"status").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

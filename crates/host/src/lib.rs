@@ -1,4 +1,4 @@
-//! The machine: clock, entropy, processes, folders.
+//! The machine: clock, entropy, processes, whole files.
 //!
 //! The only crate that reads a clock or draws a seed, so that everything above can be handed both. It
 //! knows nothing of applications and services.

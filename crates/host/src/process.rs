@@ -23,6 +23,11 @@ pub fn identify(pid: u32) -> Option<ProcessId> {
     (!matches!(state, 'Z' | 'X')).then_some(ProcessId { pid, started_ticks })
 }
 
+/// A child of this process, which keeps its number until it is waited for: also one that has ended.
+pub fn identify_child(pid: u32) -> Option<ProcessId> {
+    stat(pid).map(|(_, started_ticks)| ProcessId { pid, started_ticks })
+}
+
 /// Whether this very process still runs.
 pub fn is_alive(process: ProcessId) -> bool {
     identify(process.pid) == Some(process)
@@ -51,7 +56,8 @@ pub fn signal(process: ProcessId, signal: Signal) -> io::Result<()> {
 
 /// Sends a signal to the process group led by `leader`, if it has members left.
 pub fn signal_group(leader: u32, signal: Signal) -> io::Result<()> {
-    let Some(pid) = to_pid(leader) else { return Ok(()) };
+    // To kill(2) group 1 is every process there is.
+    let Some(pid) = to_pid(leader).filter(|it| !it.is_init()) else { return Ok(()) };
     match rustix::process::kill_process_group(pid, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error.into()),
@@ -100,6 +106,18 @@ mod tests {
         assert!(is_alive(this));
         assert!(!is_alive(ProcessId { started_ticks: this.started_ticks + 1, ..this }));
         assert!(resident_bytes(this.pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn a_child_that_has_ended_is_known_to_its_parent() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let known = identify_child(child.id()).unwrap();
+        while identify(child.id()).is_some() {
+            std::thread::yield_now();
+        }
+        assert_eq!(identify_child(child.id()), Some(known));
+        child.wait().unwrap();
+        assert_eq!(identify_child(child.id()), None);
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub const MAX_KIND_BYTES: usize = 256;
 /// The longest body of one entry, in bytes. An event is a fact, not a file.
 pub const MAX_BODY_BYTES: usize = 16 << 20;
 
+/// The last index there can be: SQLite's integers are signed.
+pub(crate) const INDEX_MAX: u64 = i64::MAX.cast_unsigned();
+
 /// An entry to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEntry {

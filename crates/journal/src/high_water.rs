@@ -13,6 +13,8 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use crate::entry::INDEX_MAX;
+
 /// Distinguishes the file from others and versions its format.
 const MAGIC: &[u8; 4] = b"PHW1";
 
@@ -72,7 +74,10 @@ fn encode(marks: Marks) -> [u8; BYTES] {
 }
 
 fn decode(bytes: &[u8; BYTES]) -> Option<Marks> {
-    let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+    let number = |at: usize| {
+        let number = u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?);
+        (number <= INDEX_MAX).then_some(number)
+    };
     let marks = Marks { acknowledged: number(4)?, retained: number(12)? };
     (encode(marks) == *bytes).then_some(marks)
 }
@@ -91,6 +96,8 @@ mod tests {
             damaged[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(decode(&damaged), None, "bit {bit}");
         }
+        let impossible = Marks { acknowledged: INDEX_MAX + 1, ..marks };
+        assert_eq!(decode(&encode(impossible)), None);
     }
 
     #[test]

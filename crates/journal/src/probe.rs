@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
 use crate::damage::Cause;
-use crate::entry::Record;
+use crate::entry::{INDEX_MAX, Record};
 use crate::open::{Check, Folder, OpenError};
 use crate::read::Range;
 use crate::schema::{COLUMNS, Founding, TABLE, connect, means_damage, record_from};
@@ -155,7 +155,7 @@ fn all(
     let last = found.last.unwrap_or(0);
     let mut reached = found.founding.retained;
     loop {
-        let range = Range { reached, up_to: i64::MAX.cast_unsigned(), last };
+        let range = Range { reached, up_to: INDEX_MAX, last };
         let broken = match range.visit(connection, |_| std::ops::ControlFlow::Continue(())) {
             Ok(Ok(())) => return Ok(Ok(())),
             Ok(Err(broken)) => broken,

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use model::{Index, Timestamp};
 use rusqlite::{Connection, params};
 
-use crate::entry::{Bounds, Entry, EntryRef};
+use crate::entry::{Bounds, Entry, EntryRef, INDEX_MAX};
 use crate::high_water::Marks;
 use crate::layout::Layout;
 use crate::schema::{COLUMNS, connect, means_damage, record_from};
@@ -120,7 +120,7 @@ impl Reader {
             let first = position.bounds().first;
             return Err(ReadError::Forgotten { after, first });
         }
-        let up_to = up_to.map_or(u64::MAX, |index| index.0).min(i64::MAX.cast_unsigned());
+        let up_to = up_to.map_or(u64::MAX, |index| index.0).min(INDEX_MAX);
         let range = Range { reached: after.0, up_to, last: position.last_entry.unwrap_or(0) };
         let outcome = self.with_connection(|connection| range.visit(connection, visit))?;
         match outcome {

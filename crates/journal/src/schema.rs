@@ -16,7 +16,7 @@ use std::path::Path;
 use model::{Index, Timestamp};
 use rusqlite::{CachedStatement, Connection, OpenFlags, params};
 
-use crate::entry::{EntryRef, Record, checksum};
+use crate::entry::{EntryRef, INDEX_MAX, Record, checksum};
 use crate::salvage::header::{FORMAT, application_id};
 
 /// The text SQLite keeps of the table; compared on open.
@@ -53,17 +53,16 @@ impl Founding {
         body
     }
 
-    /// Reads the founding row, whose checksum the caller has verified.
+    /// Reads the founding row, whose checksum the caller has verified. One with an index that cannot
+    /// be is none.
     pub(crate) fn decode(entry: &EntryRef<'_>) -> Option<Self> {
         let mut numbers = entry
             .body
             .chunks_exact(8)
             .map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap_or_default()));
-        (entry.kind == FOUNDING_KIND).then_some(Self {
-            retained: numbers.next()?,
-            head: numbers.next()?,
-            last: numbers.next()?,
-        })
+        let mut index = || numbers.next().filter(|it| *it <= INDEX_MAX);
+        let founding = Self { retained: index()?, head: index()?, last: index()? };
+        (entry.kind == FOUNDING_KIND).then_some(founding)
     }
 
     /// Stores the founding row, for the first time or again.
@@ -176,5 +175,20 @@ pub(crate) fn means_damage(error: &rusqlite::Error) -> bool {
         | rusqlite::Error::InvalidColumnName(_)
         | rusqlite::Error::InvalidColumnType(..) => true,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_cannot_be_is_not_believed() {
+        for (last, believed) in [(7, true), (INDEX_MAX, true), (INDEX_MAX + 1, false)] {
+            let body = Founding { retained: 3, head: 5, last }.encode();
+            let (index, at) = (Index::ZERO, Timestamp::EPOCH);
+            let entry = EntryRef { index, at, kind: FOUNDING_KIND, body: &body };
+            assert_eq!(Founding::decode(&entry).is_some(), believed, "{last}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use std::sync::{Mutex, PoisonError};
 
 use model::{Index, Timestamp};
 
+use crate::entry::INDEX_MAX;
 use crate::layout::{remove_if_there, sync_folder};
 
 /// The largest state, in bytes: some hundred times what a large installation folds to.
@@ -149,7 +150,7 @@ impl Snapshots {
             let path = entry.map_err(|source| self.failed(source))?.path();
             let is_snapshot = path.extension().is_some_and(|extension| extension == EXTENSION);
             let stem = path.file_stem().and_then(|stem| stem.to_str());
-            if let (true, Some(Ok(index))) = (is_snapshot, stem.map(str::parse)) {
+            if let (true, Some(Ok(index @ 0..=INDEX_MAX))) = (is_snapshot, stem.map(str::parse)) {
                 found.insert(index);
             }
         }

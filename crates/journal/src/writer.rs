@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _, TransactionBehavio
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::append::{AppendError, Appended};
-use crate::entry::{Entry, EntryRef, NewEntry};
+use crate::entry::{Entry, EntryRef, INDEX_MAX, NewEntry};
 use crate::high_water::HighWater;
 use crate::layout::Layout;
 use crate::read::{Position, Reader};
@@ -128,7 +128,7 @@ impl Writer {
 
     /// Stores everything in one transaction and makes it known.
     fn store(&mut self, stored: &[Vec<Entry>], after: &Numbering) -> Result<(), AppendError> {
-        if after.last > i64::MAX.cast_unsigned() {
+        if after.last > INDEX_MAX {
             return Err(AppendError::Exhausted);
         }
         let first = self.position.last + 1;

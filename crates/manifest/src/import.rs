@@ -89,12 +89,19 @@ pub fn detect(file_name: &str, text: &str) -> Kind {
 
 fn by_content(root: &Node) -> Kind {
     let Some(services) = root.get("services") else { return Kind::Pelago };
-    if matches!(services.value, Value::List(_)) {
-        return Kind::Spigo;
+    if let Value::List(items) = &services.value {
+        let spigo =
+            root.get("arch").is_some() || items.iter().any(|it| it.get("package").is_some());
+        return if spigo { Kind::Spigo } else { Kind::Pelago };
     }
+    let ours = ["artifact", "behaviour", "calls", "limits", "port", "release_command", "replicas"];
     let top = ["version", "networks", "volumes", "secrets", "configs"];
     let inner = ["ports", "volumes", "networks", "env_file", "container_name", "links", "expose"];
     let has = |node: &Node, keys: &[&str]| keys.iter().any(|it| node.get(it).is_some());
+    // One of Compose's keys in a file of ours is a mistake in it, and is explained there.
+    if services.entries().iter().any(|it| has(&it.node, &ours)) {
+        return Kind::Pelago;
+    }
     if has(root, &top) || services.entries().iter().any(|it| has(&it.node, &inner)) {
         return Kind::Compose;
     }

@@ -14,7 +14,7 @@ use model::route::Value;
 use crate::check::{did_you_mean, listed};
 use crate::problem::{Findings, PROBLEMS_MAX, Place};
 use crate::spec::{ApplicationSpec, ConfigSpec, ResourceSpec};
-use crate::yaml::At;
+use crate::yaml::{At, Value as Yaml};
 
 pub(crate) mod defaults;
 mod edge;
@@ -79,7 +79,7 @@ impl Reader<'_> {
         let nothing = crate::spec::DefaultsSpec::default();
         let defaults = spec.defaults.as_ref().unwrap_or(&nothing);
         let services = at.key("services");
-        if services.node.is_some_and(|it| it.entries().is_empty() && !it.is_null()) {
+        if services.node.is_some_and(|it| matches!(&it.value, Yaml::Map(of) if of.is_empty())) {
             self.findings.error(services.place, "`services` has no service; add one");
         }
         let mut meant = BTreeMap::new();

@@ -42,8 +42,7 @@ resource's `url`, `host`, `port`, `user`, `password` or `database`; the service 
 | `${PORT}` | the same | the port the instance listens on |
 | `${CALLEE_URL}` | the same | where a callee is: `${ORDER_API_URL}` for `order-api` |
 | `${PELAGO_APPLICATION}`, `_SERVICE`, `_INSTANCE`, `_RELEASE` | the same | who the instance is |
-| `${NAME}` | the same | another variable of the service's `environment`, or one of `OTEL_*` and \
-`CONSUL_HTTP_ADDR` |
+| `${NAME}` | the same | another variable of the service's `environment`, `OTEL_SERVICE_NAME` or `TMPDIR` |
 
 An instance finds all of these but the resources in its environment as well.
 ";

@@ -6,11 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput};
 
 use crate::problem::{Findings, Place};
 
 mod scalar;
+mod syntax;
 
 pub(crate) use scalar::resolve;
 
@@ -231,7 +232,7 @@ impl<'a> Builder<'a> {
             Ok(it) => it,
             Err(error) => {
                 let place = self.place(Span::empty(*error.marker()));
-                self.findings.error(place, scan_message(&error));
+                self.findings.error(place, syntax::explain(error.info()));
                 return Some(false);
             }
         };
@@ -395,35 +396,6 @@ enum Tag {
     Text,
 }
 
-/// The parser's words in ours, with a remedy, for the mistakes people make.
-fn scan_message(error: &ScanError) -> String {
-    let info = error.info();
-    let known = [
-        ("tab", "a tab stands where only spaces may indent; replace it with spaces"),
-        (
-            "mapping values are not allowed",
-            "a `:` cannot stand here; quote the text if it is part of it, else look at the \
-             indentation",
-        ),
-        ("unexpected end of plain scalar", "the text is not finished here"),
-        ("unclosed bracket", "a `[` or `{` is never closed"),
-        ("found unexpected end of stream", "a quote is never closed"),
-        ("unknown anchor", "this alias refers to nothing; write the `&name` before the `*name`"),
-        ("recursion limit", "more levels of nesting than anybody reads"),
-        (
-            "did not find expected key",
-            "a key was expected here; look at the indentation of this line and the one before",
-        ),
-        (
-            "simple key expect",
-            "a `:` is missing, or this line is indented differently from the one before",
-        ),
-        ("while parsing a block mapping", "a key and a `:` were expected here"),
-    ];
-    let ours = known.iter().find(|(theirs, _)| info.contains(theirs)).map(|(_, ours)| *ours);
-    format!("not YAML: {}", ours.unwrap_or(info))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -508,7 +480,7 @@ mod tests {
         check(
             "a: b: c\n",
             &["1:5: not YAML: a `:` cannot stand here; quote the text if it is part of it, else \
-               look at the indentation"],
+               look at the indentation, and for a `:` missing in the line before"],
         );
     }
 }

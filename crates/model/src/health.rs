@@ -68,7 +68,8 @@ pub enum Probe {
 /// The checks of a service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// Whether an instance can take requests. Without a check it can from the moment it runs.
+    /// Whether an instance can take requests. Without a check it can when it has
+    /// not ended within the first second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readiness: Option<Check>,
     /// Whether an instance must be replaced. Without a check it is only replaced when it exits.

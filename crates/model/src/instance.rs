@@ -39,6 +39,10 @@ impl FromStr for InstanceId {
 
     fn from_str(text: &str) -> Result<Self, InstanceIdError> {
         let (service, number) = text.rsplit_once('.').ok_or(InstanceIdError::NoNumber)?;
+        // One instance has one name: `cart.07` and `cart.+7` are none.
+        if !number.starts_with(|it: char| matches!(it, '1'..='9')) {
+            return Err(InstanceIdError::NoNumber);
+        }
         let number = number.parse().map_err(|_| InstanceIdError::NoNumber)?;
         Ok(Self { service: service.parse()?, number })
     }
@@ -167,6 +171,7 @@ impl fmt::Display for StopReason {
 mod tests {
     use super::*;
     use alloc::string::ToString as _;
+    use proptest::prelude::*;
 
     #[test]
     fn ids_are_read_as_written() {
@@ -174,7 +179,18 @@ mod tests {
         assert_eq!((id.service.as_str(), id.number), ("order-api", 12));
         assert_eq!(id.to_string(), "order-api.12");
         assert_eq!("cart".parse::<InstanceId>(), Err(InstanceIdError::NoNumber));
-        assert_eq!("cart.x".parse::<InstanceId>(), Err(InstanceIdError::NoNumber));
+        for text in ["cart.", "cart.x", "cart.0", "cart.07", "cart.+7", "cart.4294967296"] {
+            assert_eq!(text.parse::<InstanceId>(), Err(InstanceIdError::NoNumber), "{text}");
+        }
         assert!(".7".parse::<InstanceId>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_written(text in prop_oneof![".{0,24}", "[a-z-]{0,5}[.][+0-9]{0,11}"]) {
+            if let Ok(id) = text.parse::<InstanceId>() {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
     }
 }

@@ -39,9 +39,6 @@ fn check(text: &str) -> Result<(), NameError> {
     if text.is_empty() {
         return Err(NameError::Empty);
     }
-    if NAME_BYTES_MAX < text.len() {
-        return Err(NameError::TooLong(text.to_owned()));
-    }
     let last = text.chars().count() - 1;
     let stray = text.chars().enumerate().find(|(at, character)| {
         let edge = *at == 0 || *at == last;
@@ -49,6 +46,8 @@ fn check(text: &str) -> Result<(), NameError> {
     });
     match stray {
         Some((_, character)) => Err(NameError::BadCharacter { name: text.to_owned(), character }),
+        // Now a character is a byte.
+        None if NAME_BYTES_MAX < text.len() => Err(NameError::TooLong(text.to_owned())),
         None => Ok(()),
     }
 }
@@ -118,6 +117,7 @@ pub fn url_variable(callee: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[track_caller]
     fn check_name(text: &str, error: Option<&str>) {
@@ -143,6 +143,21 @@ mod tests {
         assert!("ü".parse::<ServiceName>().is_err());
         assert!("a".repeat(63).parse::<ServiceName>().is_ok());
         assert!("a".repeat(64).parse::<ServiceName>().is_err());
+        // 40 characters are not too many, only the wrong ones.
+        let umlauts = "ü".repeat(40).parse::<ServiceName>();
+        assert!(matches!(umlauts, Err(NameError::BadCharacter { .. })), "{umlauts:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn names_need_no_escaping(text in prop_oneof![".{0,70}", "[a-zA-Z0-9_-]{0,70}"]) {
+            if let Ok(name) = text.parse::<ServiceName>() {
+                prop_assert_eq!(name.as_str(), text);
+                prop_assert!((1..=NAME_BYTES_MAX).contains(&name.as_str().len()));
+                let variable = url_variable(name.as_str());
+                prop_assert!(variable.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'_'));
+            }
+        }
     }
 
     #[test]

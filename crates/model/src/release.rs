@@ -5,7 +5,7 @@ use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::service::Service;
 use crate::time::Timestamp;
@@ -23,7 +23,7 @@ impl fmt::Display for ReleaseNumber {
 }
 
 /// The content hash of a baked artifact: 64 hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Digest(String);
 
@@ -47,9 +47,15 @@ impl FromStr for Digest {
     }
 }
 
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A text that is not a digest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a digest of 64 hexadecimal digits")]
+#[error("`{0}` is not a digest of 64 lower-case hexadecimal digits")]
 pub struct DigestError(pub String);
 
 /// One release of a service. Nothing about it changes once it is recorded.
@@ -64,4 +70,25 @@ pub struct Release {
     pub artifact: Option<Digest>,
     /// When it was made.
     pub made_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A digest names a folder, so one that is none must not come in from a file either.
+    #[test]
+    fn a_digest_is_checked_wherever_it_comes_from() {
+        let good = "0123456789abcdef".repeat(4);
+        for (text, is_digest) in [
+            (good.as_str(), true),
+            (&good.to_uppercase(), false),
+            (good.get(1..).unwrap(), false),
+            ("../../etc", false),
+        ] {
+            assert_eq!(text.parse::<Digest>().is_ok(), is_digest, "{text}");
+            let json = serde_json::to_string(text).unwrap();
+            assert_eq!(serde_json::from_str::<Digest>(&json).is_ok(), is_digest, "{text}");
+        }
+    }
 }

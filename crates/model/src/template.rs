@@ -4,14 +4,15 @@
 //! when an instance starts, from values that exist only then. `$$` is a dollar sign.
 
 use alloc::borrow::ToOwned as _;
-use alloc::string::{String, ToString as _};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Names after `${` may have parts: `resources.shopdb.url` has three.
+/// Parts of a name after `${`: `resources.shopdb.url` has three, and a configuration key is rarely
+/// nested deeper than that.
 const PATH_PARTS_MAX: usize = 8;
 
 /// Why a text is not a template.
@@ -29,6 +30,12 @@ pub enum TemplateError {
          `${{resources.db.url}}`"
     )]
     BadReference(String),
+    /// A name of more than [`PATH_PARTS_MAX`] parts.
+    #[error("`${{{0}}}` has more than {PATH_PARTS_MAX} parts; use a shorter key")]
+    TooManyParts(String),
+    /// `${A:-${B}}`: the braces would be taken for text.
+    #[error("the default of `${{{0}}}` refers to something itself; write a plain text after `:-`")]
+    NestedDefault(String),
 }
 
 /// A piece of a [`Template`].
@@ -97,8 +104,14 @@ fn reference(inner: &str) -> Result<Reference, TemplateError> {
     let part_ok = |part: &str| {
         !part.is_empty() && part.chars().all(|it| it.is_ascii_alphanumeric() || "_-".contains(it))
     };
-    if PATH_PARTS_MAX < path.split('.').count() || !path.split('.').all(part_ok) {
+    if !path.split('.').all(part_ok) {
         return Err(TemplateError::BadReference(inner.to_owned()));
+    }
+    if PATH_PARTS_MAX < path.split('.').count() {
+        return Err(TemplateError::TooManyParts(path.to_owned()));
+    }
+    if default.as_ref().is_some_and(|it| it.contains("${")) {
+        return Err(TemplateError::NestedDefault(path.to_owned()));
     }
     Ok(Reference { path: path.to_owned(), default })
 }
@@ -160,7 +173,7 @@ impl Serialize for Template {
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        text.parse().map_err(|it: TemplateError| serde::de::Error::custom(it.to_string()))
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -175,8 +188,8 @@ pub enum SplitError {
     TrailingBackslash,
 }
 
-/// Splits a command line into words as a POSIX shell does (quotes and backslashes, no expansion;
-/// XCU 2.2), so that `command: python3 app.py --name 'a b'` needs no shell.
+/// Splits a command line into words as a POSIX shell does (quotes, backslashes and continued lines, no
+/// expansion; XCU 2.2), so that `command: python3 app.py --name 'a b'` needs no shell.
 pub fn split_words(line: &str) -> Result<Vec<String>, SplitError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -188,10 +201,10 @@ pub fn split_words(line: &str) -> Result<Vec<String>, SplitError> {
                 let word = word.get_or_insert_default();
                 quoted(character, &mut chars, word)?;
             }
-            '\\' => {
-                let escaped = chars.next().ok_or(SplitError::TrailingBackslash)?;
-                word.get_or_insert_default().push(escaped);
-            }
+            '\\' => match chars.next().ok_or(SplitError::TrailingBackslash)? {
+                '\n' => {}
+                escaped => word.get_or_insert_default().push(escaped),
+            },
             other => word.get_or_insert_default().push(other),
         }
     }
@@ -210,6 +223,7 @@ fn quoted(
             Some(it) if it == quote => return Ok(()),
             Some('\\') if quote == '"' => match chars.next() {
                 None => return Err(SplitError::OpenQuote(quote)),
+                Some('\n') => {}
                 Some(it @ ('"' | '\\' | '$' | '`')) => word.push(it),
                 Some(it) => word.extend(['\\', it]),
             },
@@ -221,6 +235,7 @@ fn quoted(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
     use proptest::prelude::*;
 
     fn values(path: &str) -> Option<String> {
@@ -254,6 +269,10 @@ mod tests {
         assert_eq!("5$".parse::<Template>(), Err(TemplateError::LoneDollar));
         assert_eq!("${}".parse::<Template>(), Err(TemplateError::BadReference(String::new())));
         assert!("${a b}".parse::<Template>().is_err());
+        let nested = Err(TemplateError::NestedDefault("A".into()));
+        assert_eq!("${A:-${B}}".parse::<Template>(), nested);
+        let long = "${config.a.b.c.d.e.f.g.h}".parse::<Template>().unwrap_err().to_string();
+        assert_eq!(long, "`${config.a.b.c.d.e.f.g.h}` has more than 8 parts; use a shorter key");
     }
 
     #[test]
@@ -265,6 +284,10 @@ mod tests {
             &["sh", "-c", "echo \"a b\"", "c\"d\\n", "e f", ""],
         );
         check("   ", &[]);
+        check(
+            "app \\\n  --port 1\\\n2 \"a\\\nb\" 'c\\\nd'",
+            &["app", "--port", "12", "ab", "c\\\nd"],
+        );
         assert_eq!(split_words("a 'b"), Err(SplitError::OpenQuote('\'')));
         assert_eq!(split_words("a\\"), Err(SplitError::TrailingBackslash));
     }

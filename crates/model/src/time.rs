@@ -79,25 +79,20 @@ impl Timestamp {
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_suffix('Z')?;
         let (date, time) = rest.split_once('T')?;
-        let mut date = date.split('-').map(|it| it.parse::<u64>().ok());
-        let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+        let [year, month, day] = three_numbers(date, '-')?;
         let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-        let mut time = time.split(':').map(|it| it.parse::<u64>().ok());
-        let (hour, minute, second) = (time.next()??, time.next()??, time.next()??);
+        let [hour, minute, second] = three_numbers(time, ':')?;
         let fits = (1970..=9999).contains(&year)
             && (1..=12).contains(&month)
-            && (1..=31).contains(&day)
+            && (1..=days_of_month(year, month)).contains(&day)
             && hour < 24
             && minute < 60
             && second <= 60;
-        if !fits || date.next().is_some() || time.next().is_some() {
+        if !fits || fraction.is_empty() || !is_digits(fraction) {
             return None;
         }
         let digits = fraction.bytes().chain(core::iter::repeat(b'0')).take(3);
-        let mut millis = 0;
-        for digit in digits {
-            millis = millis * 10 + u64::from(digit.checked_sub(b'0').filter(|it| *it < 10)?);
-        }
+        let millis = digits.fold(0, |millis, digit| millis * 10 + u64::from(digit - b'0'));
         let seconds = days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second;
         Some(Self(seconds * 1_000 + millis))
     }
@@ -117,6 +112,23 @@ impl Timestamp {
         let year = year_of_era + era * 400 + u64::from(month <= 2);
         (year, month, day)
     }
+}
+
+/// Three whole numbers, written in digits only.
+fn three_numbers(text: &str, separator: char) -> Option<[u64; 3]> {
+    let number = |it: &str| if is_digits(it) { it.parse().ok() } else { None };
+    let mut numbers = text.split(separator).map(number);
+    let three = [numbers.next()??, numbers.next()??, numbers.next()??];
+    numbers.next().is_none().then_some(three)
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|it| it.is_ascii_digit())
+}
+
+const fn days_of_month(year: u64, month: u64) -> u64 {
+    let next = if month == 12 { days(year + 1, 1, 1) } else { days(year, month + 1, 1) };
+    next - days(year, month, 1)
 }
 
 /// Days from the epoch to a date: Hinnant's `days_from_civil`, for dates after 1970 only.
@@ -146,6 +158,7 @@ impl fmt::Display for Timestamp {
 mod tests {
     use super::*;
     use alloc::string::ToString as _;
+    use proptest::prelude::*;
 
     #[test]
     fn timestamps_are_rfc_3339() {
@@ -169,8 +182,32 @@ mod tests {
             "1969-12-31T23:59:59Z",
             "1970-13-01T00:00:00Z",
             "1970-01-01T00:00:00.xZ",
+            "1970-01-01T00:00:00.Z",
+            "1970-01-01T00:00:00.123xZ",
+            "1970-01-01T00:00:00.1-2Z",
+            "1970-01-01T+1:00:00Z",
+            "1970-01-01-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-01-00T00:00:00Z",
         ] {
             assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(millis in 0_u64..253_402_300_800_000) {
+            let timestamp = Timestamp::from_millis(millis);
+            prop_assert_eq!(Timestamp::parse(&timestamp.to_string()), Some(timestamp));
+        }
+
+        #[test]
+        fn nothing_panics(text in prop_oneof![".{0,32}", "[0-9]{1,5}-[0-9]{1,3}-[0-9]{1,3}T[0-9:.+]{0,16}Z"], millis: u64) {
+            drop(Timestamp::from_millis(millis).to_string());
+            if let Some(timestamp) = Timestamp::parse(&text) {
+                prop_assert_eq!(Timestamp::parse(&timestamp.to_string()), Some(timestamp));
+            }
         }
     }
 

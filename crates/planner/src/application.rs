@@ -1,10 +1,10 @@
 //! What to do about one application.
 
-use model::{ApplicationName, InstanceId, ServiceName, Timestamp};
+use model::instance::StopReason;
+use model::{ApplicationName, ServiceName, Timestamp};
 use world::{ApplicationState, Desired, Event, Phase};
 
 use crate::{Effect, Plan, service};
-use model::instance::StopReason;
 
 pub(crate) fn plan(
     name: &ApplicationName,
@@ -14,13 +14,29 @@ pub(crate) fn plan(
 ) {
     effects(name, state, plan);
     match state.desired {
-        Desired::Running => {
-            for service in state.services.keys() {
-                service::plan(&service::Place { application: name, state, service }, now, plan);
-            }
-        }
-        Desired::Stopping => stop_in_reverse(name, state, plan),
-        Desired::Stopped => {}
+        Desired::Running => run(name, state, now, plan),
+        Desired::Stopping | Desired::Stopped => stop_in_reverse(name, state, plan),
+    }
+}
+
+/// Stops what should not be there; only when nothing more has to be stopped, starts what should. So
+/// nothing is started because of what is being stopped in the same moment.
+fn run(name: &ApplicationName, state: &ApplicationState, now: Timestamp, plan: &mut Plan) {
+    let decided = plan.record.len();
+    let places = state.services.iter().map(|(service, it)| service::Place {
+        application: name,
+        state,
+        name: service,
+        service: it,
+    });
+    for place in places.clone() {
+        service::stop(&place, now, plan);
+    }
+    if decided < plan.record.len() {
+        return;
+    }
+    for place in places {
+        service::start(&place, now, plan);
     }
 }
 
@@ -38,33 +54,21 @@ fn effects(name: &ApplicationName, state: &ApplicationState, plan: &mut Plan) {
 
 /// Stops every service that no running service depends on, until none is left.
 fn stop_in_reverse(name: &ApplicationName, state: &ApplicationState, plan: &mut Plan) {
-    if state.instances().next().is_none() {
-        plan.record.push(Event::ApplicationStopped { application: name.clone() });
+    let mut instances = state.instances().peekable();
+    if instances.peek().is_none() {
+        if state.desired == Desired::Stopping {
+            plan.record.push(Event::ApplicationStopped { application: name.clone() });
+        }
         return;
     }
-    for (service, service_state) in &state.services {
-        if has_live_dependents(state, service) {
-            continue;
-        }
-        for (number, instance) in &service_state.instances {
-            if !matches!(instance.phase, Phase::Stopping { .. }) {
-                plan.record.push(Event::InstanceStopping {
-                    application: name.clone(),
-                    instance: InstanceId { service: service.clone(), number: *number },
-                    reason: StopReason::ApplicationStopped,
-                });
-            }
+    let is_free = |service: &ServiceName| !state.has_live_dependents(service);
+    // A circle of dependencies, which `manifest` refuses and other callers may not, has no end to begin at.
+    let in_a_circle = !state.instances().any(|(id, _)| is_free(&id.service));
+    for (instance, it) in instances {
+        let is_stopping = matches!(it.phase, Phase::Stopping { .. });
+        if !is_stopping && (in_a_circle || is_free(&instance.service)) {
+            let (application, reason) = (name.clone(), StopReason::ApplicationStopped);
+            plan.record.push(Event::InstanceStopping { application, instance, reason });
         }
     }
-}
-
-/// Whether an instance is left of a service that was started after `service`.
-fn has_live_dependents(state: &ApplicationState, service: &ServiceName) -> bool {
-    state.services.iter().any(|(name, other)| {
-        let depends = || {
-            let definition = state.definition.services.get(name);
-            definition.is_some_and(|it| it.depends_on.contains_key(service))
-        };
-        !other.instances.is_empty() && depends()
-    })
 }

@@ -11,16 +11,17 @@ use world::{ApplicationState, Event, Instance, Phase, ServiceState};
 
 use crate::{Plan, start};
 
-/// Which service is meant, and what is around it.
+/// A service, and what is around it.
 pub(crate) struct Place<'a> {
     pub(crate) application: &'a ApplicationName,
     pub(crate) state: &'a ApplicationState,
-    pub(crate) service: &'a ServiceName,
+    pub(crate) name: &'a ServiceName,
+    pub(crate) service: &'a ServiceState,
 }
 
 impl Place<'_> {
     fn id(&self, number: u32) -> InstanceId {
-        InstanceId { service: self.service.clone(), number }
+        InstanceId { service: self.name.clone(), number }
     }
 
     /// Decides that an instance should stop, unless that was decided already.
@@ -38,21 +39,29 @@ impl Place<'_> {
     }
 }
 
-pub(crate) fn plan(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
-    let Some(service) = place.state.services.get(place.service) else { return };
-    stop_unwanted(place, service, plan);
-    if service.removed {
-        return;
-    }
-    stop_failing(place, service, now, plan);
-    replace_outdated(place, service, plan);
-    fill_slots(place, service, now, plan);
-    judge_crash_loop(place, service, now, plan);
+/// Which of its instances should not be there.
+pub(crate) fn stop(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
+    stop_unwanted(place, plan);
+    stop_failing(place, now, plan);
+    replace_outdated(place, plan);
 }
 
-/// Instances beyond the number wanted, or of a service that is gone.
-fn stop_unwanted(place: &Place<'_>, service: &ServiceState, plan: &mut Plan) {
+/// Which instances it lacks, and whether it will ever have them.
+pub(crate) fn start(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
+    if !place.service.removed {
+        fill_slots(place, now, plan);
+        judge_crash_loop(place, now, plan);
+    }
+}
+
+/// Instances beyond the number wanted, or of a service that is gone. What others still depend on goes
+/// after them.
+fn stop_unwanted(place: &Place<'_>, plan: &mut Plan) {
+    let service = place.service;
     let reason = if service.removed { StopReason::ServiceRemoved } else { StopReason::ScaledDown };
+    if service.removed && place.state.has_live_dependents(place.name) {
+        return;
+    }
     for (number, instance) in &service.instances {
         if service.replicas <= instance.slot && !is_stopping(instance) {
             place.stop(*number, reason, plan);
@@ -61,7 +70,8 @@ fn stop_unwanted(place: &Place<'_>, service: &ServiceState, plan: &mut Plan) {
 }
 
 /// Instances that failed their liveness check, or were not ready in time.
-fn stop_failing(place: &Place<'_>, service: &ServiceState, now: Timestamp, plan: &mut Plan) {
+fn stop_failing(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
+    let service = place.service;
     for (number, instance) in &service.instances {
         if instance.phase != Phase::Running || service.replicas <= instance.slot {
             continue;
@@ -93,16 +103,22 @@ fn time_to_be_ready(
 }
 
 /// Instances of an older release, or from before a restart that was asked for: one at a time, and only
-/// while all others serve, unless the policy says all at once. An instance that does not serve
-/// anyway is replaced at once.
-fn replace_outdated(place: &Place<'_>, service: &ServiceState, plan: &mut Plan) {
+/// while all others serve, unless the policy says all at once. None that serves is given up before
+/// its successor could be started. One that does not serve anyway is replaced at once.
+fn replace_outdated(place: &Place<'_>, plan: &mut Plan) {
+    let service = place.service;
     let Some(release) = service.current_release() else { return };
+    let successor_can_start = place.state.waiting_for(place.name).is_empty();
     let at_once = release.service.update.strategy == Strategy::Immediate;
-    let mut others_serve = service.ready() + done(service) == service.replicas as usize;
+    let mut all_serve =
+        service.wanted_slots().all(|(number, slot)| match service.in_slot(number) {
+            Some((_, instance)) => instance.is_serving() && !instance.liveness_failed,
+            None => service.is_done(slot),
+        });
     for (number, instance) in &service.instances {
         let reason = if instance.release != service.current {
             StopReason::Superseded
-        } else if *number < service.restart_before {
+        } else if service.is_outdated(*number, instance.release) {
             StopReason::RestartAsked
         } else {
             continue;
@@ -110,26 +126,25 @@ fn replace_outdated(place: &Place<'_>, service: &ServiceState, plan: &mut Plan) 
         if is_stopping(instance) || service.replicas <= instance.slot || instance.liveness_failed {
             continue;
         }
-        if at_once || others_serve || !instance.is_serving() {
-            others_serve &= !instance.is_serving();
+        if !instance.is_serving() {
+            place.stop(*number, reason, plan);
+        } else if successor_can_start && (at_once || all_serve) {
+            all_serve = false;
             place.stop(*number, reason, plan);
         }
     }
 }
 
-fn done(service: &ServiceState) -> usize {
-    service.wanted_slots().filter(|(_, slot)| service.is_done(slot)).count()
-}
-
 /// New instances for slots that have none, as soon as what they depend on is there and the pause after a
 /// failure is over.
-fn fill_slots(place: &Place<'_>, service: &ServiceState, now: Timestamp, plan: &mut Plan) {
+fn fill_slots(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
+    let service = place.service;
     let empty = || {
         service
             .wanted_slots()
             .filter(|(number, slot)| service.in_slot(*number).is_none() && !service.is_done(slot))
     };
-    if empty().next().is_none() || !place.state.waiting_for(place.service).is_empty() {
+    if empty().next().is_none() || !place.state.waiting_for(place.name).is_empty() {
         return;
     }
     let mut number = service.next_instance;
@@ -150,15 +165,17 @@ fn fill_slots(place: &Place<'_>, service: &ServiceState, now: Timestamp, plan: &
     }
 }
 
-/// Declares a crash loop after enough failures in a row in one slot, and clears it when every wanted
-/// instance has been ready for long enough.
-fn judge_crash_loop(place: &Place<'_>, service: &ServiceState, now: Timestamp, plan: &mut Plan) {
+/// Declares a crash loop after enough failures in a row in one slot, and clears it when every instance
+/// wanted has been ready for long enough. Slots that need none any more do not count.
+fn judge_crash_loop(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
+    let service = place.service;
     let Some(release) = service.current_release() else { return };
-    let failures = service.wanted_slots().map(|(_, slot)| slot.failures).max().unwrap_or(0);
     let application = place.application.clone();
+    let wanted = || service.wanted_slots().filter(|(_, slot)| !service.is_done(slot));
     if service.crash_loop_since.is_none() {
-        if release.service.restart.crash_loop <= failures {
-            let service = place.service.clone();
+        let failures = wanted().map(|(_, slot)| slot.failures).max().unwrap_or(0);
+        if release.service.restart.crash_loop.max(1) <= failures {
+            let service = place.name.clone();
             plan.record.push(Event::CrashLoopDeclared { application, service, failures });
         }
         return;
@@ -167,11 +184,10 @@ fn judge_crash_loop(place: &Place<'_>, service: &ServiceState, now: Timestamp, p
         let (_, instance) = service.in_slot(number).filter(|(_, it)| it.is_serving())?;
         Some(instance.ready_at?.remaining(STABLE_AFTER, now))
     };
-    let waits: Option<Vec<Duration>> =
-        service.wanted_slots().map(|(number, _)| stable_in(number)).collect();
-    match waits.and_then(|it| it.into_iter().max()) {
+    let waits: Option<Vec<Duration>> = wanted().map(|(number, _)| stable_in(number)).collect();
+    match waits.map(|it| it.into_iter().max().unwrap_or_default()) {
         Some(Duration::ZERO) => {
-            let service = place.service.clone();
+            let service = place.name.clone();
             plan.record.push(Event::CrashLoopCleared { application, service });
         }
         Some(wait) => plan.wake_in(wait),

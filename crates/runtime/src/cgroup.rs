@@ -58,10 +58,11 @@ fn folders(support: Support, name: &str) -> Vec<PathBuf> {
     }
 }
 
+/// Makes a folder we may write to, if it is not there already; another user may have made it.
 fn make(folder: &Path) -> io::Result<()> {
     match fs::create_dir(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        _ => Ok(rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)?),
     }
 }
 
@@ -153,12 +154,23 @@ impl Cgroup {
         kills.is_some_and(|it| it.trim() != "0")
     }
 
-    /// Removes it. One that still has members is left for [`sweep`].
+    /// Removes it. One that still has members stays: for [`end`], or for [`sweep`].
     pub fn remove(&self) {
         for folder in &self.folders {
             drop(fs::remove_dir(folder));
         }
     }
+}
+
+/// Kills what is in the group `name` and removes it; false while something in it is still dying.
+pub fn end(name: &str) -> bool {
+    let support = support();
+    let group = Cgroup { support, folders: folders(support, name) };
+    if group.folders.iter().any(|it| it.is_dir()) {
+        group.kill();
+        group.remove();
+    }
+    !group.folders.iter().any(|it| it.is_dir())
 }
 
 /// Kills and removes every group whose name begins with `prefix` and is not in `known`: what a supervisor

@@ -12,6 +12,7 @@ pub mod cgroup;
 mod departures;
 pub mod folder;
 pub mod launch;
+mod leftovers;
 pub mod log;
 pub mod ports;
 pub mod probe;

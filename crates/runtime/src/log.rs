@@ -15,7 +15,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use read::{Cursor, Line, Page, end, read, tail};
+pub use read::{Cursor, Line, Page, read, read_since, tail};
 pub use write::Writer;
 
 /// Bytes after which a line without an end is cut: what CRI runtimes use.
@@ -139,18 +139,33 @@ mod tests {
             .map(|it| fs::metadata(path(folder.path(), *it)).unwrap().len())
             .sum();
         assert!(kept <= 3 * 400);
-        assert_eq!(read(folder.path(), end(folder.path()).unwrap(), 10).unwrap().lines, []);
     }
 
     #[test]
     fn the_tail_spans_files() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(tail(folder.path(), 5).unwrap(), []);
+        assert_eq!(tail(folder.path(), 5).unwrap(), Page::default());
         write(folder.path(), 0..40);
-        let tail = tail(folder.path(), 12).unwrap();
-        let texts: Vec<_> = tail.iter().map(|it| it.text.clone()).collect();
+        let page = tail(folder.path(), 12).unwrap();
         let wanted: Vec<_> = (28..40).map(|it| format!("line {it}")).collect();
-        assert_eq!(texts, wanted);
+        assert_eq!(texts(&page), wanted);
+        // What follows the place before the tail is the tail, and behind it is nothing yet.
+        let again = read(folder.path(), page.from, 100).unwrap();
+        assert_eq!((&again.lines, &again.ends), (&page.lines, &page.ends));
+        assert_eq!(page.ends.last(), Some(&page.next));
+        let none = tail(folder.path(), 0).unwrap();
+        assert_eq!((none.lines.len(), none.from, none.next), (0, page.next, page.next));
+    }
+
+    #[test]
+    fn what_was_written_before_a_time_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), 0..12);
+        let since = Timestamp::from_millis(9);
+        let page = read_since(folder.path(), Cursor::default(), since, 2).unwrap();
+        assert_eq!(texts(&page), ["line 9", "line 10"]);
+        let page = read_since(folder.path(), page.ends[0], since, 9).unwrap();
+        assert_eq!(texts(&page), ["line 10", "line 11"]);
     }
 
     #[test]

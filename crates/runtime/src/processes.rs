@@ -17,11 +17,17 @@ use crate::cgroup;
 use crate::departures::Departures;
 use crate::folder::{InstanceFolder, Status};
 use crate::launch::LaunchSpec;
+use crate::leftovers;
 
 /// Time a supervisor may take until it has started its instance.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a supervisor that is just starting is looked at, while nothing can be waited for.
-const STARTING_POLL: Duration = Duration::from_millis(5);
+/// How often something is looked at that cannot be waited for: a supervisor that is just starting, or
+/// what is left of one that was killed.
+const POLL: Duration = Duration::from_millis(5);
+
+/// Time in which everything that is left of an instance must have died once it was killed. What the kernel
+/// keeps longer than that waits for a device, and nobody can help it.
+const BURIAL_MAX: Duration = Duration::from_secs(5);
 
 /// What has become of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +40,13 @@ pub enum Observed {
     Running(Status),
     /// It has ended.
     Ended(Exit),
+}
+
+impl Observed {
+    /// Whether it runs, or is about to.
+    pub const fn is_alive(&self) -> bool {
+        matches!(self, Self::Starting | Self::Running(_))
+    }
 }
 
 /// The instances of one data folder.
@@ -92,7 +105,7 @@ impl Processes {
         let folder = self.folder(&spec.application, &spec.instance);
         let found = self.observe(&spec.application, &spec.instance)?;
         if found != Observed::NotStarted {
-            return Ok(found);
+            return self.started(&spec.application, &spec.instance).await;
         }
         folder.prepare(spec).map_err(|source| unusable(&folder, source))?;
         let mut supervisor = Command::new(&self.program)
@@ -115,11 +128,32 @@ impl Processes {
             let read = tokio::time::timeout(LAUNCH_TIMEOUT, stdout.read_line(&mut line)).await;
             read.map_err(|_| ProcessesError::Timeout)?.map_err(ProcessesError::Supervisor)?;
         }
-        self.observe(&spec.application, &spec.instance)
+        self.started(&spec.application, &spec.instance).await
     }
 
-    /// What has become of an instance. Of one whose supervisor was killed, everything that is left is
-    /// killed too.
+    /// What has become of an instance once nobody is about to start it any more: the supervisor that does
+    /// may be another than ours, begun by the control process before this one.
+    async fn started(
+        &self,
+        application: &ApplicationName,
+        instance: &InstanceId,
+    ) -> Result<Observed, ProcessesError> {
+        let started = async {
+            loop {
+                match self.observe(application, instance)? {
+                    Observed::Starting => pause().await,
+                    Observed::Ended(Exit::Lost) => {
+                        self.bury(application, instance).await?;
+                        return Ok(Observed::Ended(Exit::Lost));
+                    }
+                    found => return Ok(found),
+                }
+            }
+        };
+        tokio::time::timeout(LAUNCH_TIMEOUT, started).await.map_err(|_| ProcessesError::Timeout)?
+    }
+
+    /// What has become of an instance.
     pub fn observe(
         &self,
         application: &ApplicationName,
@@ -129,11 +163,7 @@ impl Processes {
         if !folder.path().is_dir() {
             return Ok(Observed::NotStarted);
         }
-        let found = self.look(&folder).map_err(|source| unusable(&folder, source))?;
-        if found == Observed::Ended(Exit::Lost) {
-            self.kill_left_behind(application, instance, &folder);
-        }
-        Ok(found)
+        self.look(&folder).map_err(|source| unusable(&folder, source))
     }
 
     fn look(&self, folder: &InstanceFolder) -> io::Result<Observed> {
@@ -153,21 +183,25 @@ impl Processes {
         }
     }
 
-    fn kill_left_behind(
+    /// Kills everything that is left of an instance whose supervisor was killed, and waits until it is
+    /// gone: its port and its files are for whoever comes next.
+    async fn bury(
         &self,
         application: &ApplicationName,
         instance: &InstanceId,
-        folder: &InstanceFolder,
-    ) {
+    ) -> Result<(), ProcessesError> {
+        let folder = self.folder(application, instance);
         let cgroup = self.cgroup(application, instance);
-        cgroup::sweep(&cgroup, &|name| name != cgroup);
-        let same_boot = |it: &Status| it.boot_id == self.boot_id;
-        if let Some(status) = folder.status().ok().flatten().filter(same_boot)
-            && process::is_alive(status.process)
-            && let Err(error) = process::signal_group(status.process.pid, Signal::KILL)
-        {
-            tracing::warn!(%instance, %error, "what a lost supervisor left behind cannot be killed");
-        }
+        let gone = async {
+            while !leftovers::kill(&folder, &cgroup).map_err(|source| unusable(&folder, source))? {
+                pause().await;
+            }
+            folder.tidy().map_err(|source| unusable(&folder, source))
+        };
+        tokio::time::timeout(BURIAL_MAX, gone).await.unwrap_or_else(|_| {
+            tracing::warn!(%application, %instance, "what a lost supervisor left behind does not die");
+            Ok(())
+        })
     }
 
     /// Waits until an instance that was started has ended.
@@ -178,9 +212,13 @@ impl Processes {
     ) -> Result<Exit, ProcessesError> {
         loop {
             match self.observe(application, instance)? {
+                Observed::Ended(Exit::Lost) => {
+                    self.bury(application, instance).await?;
+                    return Ok(Exit::Lost);
+                }
                 Observed::Ended(exit) => return Ok(exit),
                 Observed::NotStarted => return Ok(Exit::Lost),
-                Observed::Starting => starting().await,
+                Observed::Starting => pause().await,
                 Observed::Running(status) => {
                     let folder = self.folder(application, instance);
                     let gone = self.departures.gone(status.supervisor).await;
@@ -201,12 +239,12 @@ impl Processes {
         folder.forbid().map_err(|source| unusable(&folder, source))?;
         loop {
             match self.observe(application, instance)? {
-                Observed::Ended(exit) => return Ok(exit),
+                Observed::Ended(_) => return self.ended(application, instance).await,
                 Observed::NotStarted => {
                     return Ok(Exit::NotStarted("stopped before it was started".to_owned()));
                 }
                 // It looks for the order to stop once more when it has started.
-                Observed::Starting => starting().await,
+                Observed::Starting => pause().await,
                 Observed::Running(status) => {
                     process::signal(status.supervisor, Signal::TERM)
                         .map_err(|source| unusable(&folder, source))?;
@@ -216,20 +254,29 @@ impl Processes {
         }
     }
 
-    /// Removes the folders of instances that are not in `known`, and kills what should not be there.
+    /// Every instance that has a folder.
+    pub fn list(&self) -> Result<Vec<(ApplicationName, InstanceId)>, ProcessesError> {
+        let unusable_root = |source| ProcessesError::Folder { folder: self.folder.clone(), source };
+        let mut found = Vec::new();
+        for application in subfolders(&self.folder).map_err(unusable_root)? {
+            let Ok(name) = application.parse::<ApplicationName>() else { continue };
+            let folder = self.folder.join(&application);
+            let entries = subfolders(&folder).map_err(unusable_root)?;
+            let instances = entries.iter().filter_map(|it| it.parse().ok());
+            found.extend(instances.map(|it| (name.clone(), it)));
+        }
+        Ok(found)
+    }
+
+    /// Removes the folders of ended instances that are not in `known`, and control groups nobody needs.
     pub fn sweep(
         &self,
         known: &dyn Fn(&ApplicationName, &InstanceId) -> bool,
     ) -> Result<(), ProcessesError> {
-        let unusable_root = |source| ProcessesError::Folder { folder: self.folder.clone(), source };
-        for application in subfolders(&self.folder).map_err(unusable_root)? {
-            let Ok(name) = application.parse::<ApplicationName>() else { continue };
-            let folder = self.folder.join(&application);
-            for entry in subfolders(&folder).map_err(unusable_root)? {
-                let Ok(instance) = entry.parse::<InstanceId>() else { continue };
-                if !known(&name, &instance) {
-                    self.remove(&name, &instance)?;
-                }
+        for (application, instance) in self.list()? {
+            let ended = || self.observe(&application, &instance).map(|it| !it.is_alive());
+            if !known(&application, &instance) && ended()? {
+                self.remove(&application, &instance)?;
             }
         }
         let live = |it: &str| self.is_live_cgroup(it);
@@ -245,35 +292,23 @@ impl Processes {
                 let (application, service) = front.split_at(at);
                 let id = format!("{}.{number}", service.trim_start_matches('-'));
                 match (application.parse(), id.parse()) {
-                    (Ok(application), Ok(id)) => matches!(
-                        self.observe(&application, &id),
-                        Ok(Observed::Running(_) | Observed::Starting)
-                    ),
+                    (Ok(application), Ok(id)) => {
+                        self.observe(&application, &id).is_ok_and(|it| it.is_alive())
+                    }
                     _ => false,
                 }
             })
         })
     }
 
-    /// Removes the folder of an ended instance, its log with it. One that still runs is killed first.
-    fn remove(
+    /// Removes the folder of an ended instance, its log with it.
+    pub fn remove(
         &self,
         application: &ApplicationName,
         instance: &InstanceId,
     ) -> Result<(), ProcessesError> {
         let folder = self.folder(application, instance);
-        match self.observe(application, instance)? {
-            Observed::Running(status) => {
-                tracing::warn!(%application, %instance, "an instance that nobody knows runs; stopping it");
-                folder.forbid().map_err(|source| unusable(&folder, source))?;
-                process::signal(status.supervisor, Signal::TERM)
-                    .map_err(|source| unusable(&folder, source))
-            }
-            Observed::Starting => folder.forbid().map_err(|source| unusable(&folder, source)),
-            Observed::NotStarted | Observed::Ended(_) => {
-                fs::remove_dir_all(folder.path()).map_err(|source| unusable(&folder, source))
-            }
-        }
+        fs::remove_dir_all(folder.path()).map_err(|source| unusable(&folder, source))
     }
 }
 
@@ -292,7 +327,7 @@ fn subfolders(folder: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a lock held by another process cannot be awaited")]
-async fn starting() {
-    tokio::time::sleep(STARTING_POLL).await;
+#[expect(clippy::disallowed_methods, reason = "another process's lock or death cannot be awaited")]
+async fn pause() {
+    tokio::time::sleep(POLL).await;
 }

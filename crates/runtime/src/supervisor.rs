@@ -17,7 +17,7 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStderr, ChildStdout, Command, Stdio};
+use std::process::{ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use host::{Clock, process};
@@ -27,7 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
 use crate::cgroup::Cgroup;
-use crate::folder::{InstanceFolder, Status};
+use crate::folder::{InstanceFolder, InstanceLock, Status};
 use crate::launch::LaunchSpec;
 use children::Children;
 use output::Output;
@@ -38,6 +38,16 @@ pub use enter::enter;
 /// Time for which output is still read when the instance has ended and something it left behind holds
 /// its pipes open.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// Time an instance's process may take until its program runs. After that it counts as started, however
+/// slow the disk its program is on.
+const ENTER_MAX: Duration = Duration::from_secs(10);
+
+/// How often a lock that somebody has is tried again: another supervisor will soon have written down that it
+/// started the instance, and whoever only looked has let go of it long before.
+const LOCK_TRIES: u32 = 200;
+/// Time between two tries.
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Why a supervisor could not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +69,7 @@ pub enum SuperviseError {
 pub fn supervise(path: &Path, program: &Path) -> Result<(), SuperviseError> {
     let folder = InstanceFolder::new(path.to_owned());
     let unusable = |source| SuperviseError::Folder { folder: path.to_owned(), source };
-    let Some(_lock) = folder.lock().map_err(unusable)? else { return Ok(()) };
+    let Some(_lock) = take_lock(&folder).map_err(unusable)? else { return Ok(()) };
     let begun_before =
         folder.status().map_err(unusable)?.is_some() || folder.exit().map_err(unusable)?.is_some();
     if begun_before || folder.is_forbidden() {
@@ -76,6 +86,23 @@ pub fn supervise(path: &Path, program: &Path) -> Result<(), SuperviseError> {
     };
     folder.tidy().map_err(unusable)?;
     folder.write_exit(&exit).map_err(unusable)
+}
+
+/// Takes the folder's lock, or nothing if another supervisor has it.
+fn take_lock(folder: &InstanceFolder) -> io::Result<Option<InstanceLock>> {
+    for _ in 0..LOCK_TRIES {
+        if let Some(lock) = folder.lock()? {
+            return Ok(Some(lock));
+        }
+        if folder.status()?.is_some() {
+            return Ok(None);
+        }
+        match rustix::event::poll(&mut [], Some(&timespec(LOCK_PAUSE))) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(None)
 }
 
 struct Supervisor<'a> {
@@ -109,24 +136,29 @@ impl<'a> Supervisor<'a> {
             .arg("enter")
             .arg(folder.path())
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
         let leader = child.id();
-        let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        let (Some(tie), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
             return Err(io::Error::other("the instance has no pipes").into());
         };
         let status = Status {
             supervisor: process::this()?,
-            process: process::identify(leader)
-                .ok_or_else(|| io::Error::other("the instance ended before it began"))?,
+            process: process::identify_child(leader)
+                .ok_or_else(|| io::Error::other("the instance is not in /proc; is it mounted?"))?,
             boot_id: process::boot_id()?,
         };
         folder.write_status(&status)?;
-        // Whoever launched us waits for this line; nobody may be there any more, which is no matter.
-        drop(io::stdout().write_all(b"started\n"));
-        drop(io::stdout().flush());
+        wait_until_entered(&tie)?;
+        if folder.refusal()?.is_none() {
+            // Whoever launched us waits for this line; nobody may be there any more, which is no matter.
+            drop(io::stdout().write_all(b"started\n"));
+            drop(io::stdout().flush());
+        }
         Ok(Self {
             folder,
             spec,
@@ -163,7 +195,8 @@ impl<'a> Supervisor<'a> {
             cgroup.remove();
         }
         Ok(match children.leader_exit() {
-            Some(Exit::Signal(9)) if out_of_memory => Exit::OutOfMemory,
+            // A shell whose program was killed says so by this code (POSIX, 2.8.2).
+            Some(Exit::Signal(9) | Exit::Code(137)) if out_of_memory => Exit::OutOfMemory,
             Some(exit) => exit,
             None => Exit::Lost,
         })
@@ -239,6 +272,20 @@ impl<'a> Supervisor<'a> {
             self.stderr.take_in(&mut self.log, self.clock.timestamp())?;
         }
         Ok(())
+    }
+}
+
+/// Waits until the child is the instance's program, or has given up. It holds the other end of `tie`
+/// until then.
+fn wait_until_entered(tie: &ChildStdin) -> io::Result<()> {
+    // Nothing is asked for: that the other end is closed is always told.
+    let mut fds = [PollFd::new(tie, PollFlags::empty())];
+    loop {
+        match rustix::event::poll(&mut fds, Some(&timespec(ENTER_MAX))) {
+            Ok(_) => return Ok(()),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use api::openapi::{self, Health};
 use api::request::{Accepted, Apply, At, EventQuery, Scale};
 use api::route::{Method, ROUTES};
 use api::{ApiError, ErrorKind, EventView, Platform, StatusView};
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::header::{ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
@@ -37,6 +37,7 @@ struct Shared<P> {
 
 type Shape<P> = State<Shared<P>>;
 type Asked<T> = Result<Query<T>, QueryRejection>;
+type Named<T> = Result<Path<T>, PathRejection>;
 
 /// Every route. One in the table that has no handler here is answered with 501, and a test finds it.
 pub(crate) fn routes<P: Platform>(platform: P, stop: watch::Receiver<bool>) -> Router {
@@ -46,6 +47,7 @@ pub(crate) fn routes<P: Platform>(platform: P, stop: watch::Receiver<bool>) -> R
     }
     router
         .fallback(nowhere)
+        .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Shared { platform, stop })
 }
@@ -78,19 +80,30 @@ async fn nowhere() -> Failure {
     Failure(ApiError::new(ErrorKind::NotFound, "there is nothing here; see /openapi.json"))
 }
 
+async fn wrong_method() -> Response {
+    let message = "this path is asked in another way; see /openapi.json";
+    let Failure(error) = invalid(message);
+    (StatusCode::METHOD_NOT_ALLOWED, Json(error)).into_response()
+}
+
 async fn health() -> Json<Health> {
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Json(Health { status: "ok".to_owned(), version })
 }
 
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Failure> {
-    text.parse().map_err(|error: T::Err| invalid(error.to_string()))
+/// Reads the parameter `name`; what is wrong with it is said with its name.
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+    name: &str,
+    text: &str,
+) -> Result<T, Failure> {
+    text.parse().map_err(|error: T::Err| invalid(format!("{name}: {error}")))
 }
 
 fn parse_some<T: std::str::FromStr<Err: std::fmt::Display>>(
+    name: &str,
     text: Option<&str>,
 ) -> Result<Option<T>, Failure> {
-    text.map(parse).transpose()
+    text.map(|it| parse(name, it)).transpose()
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,10 +121,10 @@ async fn status<P: Platform>(
     query: Asked<StatusQuery>,
 ) -> Result<Response, Failure> {
     let Query(query) = query?;
-    let application = parse_some::<ApplicationName>(query.application.as_deref())?;
+    let application = parse_some::<ApplicationName>("application", query.application.as_deref())?;
     let wait = wait::parse(query.wait.as_deref())?;
     let platform = &shared.platform;
-    let world = match (parse_some::<At>(query.at.as_deref())?, query.after) {
+    let world = match (parse_some::<At>("at", query.at.as_deref())?, query.after) {
         (Some(at), _) => platform.world_at(at).await?,
         (None, Some(after)) => {
             let changed = platform.changed(Index(after));
@@ -147,8 +160,8 @@ impl EventsQuery {
         Ok(EventQuery {
             after: Index(self.after.unwrap_or(0)),
             limit: self.limit.unwrap_or(EVENTS_DEFAULT),
-            application: parse_some(self.application.as_deref())?,
-            service: parse_some::<ServiceName>(self.service.as_deref())?,
+            application: parse_some("application", self.application.as_deref())?,
+            service: parse_some::<ServiceName>("service", self.service.as_deref())?,
             latest: self.latest.unwrap_or(false),
         })
     }
@@ -218,33 +231,37 @@ async fn plan<P: Platform>(
 
 async fn stop<P: Platform>(
     State(shared): Shape<P>,
-    Path(application): Path<String>,
+    path: Named<String>,
 ) -> Result<Json<Accepted>, Failure> {
-    Ok(Json(shared.platform.stop(parse(&application)?).await?))
+    let Path(application) = path?;
+    Ok(Json(shared.platform.stop(parse("application", &application)?).await?))
 }
 
 async fn restart_all<P: Platform>(
     State(shared): Shape<P>,
-    Path(application): Path<String>,
+    path: Named<String>,
 ) -> Result<Json<Accepted>, Failure> {
-    Ok(Json(shared.platform.restart(parse(&application)?, None).await?))
+    let Path(application) = path?;
+    Ok(Json(shared.platform.restart(parse("application", &application)?, None).await?))
 }
 
 async fn restart<P: Platform>(
     State(shared): Shape<P>,
-    Path((application, service)): Path<(String, String)>,
+    path: Named<(String, String)>,
 ) -> Result<Json<Accepted>, Failure> {
-    let service = Some(parse(&service)?);
-    Ok(Json(shared.platform.restart(parse(&application)?, service).await?))
+    let Path((application, service)) = path?;
+    let service = Some(parse("service", &service)?);
+    Ok(Json(shared.platform.restart(parse("application", &application)?, service).await?))
 }
 
 async fn scale<P: Platform>(
     State(shared): Shape<P>,
-    Path((application, service)): Path<(String, String)>,
+    path: Named<(String, String)>,
     request: Result<Json<Scale>, JsonRejection>,
 ) -> Result<Json<Accepted>, Failure> {
+    let Path((application, service)) = path?;
     let Scale { replicas } = body(request)?;
-    let (application, service) = (parse(&application)?, parse(&service)?);
+    let (application, service) = (parse("application", &application)?, parse("service", &service)?);
     Ok(Json(shared.platform.scale(application, service, replicas).await?))
 }
 
@@ -264,9 +281,10 @@ const LOG_POLL: std::time::Duration = std::time::Duration::from_millis(100);
 
 async fn logs<P: Platform>(
     State(shared): Shape<P>,
-    Path(application): Path<String>,
+    path: Named<String>,
     query: Asked<LogsQuery>,
 ) -> Result<Json<LogPage>, Failure> {
+    let Path(application) = path?;
     let Query(asked) = query?;
     let since = match asked.since.as_deref() {
         Some(text) => Some(
@@ -277,7 +295,7 @@ async fn logs<P: Platform>(
     };
     let targets = asked.target.as_deref().unwrap_or_default().split(',');
     let mut query = LogQuery {
-        application: parse(&application)?,
+        application: parse("application", &application)?,
         targets: targets.filter(|it| !it.is_empty()).map(str::to_owned).collect(),
         since,
         tail: asked.tail,
@@ -286,6 +304,13 @@ async fn logs<P: Platform>(
     };
     let wait = wait::parse(asked.wait.as_deref())?;
     let mut page = shared.platform.logs(query.clone()).await?;
+    // The last lines were meant of what is there now, not of what comes.
+    query.tail = None;
+    // A page without lines may only have passed over older ones; then there is more to read at once.
+    while page.lines.is_empty() && query.cursor.as_ref() != Some(&page.next) {
+        query.cursor = Some(std::mem::take(&mut page.next));
+        page = shared.platform.logs(query.clone()).await?;
+    }
     let more = wait::at_most(wait, &shared.stop, async {
         let mut ticks = tokio::time::interval(LOG_POLL);
         while page.lines.is_empty() {
@@ -306,9 +331,11 @@ async fn logs<P: Platform>(
 
 async fn exec<P: Platform>(
     State(shared): Shape<P>,
-    Path((application, instance)): Path<(String, String)>,
+    path: Named<(String, String)>,
 ) -> Result<Json<ExecView>, Failure> {
-    let (application, instance) = (parse(&application)?, parse::<InstanceId>(&instance)?);
+    let Path((application, instance)) = path?;
+    let (application, instance) =
+        (parse("application", &application)?, parse::<InstanceId>("instance", &instance)?);
     Ok(Json(shared.platform.exec(application, instance).await?))
 }
 

@@ -78,7 +78,11 @@ async fn feed<P: Platform>(
                 return;
             }
         };
-        if chunks.send(chunk).await.is_err() {
+        let sent = tokio::select! {
+            sent = chunks.send(chunk) => sent,
+            _ = stop.wait_for(|it| *it) => return,
+        };
+        if sent.is_err() {
             return;
         }
     }

@@ -17,12 +17,16 @@ pub(crate) fn parse(wait: Option<&str>) -> Result<Duration, Failure> {
     Ok(wait.min(WAIT_MAX))
 }
 
-/// Waits for `future`, for at most `wait`, and not beyond the end of the server.
+/// Waits for `future`, for at most `wait`, and not beyond the end of the server. It is not even begun
+/// when there is nothing to wait.
 pub(crate) async fn at_most<T>(
     wait: Duration,
     stop: &watch::Receiver<bool>,
     future: impl Future<Output = T>,
 ) -> Option<T> {
+    if wait.is_zero() {
+        return None;
+    }
     let mut stop = stop.clone();
     tokio::select! {
         result = tokio::time::timeout(wait, future) => result.ok(),

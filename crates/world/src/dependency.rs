@@ -1,12 +1,13 @@
 //! What a service waits for before it is started, as far as the state tells.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use model::ServiceName;
 use model::service::Condition;
 
-use crate::application::ApplicationState;
-use crate::service::ServiceState;
+use crate::application::{ApplicationState, Desired};
+use crate::service::{Instance, Phase, ServiceState, Slot};
 
 /// A dependency that has not come far enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,19 +45,56 @@ impl ApplicationState {
             })
             .collect()
     }
+
+    /// Whether an instance is left that was started after `service` because it depends on it, directly or
+    /// through others of which nothing runs any more, such as a job that is done.
+    pub fn has_live_dependents(&self, service: &ServiceName) -> bool {
+        let mut seen = BTreeSet::from([service]);
+        let mut queue = vec![service];
+        while let Some(dependency) = queue.pop() {
+            for (name, other) in &self.services {
+                if !self.depends_on(other, dependency) || !seen.insert(name) {
+                    continue;
+                }
+                if !other.instances.is_empty() {
+                    return true;
+                }
+                queue.push(name);
+            }
+        }
+        false
+    }
+
+    /// While the application runs, an instance of an older release keeps what that release depends on. When
+    /// it stops, and for services that were taken out, the current releases decide: those of one
+    /// definition depend on each other in no circle, while old and new ones together may.
+    fn depends_on(&self, service: &ServiceState, dependency: &ServiceName) -> bool {
+        let depends = |release| {
+            let release = service.releases.get(release);
+            release.is_some_and(|it| it.service.depends_on.contains_key(dependency))
+        };
+        if service.removed || self.desired != Desired::Running || service.instances.is_empty() {
+            depends(&service.current)
+        } else {
+            service.instances.values().any(|it| depends(&it.release))
+        }
+    }
 }
 
 /// Once a dependency has been whole, one ready instance of it is enough: to heal a service must not wait
-/// until everything below it is perfect.
+/// until everything below it is perfect. Where none is wanted there is none to wait for.
 fn is_met(dependency: &ServiceState, condition: Condition) -> bool {
-    let wanted = dependency.replicas as usize;
-    let enough = |count: usize| wanted <= count || (dependency.once_healthy && 0 < count);
-    match condition {
-        Condition::ServiceStarted => {
-            enough(dependency.instances.values().filter(|it| it.started_at.is_some()).count())
-                || dependency.is_completed()
-        }
-        Condition::ServiceHealthy => enough(dependency.ready()) || dependency.is_completed(),
-        Condition::ServiceCompletedSuccessfully => dependency.is_completed(),
-    }
+    let has_come = |instance: &Instance| match condition {
+        Condition::ServiceStarted => instance.phase == Phase::Running,
+        Condition::ServiceHealthy => instance.is_serving(),
+        Condition::ServiceCompletedSuccessfully => false,
+    };
+    let slot_has_come = |(number, slot): &(u32, &Slot)| match dependency.in_slot(*number) {
+        Some((_, instance)) => has_come(instance),
+        None => dependency.is_slot_completed(slot),
+    };
+    let come = dependency.wanted_slots().filter(slot_has_come).count();
+    let one_will_do =
+        dependency.once_healthy && condition != Condition::ServiceCompletedSuccessfully;
+    dependency.replicas as usize <= come || (one_will_do && 0 < come)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use model::instance::{Exit, InstanceId};
 use model::release::Release;
+use model::restart::RestartPolicy;
 use model::{Application, ApplicationName, Index, ServiceName, Timestamp};
 
 use crate::World;
@@ -87,7 +88,7 @@ impl World {
                 Some(())
             }
             Event::CrashLoopCleared { application, service } => {
-                self.service_mut(application, service)?.crash_loop_since = None;
+                self.service_mut(application, service)?.crash_loop_cleared();
                 Some(())
             }
             about_instance => self.apply_to_instance(about_instance, at),
@@ -107,6 +108,7 @@ impl World {
                     ready: false,
                     ready_at: None,
                     failing: None,
+                    started_well: None,
                     liveness_failed: false,
                     created_at: at,
                     started_at: None,
@@ -117,7 +119,8 @@ impl World {
             Event::InstanceExited { exit, .. } => service.exited(id, exit, at),
             _ => service.instances.get_mut(&id.number)?.changed(event, at),
         }?;
-        service.once_healthy |= service.replicas as usize <= service.ready();
+        let wanted = service.replicas as usize;
+        service.once_healthy |= 0 < wanted && wanted <= service.ready();
         Some(())
     }
 
@@ -144,6 +147,9 @@ impl World {
         for (name, service) in &mut state.services {
             let service = Arc::make_mut(service);
             let wanted = definition.services.get(name);
+            if service.removed && wanted.is_some() {
+                service.fresh();
+            }
             service.removed = wanted.is_none();
             service.replicas = wanted.map_or(0, |it| it.replicas);
         }
@@ -205,6 +211,14 @@ impl ServiceState {
         self.forgive();
     }
 
+    /// Its instances have started well: failures before that no longer count.
+    fn crash_loop_cleared(&mut self) {
+        self.crash_loop_since = None;
+        for slot in self.slots.values_mut() {
+            slot.failures = 0;
+        }
+    }
+
     fn restart_asked(&mut self) {
         self.restart_before = self.next_instance;
         self.forgive();
@@ -244,9 +258,11 @@ impl ServiceState {
             started_at: instance.started_at,
             at,
         };
+        let done = ended.is_success() && self.restart_policy() != RestartPolicy::Always;
+        let outdated = self.is_outdated(ended.number, ended.release);
         if let Some(slot) = self.slots.get_mut(&instance.slot) {
-            let forgiven = !ended.is_unasked() || instance.is_stable(at);
-            slot.failures = if forgiven { 0 } else { slot.failures.saturating_add(1) };
+            let no_failure = done || outdated || !ended.is_unasked() || instance.is_stable(at);
+            slot.failures = if no_failure { 0 } else { slot.failures.saturating_add(1) };
             slot.last_end = Some(ended.clone());
         }
         if self.ended.len() == ENDED_KEPT {
@@ -273,6 +289,7 @@ impl Instance {
                 self.failing = None;
             }
             Event::InstanceUnready { reason, .. } => {
+                self.started_well = self.started_well.or_else(|| self.is_stable(at).then_some(at));
                 self.ready = false;
                 self.failing = Some(reason.clone());
             }
@@ -281,6 +298,7 @@ impl Instance {
                 self.failing = Some(reason.clone());
             }
             Event::InstanceStopping { reason, .. } => {
+                self.started_well = self.started_well.or_else(|| self.is_stable(at).then_some(at));
                 self.ready = false;
                 self.phase = Phase::Stopping { reason: *reason, since: at };
             }

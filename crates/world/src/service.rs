@@ -73,6 +73,9 @@ pub struct Instance {
     pub ready_at: Option<Timestamp>,
     /// What its last failed check said, while it is not ready.
     pub failing: Option<String>,
+    /// When it was seen to have been ready for long enough, if it has stopped being ready since.
+    #[serde(default)]
+    pub started_well: Option<Timestamp>,
     /// Whether it has failed its liveness check.
     pub liveness_failed: bool,
     /// When it was created.
@@ -124,6 +127,12 @@ impl Ended {
     pub fn is_unasked(&self) -> bool {
         self.stop_reason.is_none_or(StopReason::is_failure)
     }
+
+    /// Whether it ran to its end by itself, and did what it was meant to do. One that had to be told to
+    /// stop has not, whatever its exit code.
+    pub const fn is_success(&self) -> bool {
+        self.stop_reason.is_none() && self.exit.is_success()
+    }
 }
 
 impl ServiceState {
@@ -148,22 +157,40 @@ impl ServiceState {
         instances.find(|(_, it)| it.slot == slot).map(|(number, it)| (*number, it))
     }
 
+    /// Whether an instance with this number and release is not what is wanted any more: there is a
+    /// newer release, or somebody asked for a restart since.
+    pub fn is_outdated(&self, number: u32, release: ReleaseNumber) -> bool {
+        release != self.current || number < self.restart_before
+    }
+
     /// Whether `slot` needs no further instance: its job is done, or was tried for the only time.
     pub fn is_done(&self, slot: &Slot) -> bool {
         let Some(end) = slot.last_end.as_ref().filter(|it| it.is_unasked()) else { return false };
+        if self.is_outdated(end.number, end.release) {
+            return false;
+        }
         match self.restart_policy() {
             RestartPolicy::Always => false,
-            RestartPolicy::OnFailure => end.exit.is_success(),
+            RestartPolicy::OnFailure => end.is_success(),
             RestartPolicy::Never => true,
         }
+    }
+
+    /// Whether the job of `slot` has run to its end with exit code 0.
+    pub fn is_slot_completed(&self, slot: &Slot) -> bool {
+        self.is_done(slot) && slot.last_end.as_ref().is_some_and(Ended::is_success)
     }
 
     /// Whether every slot wanted has run to its end with exit code 0.
     pub fn is_completed(&self) -> bool {
         0 < self.replicas
-            && self.wanted_slots().all(|(_, slot)| {
-                self.is_done(slot) && slot.last_end.as_ref().is_some_and(|it| it.exit.is_success())
-            })
+            && self.has_every_slot()
+            && self.wanted_slots().all(|(_, slot)| self.is_slot_completed(slot))
+    }
+
+    /// Whether every slot wanted is there. One is missing only where an event was lost to damage.
+    fn has_every_slot(&self) -> bool {
+        self.wanted_slots().count() == self.replicas as usize
     }
 
     /// The slots that should have an instance, as far as they exist.
@@ -178,12 +205,10 @@ impl ServiceState {
             return self.instances.is_empty();
         }
         let settled = |number, slot| match self.in_slot(number) {
-            Some((id, it)) => {
-                it.is_serving() && it.release == self.current && self.restart_before <= id
-            }
+            Some((id, it)) => it.is_serving() && !self.is_outdated(id, it.release),
             None => self.is_done(slot),
         };
-        self.wanted_slots().count() == self.replicas as usize
+        self.has_every_slot()
             && self.wanted_slots().all(|(number, slot)| settled(number, slot))
             && self.instances.values().all(|it| it.slot < self.replicas)
     }
@@ -195,8 +220,9 @@ impl Instance {
         self.ready && self.phase == Phase::Running
     }
 
-    /// Whether it has been ready long enough at `now` to have started well.
+    /// Whether it has been ready long enough at `now`, or was once, to have started well.
     pub fn is_stable(&self, now: Timestamp) -> bool {
-        self.ready_at.is_some_and(|at| STABLE_AFTER <= now.since(at))
+        let is_now = || self.ready && self.ready_at.is_some_and(|at| STABLE_AFTER <= now.since(at));
+        self.started_well.is_some() || is_now()
     }
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use api::StatusView;
 use api::logs::ExecView;
+use api::status::{InstanceStateView, InstanceView, ServiceView};
 
 use crate::arguments::Exec;
 use crate::client::Target;
@@ -36,11 +37,35 @@ pub(crate) async fn run(context: &Context, exec: &Exec) -> Result<(), CommandErr
     Err(CommandError::File { path: PathBuf::from(program), verb: "run", source })
 }
 
-/// The instance of that name, or the first of the service of that name.
+/// The instance of that name, or of the service of that name: one that is ready if there is one.
 fn instance<'a>(status: &'a StatusView, target: &str) -> Option<&'a str> {
     let services = status.applications.first()?.services.iter();
-    let mut candidates = services
-        .flat_map(|service| service.instances.iter().map(move |it| (service, it)))
-        .filter(|(service, it)| service.name == target || it.id == target);
-    candidates.next().map(|(_, it)| it.id.as_str())
+    let instances =
+        services.flat_map(|service| service.instances.iter().map(move |it| (service, it)));
+    let is_meant =
+        |(service, it): &(&ServiceView, &InstanceView)| service.name == target || it.id == target;
+    let candidates: Vec<&InstanceView> = instances.filter(is_meant).map(|(_, it)| it).collect();
+    let ready = candidates.iter().find(|it| it.state == InstanceStateView::Ready);
+    ready.or(candidates.first()).map(|it| it.id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{application, instance as view, service};
+    use api::status::ServiceStateView;
+
+    #[test]
+    fn a_ready_instance_is_chosen_unless_one_is_named() {
+        let mut web = service("web", ServiceStateView::Degraded);
+        web.instances = vec![
+            view("web.1", InstanceStateView::Stopping),
+            view("web.2", InstanceStateView::Ready),
+        ];
+        let applications = vec![application(vec![web])];
+        let status = StatusView { applications, ..StatusView::default() };
+        assert_eq!(instance(&status, "web"), Some("web.2"));
+        assert_eq!(instance(&status, "web.1"), Some("web.1"));
+        assert_eq!(instance(&status, "cart"), None);
+    }
 }

@@ -116,10 +116,11 @@ struct Printer {
 
 impl Printer {
     fn print(&mut self, page: &LogPage, output: &mut Output) -> Result<(), CommandError> {
-        for line in &page.lines {
-            if self.grep.as_ref().is_some_and(|it| !line.text.contains(it)) {
-                continue;
-            }
+        let grep = self.grep.clone();
+        let is_wanted = |it: &&LogLine| grep.as_ref().is_none_or(|grep| it.text.contains(grep));
+        let widths = page.lines.iter().filter(is_wanted).map(|it| it.instance.chars().count());
+        self.width = widths.fold(self.width, usize::max);
+        for line in page.lines.iter().filter(is_wanted) {
             if output.is_json() {
                 output.json_line(line)?;
             } else {
@@ -134,7 +135,6 @@ impl Printer {
         let service = line.instance.rsplit_once('.').map_or("", |(service, _)| service);
         let next = self.colours.len();
         let colour = *self.colours.entry(service.to_owned()).or_insert(next);
-        self.width = self.width.max(line.instance.chars().count());
         let prefix = format!("{:<width$} |", line.instance, width = self.width);
         let prefix = output.paint(Tone::Source(colour), &prefix);
         let at = match self.timestamps {
@@ -146,5 +146,65 @@ impl Printer {
             _ => line.text.clone(),
         };
         format!("{at}{prefix} {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Format;
+    use crate::output::{Look, captured};
+
+    fn line(instance: &str, stream: &str, text: &str) -> LogLine {
+        LogLine {
+            at: "2026-11-22T06:00:00.000Z".to_owned(),
+            instance: instance.to_owned(),
+            stream: stream.to_owned(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn printed(mut printer: Printer, look: Look, format: Format) -> String {
+        let lines = vec![
+            line("web.1", "stdout", "listening"),
+            line("order-history.12", "stderr", "no database"),
+            line("web.1", "stdout", "GET /"),
+        ];
+        let (mut output, page) = captured::output(look, format);
+        printer.print(&LogPage { lines, next: String::new() }, &mut output).unwrap();
+        page.text()
+    }
+
+    #[test]
+    fn lines_behind_their_instances() {
+        let text = printed(Printer::default(), Look::Plain, Format::Text);
+        insta::assert_snapshot!(text, @"
+        web.1            | listening
+        order-history.12 | no database
+        web.1            | GET /
+        ");
+        let grep = Some("GET".to_owned());
+        let found = Printer { grep, timestamps: Timestamps::Shown, ..Printer::default() };
+        insta::assert_snapshot!(printed(found, Look::Plain, Format::Text), @"2026-11-22T06:00:00.000Z web.1 | GET /");
+    }
+
+    #[test]
+    fn each_service_has_its_colour() {
+        let text = printed(Printer::default(), Look::Terminal, Format::Text);
+        insta::assert_snapshot!(text.replace('\u{1b}', "ESC"), @"
+        ESC[36mweb.1            |ESC[0m listening
+        ESC[35morder-history.12 |ESC[0m ESC[33mno databaseESC[0m
+        ESC[36mweb.1            |ESC[0m GET /
+        ");
+    }
+
+    #[test]
+    fn one_document_a_line_for_programs() {
+        let text = printed(Printer::default(), Look::Terminal, Format::Json);
+        insta::assert_snapshot!(text, @r#"
+        {"at":"2026-11-22T06:00:00.000Z","instance":"web.1","stream":"stdout","text":"listening"}
+        {"at":"2026-11-22T06:00:00.000Z","instance":"order-history.12","stream":"stderr","text":"no database"}
+        {"at":"2026-11-22T06:00:00.000Z","instance":"web.1","stream":"stdout","text":"GET /"}
+        "#);
     }
 }

@@ -2,7 +2,7 @@
 
 use api::StatusView;
 use api::request::At;
-use api::status::{ApplicationStateView, ApplicationView};
+use api::status::{ApplicationStateView, ApplicationView, EndedView, InstanceView};
 
 use crate::arguments::{Ps, Status};
 use crate::client::Target;
@@ -34,52 +34,62 @@ pub(crate) async fn ps(
     if rows.is_empty() {
         return output.note("nothing runs; start an application with `pelago up`");
     }
-    let heading = ["APPLICATION", "INSTANCE", "STATE", "RELEASE", "PID", "AGE", "URL"];
-    table::write(output, &heading, &rows)
+    table::write(output, &HEADING, &rows)
 }
 
+const HEADING: [&str; 8] =
+    ["APPLICATION", "INSTANCE", "STATE", "RELEASE", "PID", "AGE", "URL", "DETAIL"];
+
+/// A row for each instance; for a service without any, one that says how it is.
 fn rows_of(application: &ApplicationView, now: model::Timestamp) -> Vec<Vec<Cell>> {
-    let plain = |text: &str| (text.to_owned(), Tone::Plain);
     let mut rows = Vec::new();
     for service in &application.services {
-        for ended in &service.ended {
-            let tone = if ended.unasked { Tone::Bad } else { Tone::Faint };
-            rows.push(vec![
-                plain(&application.name),
-                plain(&ended.id),
-                ("ended".to_owned(), tone),
-                plain(&ended.release),
-                plain("-"),
-                plain(&when::ago(&ended.at, now)),
-                (ended.exit.clone(), tone),
-            ]);
-        }
-        for instance in &service.instances {
-            let pid = instance.pid.map_or("-".to_owned(), |it| it.to_string());
-            let age = instance.started_at.as_deref().map_or(String::new(), |it| when::ago(it, now));
-            rows.push(vec![
-                plain(&application.name),
-                plain(&instance.id),
-                (instance.state.to_string(), tree::tone_of_instance(instance.state)),
-                plain(&instance.release),
-                plain(&pid),
-                plain(&age),
-                plain(&instance.url),
-            ]);
-        }
-        if service.instances.is_empty() && service.ended.is_empty() {
-            rows.push(vec![
-                plain(&application.name),
+        rows.extend(service.ended.iter().map(|it| row_of_ended(it, now)));
+        rows.extend(service.instances.iter().map(|it| row_of_instance(it, now)));
+        if service.instances.is_empty() {
+            rows.push([
                 plain(&service.name),
                 (service.state.to_string(), tree::tone_of_service(service.state)),
                 plain(&service.release),
+                plain("-"),
                 plain("-"),
                 plain("-"),
                 plain(&service.detail),
             ]);
         }
     }
-    rows
+    let with_name = |row: [Cell; 7]| std::iter::once(plain(&application.name)).chain(row).collect();
+    rows.into_iter().map(with_name).collect()
+}
+
+fn plain(text: &str) -> Cell {
+    (text.to_owned(), Tone::Plain)
+}
+
+fn row_of_ended(ended: &EndedView, now: model::Timestamp) -> [Cell; 7] {
+    let tone = if ended.unasked { Tone::Bad } else { Tone::Faint };
+    [
+        plain(&ended.id),
+        ("ended".to_owned(), tone),
+        plain(&ended.release),
+        plain("-"),
+        plain(&when::ago(&ended.at, now)),
+        plain("-"),
+        (ended.exit.clone(), tone),
+    ]
+}
+
+fn row_of_instance(instance: &InstanceView, now: model::Timestamp) -> [Cell; 7] {
+    let age = instance.started_at.as_deref().map(|it| when::ago(it, now));
+    [
+        plain(&instance.id),
+        (instance.state.to_string(), tree::tone_of_instance(instance.state)),
+        plain(&instance.release),
+        plain(&instance.pid.map_or("-".to_owned(), |it| it.to_string())),
+        plain(age.as_deref().unwrap_or("-")),
+        plain(&instance.url),
+        (instance.detail.clone(), Tone::Faint),
+    ]
 }
 
 pub(crate) async fn status(
@@ -97,6 +107,9 @@ pub(crate) async fn status(
     let view = get(context, at).await?;
     if output.is_json() {
         return output.json(&view);
+    }
+    if view.index == 0 {
+        return output.note("nothing had happened yet");
     }
     let heading = format!("@{}  {}", view.index, view.at);
     output.line(&output.paint(Tone::Faint, &heading))?;
@@ -117,4 +130,62 @@ async fn get(context: &Context, at: Option<At>) -> Result<StatusView, CommandErr
         .with("application", context.application.as_deref())
         .with("at", at);
     client.get(target).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Format;
+    use crate::output::{Look, captured};
+    use crate::tree::tests::{application, ended, instance, service};
+    use api::status::{InstanceStateView, ServiceStateView};
+
+    #[test]
+    fn columns_stay_aligned_whatever_is_in_them() {
+        let mut web = service("web", ServiceStateView::Degraded);
+        web.ended =
+            vec![ended("web.9", "exit code 1"), ended("web.10", "scaled down: killed by SIGTERM")];
+        web.instances =
+            (11..14).map(|it| instance(&format!("web.{it}"), InstanceStateView::Ready)).collect();
+        web.instances[1].state = InstanceStateView::Unready;
+        web.instances[1].detail = "GET /health:\n\tstatus 503".to_owned();
+        web.instances[2].pid = None;
+        web.instances[2].started_at = None;
+        let mut waiting = service("order-history-archive", ServiceStateView::Waiting);
+        waiting.detail = "waits for web to be ready".to_owned();
+        let now = model::Timestamp::parse("2026-11-22T06:03:20Z").unwrap();
+        let rows = rows_of(&application(vec![waiting, web]), now);
+        let (mut output, page) = captured::output(Look::Plain, Format::Text);
+        table::write(&mut output, &HEADING, &rows).unwrap();
+        insta::assert_snapshot!(page.text(), @"
+        APPLICATION  INSTANCE               STATE    RELEASE  PID   AGE    URL                     DETAIL
+        shop         order-history-archive  waiting  r1       -     -      -                       waits for web to be ready
+        shop         web.9                  ended    r1       -     20s    -                       exit code 1
+        shop         web.10                 ended    r1       -     20s    -                       scaled down: killed by SIGTERM
+        shop         web.11                 ready    r1       4711  3m20s  http://127.0.0.1:20000
+        shop         web.12                 unready  r1       4711  3m20s  http://127.0.0.1:20000  GET /health: status 503
+        shop         web.13                 ready    r1       -     -      http://127.0.0.1:20000
+        ");
+    }
+
+    #[test]
+    fn a_thousand_instances_stay_aligned_also_in_colour() {
+        let mut web = service("web", ServiceStateView::Ready);
+        web.instances = (1..=1_000)
+            .map(|it| instance(&format!("web.{it}"), InstanceStateView::Ready))
+            .collect();
+        let rows = rows_of(&application(vec![web]), model::Timestamp::EPOCH);
+        let (mut output, page) = captured::output(Look::Terminal, Format::Text);
+        table::write(&mut output, &HEADING, &rows).unwrap();
+        let plain: Vec<String> = page.text().lines().map(without_colours).collect();
+        assert_eq!(plain.len(), 1_001);
+        let column = plain[0].find("URL").unwrap();
+        assert!(plain[1..].iter().all(|it| it.find("http") == Some(column)));
+    }
+
+    fn without_colours(line: &str) -> String {
+        let mut parts = line.split('\u{1b}');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, it| text + it.split_once('m').map_or("", |(_, rest)| rest))
+    }
 }

@@ -286,7 +286,7 @@ async fn make(shared: Arc<Shared>, call: PlannedCall, context: HeaderMap) -> Cal
             let exchange = pool.exchange(request, |piece| reader.push(piece));
             match tokio::time::timeout(shared.limits.call, exchange).await {
                 Ok(Ok(status)) => Ok(status.as_u16()),
-                Ok(Err(error)) => Err(error.to_string()),
+                Ok(Err(error)) => Err(model::chain(&error)),
                 Err(_) => Err("no answer in time (limits.call)".to_owned()),
             }
         }

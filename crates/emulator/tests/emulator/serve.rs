@@ -135,7 +135,9 @@ async fn errors_say_whose_they_are() {
     db.stop().await;
     let (status, body) = get(cart.port, "/").await;
     assert_eq!(status, 502);
-    let expected = format!("callee `db` did not answer: cannot connect to 127.0.0.1:{port}");
+    let expected = format!(
+        "callee `db` did not answer: cannot connect to 127.0.0.1:{port}: Connection refused (os error 111)"
+    );
     assert_eq!(json(&body)["error"], expected);
 }
 

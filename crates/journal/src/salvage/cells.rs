@@ -45,6 +45,11 @@ impl Row {
         source: Source,
     ) -> io::Result<Option<Self>> {
         let Some(cell) = Cell::find(page, cell) else { return Ok(None) };
+        let overflow_bytes = cell.payload_bytes - cell.local.len();
+        if pages.count() < overflow_bytes.div_ceil(OVERFLOW) {
+            // Only in circles could there be so many.
+            return Ok(None);
+        }
         let mut payload = cell.local.to_vec();
         let mut next = cell.overflow;
         while payload.len() < cell.payload_bytes {
@@ -181,6 +186,29 @@ mod tests {
             let mut cut = &bytes[..bytes.len() - 1];
             assert_eq!(varint(&mut cut), None);
         }
+    }
+
+    /// A damaged link may lead back to its own page.
+    #[test]
+    fn a_chain_of_pages_ends() {
+        let mut page: Page = [0; PAGE_BYTES];
+        // One cell at byte 100: 16 383 bytes of payload, row 1, and page 2 behind its local part.
+        page[..5].copy_from_slice(&[TABLE_LEAF, 0, 0, 0, 1]);
+        page[8..10].copy_from_slice(&100_u16.to_be_bytes());
+        page[100..103].copy_from_slice(&[0xff, 0x7f, 1]);
+        let link = 103 + local_bytes(16_383);
+        page[link..link + 4].copy_from_slice(&2_u32.to_be_bytes());
+        let mut circle: Page = [0; PAGE_BYTES];
+        circle[..4].copy_from_slice(&2_u32.to_be_bytes());
+        let folder = tempfile::tempdir().unwrap();
+        let main = folder.path().join("main");
+        let read = |pages: usize| {
+            std::fs::write(&main, [&page[..], &circle.repeat(pages - 1)].concat()).unwrap();
+            let pages = Pages::open(&main, &folder.path().join("log")).unwrap();
+            Row::read(&pages, &page, 0, Source::Main).unwrap().map(|row| row.rowid)
+        };
+        assert_eq!(read(3), None);
+        assert_eq!(read(4), Some(1));
     }
 
     #[test]

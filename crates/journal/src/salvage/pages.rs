@@ -64,6 +64,12 @@ impl Pages {
         u32::try_from(self.main_bytes.div_ceil(PAGE_BYTES as u64)).unwrap_or(u32::MAX)
     }
 
+    /// Images of pages in both files together.
+    pub(crate) fn count(&self) -> usize {
+        let main = usize::try_from(self.main_pages()).unwrap_or(usize::MAX);
+        main.saturating_add(self.wal.committed.len())
+    }
+
     /// The first page of `count` that is whole in neither file.
     pub(crate) fn first_missing(&self, count: u32) -> Option<u32> {
         let whole = u32::try_from(self.main_bytes / PAGE_BYTES as u64).unwrap_or(u32::MAX);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use journal::{Check, Entry, Journal, Options, ReadError};
+use journal::{Check, Entry, Journal, OpenError, Options, ReadError};
 use model::{Index, Timestamp};
 use proptest::prelude::*;
 
@@ -134,6 +134,81 @@ proptest! {
         }
         check_changed(&written, copy.path());
     }
+}
+
+/// A page that nobody wrote, half of them taken for a leaf.
+fn page() -> impl Strategy<Value = Vec<u8>> {
+    let content = prop::collection::vec(any::<u8>(), 4096);
+    (content, any::<bool>(), 0_u8..40).prop_map(|(mut page, leaf, cells)| {
+        if leaf {
+            page[..5].copy_from_slice(&[0x0d, 0, 0, 0, cells]);
+        }
+        page
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 32,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// What the fuzz target `journal` does, for those without a nightly compiler.
+    #[test]
+    fn bytes_overwritten_anywhere(
+        mut written in journals(),
+        edits in prop::collection::vec(
+            (any::<bool>(), any::<prop::sample::Index>(), prop::collection::vec(any::<u8>(), 1..64)),
+            1..12,
+        ),
+        closed: bool,
+    ) {
+        if closed {
+            written.close();
+        }
+        let copy = written.copy();
+        for (in_log, at, bytes) in edits {
+            let name = if in_log { "journal.sqlite-wal" } else { "journal.sqlite" };
+            let path = copy.path().join(name);
+            let mut content = fs::read(&path).unwrap_or_default();
+            if content.is_empty() {
+                continue;
+            }
+            let at = at.index(content.len());
+            content.iter_mut().skip(at).zip(bytes).for_each(|(old, new)| *old = new);
+            fs::write(&path, content).unwrap();
+        }
+        check_bytes(&written.entries, copy.path());
+    }
+
+    #[test]
+    fn pages_that_nobody_wrote(
+        head in prop_oneof![Just(Vec::new()), Just(b"SQLite format 3\0".to_vec()), page()],
+        main in prop::collection::vec(page(), 0..5),
+        log in prop::collection::vec(any::<u8>(), 0..9_000),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("journal.sqlite"), [head, main.concat()].concat()).unwrap();
+        fs::write(folder.path().join("journal.sqlite-wal"), log).unwrap();
+        check_bytes(&[], folder.path());
+    }
+}
+
+/// Bytes that nobody wrote are refused, or come to a whole journal of entries that were written.
+fn check_bytes(written: &[Entry], folder: &Path) {
+    let full = || Journal::open(folder, Options { check: Check::Full, ..Options::default() }, NOW);
+    let opened = match full() {
+        Ok(opened) => opened,
+        Err(OpenError::NotAJournal { .. } | OpenError::NewerFormat { .. }) => return,
+        Err(error) => panic!("{error:?}"),
+    };
+    let kept = all(&opened.journal);
+    assert!(kept.iter().all(|entry| written.contains(entry)), "no entry is wrong");
+    drop(opened);
+    let opened = full().unwrap();
+    assert_eq!(opened.damage, None, "a repaired journal is whole");
+    assert_eq!(all(&opened.journal), kept);
 }
 
 /// Opens, and reads until what is wrong is found; then opens again.

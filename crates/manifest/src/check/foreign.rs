@@ -15,14 +15,18 @@ pub(crate) fn remedy(owner: &str, key: &str) -> Option<&'static str> {
     table.iter().find(|(it, _)| *it == key).map(|(_, remedy)| *remedy)
 }
 
-const TOP: [(&str, &str); 8] = [
+const TOP: [(&str, &str); 9] = [
+    (
+        "apiVersion",
+        "if this is a manifest of Kubernetes, it is not read here; write each Deployment as a service",
+    ),
     (
         "version",
         "if this is a Compose file, `pelago import` makes a pelago.yaml of it; else remove it",
     ),
     ("volumes", "data lives in `resources`, which are kept for you"),
     ("networks", "services reach what they name under `calls`; no networks are needed"),
-    ("secrets", "secrets are kept outside of this file; see `pelago secret`"),
+    ("secrets", "write `environment: {TOKEN: \"${env.TOKEN}\"}` to take one from your shell"),
     ("configs", "write `config`, a mapping of values"),
     ("arch", "this is a spigo architecture; `pelago import` makes a pelago.yaml of it"),
     ("include", "an application is one file; copy the services here"),

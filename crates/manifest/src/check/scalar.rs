@@ -96,6 +96,10 @@ fn word(
     if words.contains(&"on-failure") && written == "unless-stopped" {
         return format!("{label} is `{written}`; write `always`; stopped by hand, it stays so");
     }
+    let has_path = |it: &Value| it.get("properties").is_some_and(|it| it.get("path").is_some());
+    if written.starts_with('/') && alternatives.iter().any(|(it, _)| has_path(it)) {
+        return format!("{label} is `{written}`; write `{{path: {written}}}`");
+    }
     match did_you_mean(written, words.iter().copied()) {
         Some(meant) => format!("{label} is `{written}`; did you mean `{meant}`?"),
         None => format!("{label} is `{written}`; write one of {known}"),

@@ -101,6 +101,9 @@ pub(crate) fn mismatch(
         }
         _ => {}
     }
+    if let Some(meant) = meant(node, alternatives, label) {
+        return format!("{label} is {meant}");
+    }
     if let Some(key) = alternatives.iter().find_map(|(it, _)| only_key(it, node)) {
         return format!("{label} is `{raw}`; write `{{{key}: {raw}}}`");
     }
@@ -110,6 +113,44 @@ pub(crate) fn mismatch(
         _ => format!("`{raw}`"),
     };
     format!("{label} is {written}; {} is meant", wanted(alternatives))
+}
+
+/// What was written, and what was probably meant by it, for a value in another's clothes.
+fn meant(node: &Node, alternatives: &[(&Value, Option<&str>)], label: &str) -> Option<String> {
+    let raw = shortened(&node.raw);
+    let takes =
+        |kind: &str| alternatives.iter().any(|(it, _)| it.get("type").is_some_and(|it| it == kind));
+    match &node.value {
+        Yaml::Text if takes("integer") => {
+            // Two ports, as Compose has them.
+            let (outer, inner) = node.raw.rsplit_once(':')?;
+            let (_, inner) = (outer.parse::<u16>().ok()?, inner.parse::<u16>().ok()?);
+            Some(format!("`{raw}`; write only {inner}, the one it has itself"))
+        }
+        Yaml::Text if raw == node.raw && alternatives.iter().any(|(it, _)| lists_texts(it)) => {
+            let separators: &[char] = if raw.contains('=') { &[','] } else { &[',', ' '] };
+            let items = raw.split(separators).map(str::trim).filter(|it| !it.is_empty());
+            let items: Vec<_> = items.map(crate::import::scalar).collect();
+            Some(format!("`{raw}`; write `[{}]`", items.join(", ")))
+        }
+        Yaml::List(items) if takes("object") => {
+            let name =
+                |it: &Node| it.get("name").filter(|it| it.is_scalar()).map(|it| it.raw.clone());
+            let names: Option<Vec<_>> = items.iter().map(name).collect();
+            let first = names?.into_iter().next()?;
+            Some(format!("a list; write each item below its name, as in `{}:`", shortened(&first)))
+        }
+        Yaml::Map(_) if takes("string") && label.starts_with("an item of") => Some(
+            "a mapping, and a text is meant; leave out the `-` before it, or put it in quotes"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+fn lists_texts(schema: &Value) -> bool {
+    let items = schema.get("items").map(crate::schema::alternatives).unwrap_or_default();
+    items.iter().any(|(it, _)| it.get("type").is_some_and(|it| it == "string"))
 }
 
 /// The key under which a scalar was probably meant: the only one that is required, or the only one.

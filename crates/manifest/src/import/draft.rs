@@ -91,15 +91,18 @@ struct Writer {
     text: String,
     origins: Vec<Place>,
     origin: Place,
-    /// Whether what is written is a comment.
-    disabled: bool,
+    /// Where the `#` stands, if what is written is a comment.
+    disabled: Option<usize>,
 }
 
 impl Writer {
     fn line(&mut self, indent: usize, text: &str) {
-        let mark = if self.disabled { "# " } else { "" };
-        self.text.push_str(&" ".repeat(indent));
-        self.text.push_str(mark);
+        let outer = self.disabled.unwrap_or(indent);
+        self.text.push_str(&" ".repeat(outer));
+        if self.disabled.is_some() {
+            self.text.push_str("# ");
+        }
+        self.text.push_str(&" ".repeat(indent - outer));
         self.text.push_str(text);
         self.text.push('\n');
         self.origins.push(self.origin);
@@ -145,7 +148,9 @@ impl Writer {
         if let Some(comment) = comment {
             self.comment(indent, comment);
         }
-        self.disabled |= *disabled;
+        if *disabled {
+            self.disabled.get_or_insert(indent);
+        }
         let key = scalar(key);
         let inline = inline(value);
         let nested = matches!(value, Draft::Map(_) | Draft::List(_));

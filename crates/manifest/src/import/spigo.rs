@@ -246,10 +246,7 @@ impl Import<'_> {
             let why = match entry.key.as_str() {
                 "arch" | "description" | "services" | "version" | "args" | "date" => continue,
                 "victim" if entry.node.raw.is_empty() => continue,
-                "victim" => {
-                    "spigo kills an instance of it at half time; say so to `pelago sim` or \
-                             `pelago chaos`"
-                }
+                "victim" => "spigo kills an instance of it at half time; here that is yours to do",
                 _ => "it is not known to spigo either",
             };
             self.leave_out(entry.place, entry.key.as_str(), why);

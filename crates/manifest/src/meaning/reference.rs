@@ -16,14 +16,15 @@ use crate::problem::Place;
 /// What a resource tells about itself.
 pub(crate) const RESOURCE_FIELDS: [&str; 6] =
     ["url", "host", "port", "user", "password", "database"];
-/// What every instance is told, beside the addresses of its callees and `OTEL_*`.
-const PLATFORM_VARIABLES: [&str; 6] = [
+/// What every instance is told, beside the addresses of its callees.
+const PLATFORM_VARIABLES: [&str; 7] = [
     "PORT",
     "PELAGO_APPLICATION",
     "PELAGO_SERVICE",
     "PELAGO_INSTANCE",
     "PELAGO_RELEASE",
-    "CONSUL_HTTP_ADDR",
+    "OTEL_SERVICE_NAME",
+    "TMPDIR",
 ];
 /// Bytes a value may have with everything put in: what Linux takes for one string of an
 /// environment (`MAX_ARG_STRLEN`, execve(2)).
@@ -69,9 +70,9 @@ impl Scope {
     }
 }
 
-/// Whether Pelago sets this variable, so that a service must not.
+/// Whether Pelago sets this variable.
 pub(crate) fn is_platform(variable: &str) -> bool {
-    PLATFORM_VARIABLES.contains(&variable) || variable.starts_with("OTEL_")
+    PLATFORM_VARIABLES.contains(&variable)
 }
 
 impl Reader<'_> {

@@ -293,7 +293,7 @@ impl Reader<'_> {
         let alphabet = name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
         let message = if name == "PORT" {
             "`PORT` is set by Pelago; write `port:` in the service to choose it".to_owned()
-        } else if is_platform(name) && !name.starts_with("OTEL_") || name.starts_with("PELAGO_") {
+        } else if is_platform(name) && name != "OTEL_SERVICE_NAME" || name.starts_with("PELAGO_") {
             format!("`{name}` is set by Pelago; choose another name")
         } else if scope.callees.contains(name) {
             format!("`{name}` tells where a callee is; choose another name, or remove the call")

@@ -93,6 +93,10 @@ fn kinds() {
         ("app.yaml", "version: '3'\nservices: {web: {image: x}}\n", Kind::Compose),
         ("app.json", "{\"arch\": \"a\", \"services\": []}", Kind::Spigo),
         ("app.yaml", "[", Kind::Pelago),
+        // A mistake in a file of ours does not make it another's.
+        ("app.yaml", "services: {web: {command: x, port: 80, ports: [80]}}\n", Kind::Pelago),
+        ("app.yaml", "name: a\nservices: [{name: web, command: x}]\n", Kind::Pelago),
+        ("app.yaml", "services: [{name: web, package: elb}]\n", Kind::Spigo),
     ] {
         assert_eq!(detect(name, text), kind, "{name}");
     }

@@ -5,7 +5,7 @@ pub(crate) mod processes;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -127,7 +127,13 @@ pub(crate) struct Site {
     control: Option<Child>,
     listen: String,
     environment: BTreeMap<String, String>,
+    program: PathBuf,
+    /// Whom everything runs as, if not as the test itself.
+    user: Option<u32>,
 }
+
+/// The user `nobody`, on every Linux we know.
+const NOBODY: u32 = 65_534;
 
 impl Site {
     /// Folders, and nothing that runs.
@@ -141,7 +147,23 @@ impl Site {
             ("PATH".to_owned(), path.unwrap_or_default()),
             ("HOME".to_owned(), home),
         ]);
-        Self { folder, control: None, listen: "none".to_owned(), environment }
+        let (listen, program) = ("none".to_owned(), PathBuf::from(PROGRAM));
+        Self { folder, control: None, listen, environment, program, user: None }
+    }
+
+    /// Run by a user who may not make control groups. If the test's own may not, that is who.
+    pub(crate) fn unprivileged() -> Self {
+        let mut site = Self::new();
+        if rustix::process::geteuid().is_root() {
+            // The build folder need not be open to everybody.
+            site.program = site.folder.path().join("pelago");
+            fs::copy(PROGRAM, &site.program).unwrap();
+            for folder in [site.folder.path(), &site.app()] {
+                std::os::unix::fs::chown(folder, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
+            site.user = Some(NOBODY);
+        }
+        site
     }
 
     /// With a control process in charge.
@@ -193,21 +215,18 @@ impl Site {
         fs::write(path, text).unwrap();
     }
 
-    /// Writes a program beside the application's file.
-    pub(crate) fn program(&self, path: &str, text: &str) {
-        self.write(path, text);
-        let mode = fs::Permissions::from_mode(0o755);
-        fs::set_permissions(self.app().join(path), mode).unwrap();
-    }
-
     fn log(&self) -> PathBuf {
         self.folder.path().join("control.log")
     }
 
     /// A command of the binary, not run yet.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command.args(arguments).arg("--data").arg(self.data());
+        let mut command = Command::new(&self.program);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        // First, since `exec` takes everything behind its target for itself.
+        command.arg("--data").arg(self.data()).args(arguments);
         command.env_clear().envs(&self.environment).current_dir(self.app()).stdin(Stdio::null());
         command
     }

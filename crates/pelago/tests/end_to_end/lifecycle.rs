@@ -34,7 +34,8 @@ fn an_application_comes_up_in_order_works_and_goes_down_in_reverse() {
 
     let ps = site.json(&["ps"]).json();
     let services = ps["applications"][0]["services"].as_array().unwrap();
-    let ready: Vec<_> = services.iter().map(|it| (it["name"].clone(), it["ready"].clone())).collect();
+    let ready: Vec<_> =
+        services.iter().map(|it| (it["name"].clone(), it["ready"].clone())).collect();
     let pair = |name: &str, ready: u64| (name.into(), ready.into());
     assert_eq!(ready, [pair("cart", 2), pair("store", 1), pair("web", 1)]);
     assert_eq!(site.json(&["status"]).json()["applications"], ps["applications"]);

@@ -4,12 +4,18 @@
 //! started away again, also when it fails. Nothing here sleeps: tests wait for an answer, an event or
 //! the end of a process, each with a deadline that is generous enough for a loaded machine.
 #![cfg(test)]
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on has failed"
-)]
 
+mod adoption;
+mod api;
+mod changes;
+mod chaos;
+mod examples;
+mod failures;
 mod harness;
+mod health;
+mod killed;
 mod lifecycle;
+mod limits;
+mod logs;
+mod past;
+mod stopping;

@@ -36,11 +36,15 @@ pub struct Line {
     pub partial: bool,
 }
 
-/// Lines and the place behind them.
+/// Lines and the places around them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
+    /// The place before the first line.
+    pub from: Cursor,
     /// The lines.
     pub lines: Vec<Line>,
+    /// The place behind each line.
+    pub ends: Vec<Cursor>,
     /// Where to go on.
     pub next: Cursor,
 }
@@ -48,67 +52,72 @@ pub struct Page {
 /// At most `limit` lines from `from` on. Lines that are not whole yet are left for the next call; lines
 /// that are no log lines are passed over.
 pub fn read(folder: &Path, from: Cursor, limit: usize) -> io::Result<Page> {
-    let mut page = Page { lines: Vec::new(), next: from };
+    read_since(folder, from, Timestamp::EPOCH, limit)
+}
+
+/// The same, passing over lines written before `since`.
+pub fn read_since(folder: &Path, from: Cursor, since: Timestamp, limit: usize) -> io::Result<Page> {
+    let mut page = Page { from, next: from, ..Page::default() };
     for number in numbers(folder)?.into_iter().filter(|it| from.file <= *it) {
         if page.next.file != number {
             page.next = Cursor { file: number, offset: 0 };
         }
-        let mut file = match File::open(path(folder, number)) {
-            Ok(file) => file,
-            // Put aside and removed since the folder was listed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        file.seek(SeekFrom::Start(page.next.offset))?;
-        let mut reader = BufReader::new(file);
-        let mut record = Vec::new();
-        while page.lines.len() < limit {
-            record.clear();
-            let count = reader.by_ref().take(RECORD_BYTES_MAX).read_until(b'\n', &mut record)?;
-            if count == 0 || (record.last() != Some(&b'\n') && (count as u64) < RECORD_BYTES_MAX) {
-                break;
-            }
-            page.next.offset += count as u64;
-            page.lines.extend(parse(&record));
+        read_file(folder, since, limit, &mut page)?;
+        if limit <= page.lines.len() {
+            break;
         }
     }
     Ok(page)
 }
 
+/// Reads on in the file where `page` ends.
+fn read_file(folder: &Path, since: Timestamp, limit: usize, page: &mut Page) -> io::Result<()> {
+    let mut file = match File::open(path(folder, page.next.file)) {
+        Ok(file) => file,
+        // Put aside and removed since the folder was listed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    file.seek(SeekFrom::Start(page.next.offset))?;
+    let mut reader = BufReader::new(file);
+    let mut record = Vec::new();
+    while page.lines.len() < limit {
+        record.clear();
+        let count = reader.by_ref().take(RECORD_BYTES_MAX).read_until(b'\n', &mut record)?;
+        if count == 0 || (record.last() != Some(&b'\n') && (count as u64) < RECORD_BYTES_MAX) {
+            break;
+        }
+        page.next.offset += count as u64;
+        if let Some(line) = parse(&record).filter(|it| since <= it.at) {
+            page.lines.push(line);
+            page.ends.push(page.next);
+        }
+    }
+    Ok(())
+}
+
 /// The last `count` lines.
-pub fn tail(folder: &Path, count: usize) -> io::Result<Vec<Line>> {
-    let mut lines = Vec::new();
+pub fn tail(folder: &Path, count: usize) -> io::Result<Page> {
+    let mut tail: Option<Page> = None;
     for number in numbers(folder)?.into_iter().rev() {
-        let page = read_one(folder, number)?;
-        let missing = count - lines.len();
-        let from = page.len().saturating_sub(missing);
-        lines.splice(0..0, page.into_iter().skip(from));
-        if lines.len() == count {
+        let from = Cursor { file: number, offset: 0 };
+        let mut page = Page { from, next: from, ..Page::default() };
+        read_file(folder, Timestamp::EPOCH, usize::MAX, &mut page)?;
+        if let Some(later) = tail {
+            page.lines.extend(later.lines);
+            page.ends.extend(later.ends);
+            page.next = later.next;
+        }
+        let surplus = page.lines.len().saturating_sub(count);
+        page.lines.drain(..surplus);
+        page.from = page.ends.drain(..surplus).next_back().unwrap_or(page.from);
+        let is_full = page.lines.len() == count;
+        tail = Some(page);
+        if is_full {
             break;
         }
     }
-    Ok(lines)
-}
-
-fn read_one(folder: &Path, number: u32) -> io::Result<Vec<Line>> {
-    let from = Cursor { file: number, offset: 0 };
-    let last = numbers(folder)?.last().copied() == Some(number);
-    if last {
-        return Ok(read(folder, from, usize::MAX)?.lines);
-    }
-    let text = std::fs::read(path(folder, number))?;
-    Ok(text.split_inclusive(|it| *it == b'\n').filter_map(parse).collect())
-}
-
-/// The place behind the last line there is now.
-pub fn end(folder: &Path) -> io::Result<Cursor> {
-    match numbers(folder)?.last() {
-        Some(number) => {
-            let offset = std::fs::metadata(path(folder, *number))?.len();
-            Ok(Cursor { file: *number, offset })
-        }
-        None => Ok(Cursor::default()),
-    }
+    Ok(tail.unwrap_or_default())
 }
 
 fn parse(record: &[u8]) -> Option<Line> {

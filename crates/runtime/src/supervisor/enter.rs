@@ -1,13 +1,18 @@
 //! From the supervisor's child to the instance: a tie to the supervisor's life, the control group, and
 //! then the instance's program in place of this one. (The process group is made by the supervisor when
 //! it spawns the child, so that there is no moment in which a signal to the group finds nobody.)
+//!
+//! Its standard input is a pipe from the supervisor. While it is open at that end the supervisor lives;
+//! when it is closed at this end the program runs, or will not.
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
 use crate::cgroup::Cgroup;
@@ -22,7 +27,12 @@ pub fn enter(path: &Path) -> io::Error {
         Ok(spec) => spec,
         Err(error) => return error,
     };
-    let error = become_instance(&spec);
+    // Closed by the system when the program takes our place, and not before.
+    let tie = match rustix::io::fcntl_dupfd_cloexec(io::stdin(), 0) {
+        Ok(tie) => tie,
+        Err(error) => return error.into(),
+    };
+    let error = become_instance(&spec, &tie);
     let reason = describe(&spec, &error);
     match folder.write_refusal(&reason) {
         Ok(()) => io::Error::new(error.kind(), reason),
@@ -30,8 +40,8 @@ pub fn enter(path: &Path) -> io::Error {
     }
 }
 
-fn become_instance(spec: &LaunchSpec) -> io::Error {
-    if let Err(error) = separate(spec) {
+fn become_instance(spec: &LaunchSpec, tie: &OwnedFd) -> io::Error {
+    if let Err(error) = separate(spec, tie) {
         return error;
     }
     Command::new(program(spec))
@@ -39,16 +49,26 @@ fn become_instance(spec: &LaunchSpec) -> io::Error {
         .env_clear()
         .envs(&spec.environment)
         .current_dir(&spec.working_folder)
+        .stdin(Stdio::null())
         .exec()
 }
 
-fn separate(spec: &LaunchSpec) -> io::Result<()> {
-    let supervisor = rustix::process::getppid();
+fn separate(spec: &LaunchSpec, tie: &OwnedFd) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid() != supervisor {
+    // It may have ended before it could be tied to us.
+    if is_closed(tie)? {
         return Err(io::Error::other("its supervisor is gone"));
     }
     Cgroup::join(&spec.cgroup)
+}
+
+/// Whether the other end of a pipe is closed.
+fn is_closed(pipe: &OwnedFd) -> io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    rustix::event::poll(&mut fds, Some(&now))?;
+    let [fd] = fds;
+    Ok(fd.revents().contains(PollFlags::HUP))
 }
 
 /// A program that is a path is meant from the working folder; a bare name is looked for there first,

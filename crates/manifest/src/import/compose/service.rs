@@ -164,12 +164,12 @@ impl Compose<'_> {
                 continue;
             }
             if let Some(host) = value.as_deref().and_then(|it| self.host_in(it)) {
-                let why = format!(
-                    "it came along, but `{host}` is no host name here; take the address from \
+                let message = format!(
+                    "`{name}` names the host `{host}`, which is none here; take the address from \
                      `${{{}}}`",
                     model::name::url_variable(&name_like(&host, "service"))
                 );
-                self.import.leave_out(place, key, why);
+                self.import.findings.warn(place, message);
             }
             let value = match value {
                 Some(value) => escaped(&value),
@@ -326,9 +326,11 @@ impl Compose<'_> {
                 fields.add("restart", Draft::text("on-failure"), node.place);
             }
             None => {
-                let why = "Compose leaves a service alone that ended, here it is started again; \
-                           write `restart: no` for a job";
-                self.import.leave_out(node.place, format!("{path}.restart"), why);
+                let message = format!(
+                    "Compose leaves `{name}` alone when it has ended, here it is started again; write \
+                     `restart: no` if it is a job"
+                );
+                self.import.findings.warn(node.place, message);
             }
         }
         if let Some(file) = node.get("env_file") {

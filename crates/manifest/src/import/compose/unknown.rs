@@ -7,7 +7,7 @@ pub(super) fn top(key: &str) -> Option<&'static str> {
         key if key.starts_with("x-") => return None,
         "volumes" => "data lives in `resources`, which are kept for you; files of an image are not",
         "networks" => "services reach what they name under `calls`; no networks are needed",
-        "secrets" => "secrets are kept outside of the file; see `pelago secret`",
+        "secrets" => "write `environment: {TOKEN: \"${env.TOKEN}\"}` to take one from your shell",
         "configs" => "write the values under `config`, or bake the files into an artifact",
         "include" => "an application is one file; import the other one too and copy its services",
         "models" => "there is no counterpart",
@@ -32,11 +32,11 @@ pub(super) fn service(key: &str) -> Option<&'static str> {
         }
         "links" | "external_links" => "name the services it calls under `calls`",
         "labels" | "annotations" => "there are no labels; `owner` says who looks after a service",
-        "secrets" => "secrets are kept outside of the file; see `pelago secret`",
+        "secrets" => "write `environment: {TOKEN: \"${env.TOKEN}\"}` to take one from your shell",
         "configs" => "write the values under `config`, or bake the files into an artifact",
         "logging" => "logs of every service are collected as they are",
         "extends" => "inheritance is under `defaults`; copy what is missing",
-        "develop" => "`pelago up` watches the files of an artifact by itself",
+        "develop" => "files are not watched; `pelago up` takes in what has changed",
         "working_dir" => "a command runs in the copy of its artifact",
         "user" | "group_add" | "userns_mode" => "a process runs as whoever runs Pelago",
         "privileged"

@@ -1,7 +1,7 @@
 //! HTTP/1.1 as far as the tests need it: one request a connection.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -56,13 +56,12 @@ impl<'a> Request<'a> {
             text += "host: localhost\r\n";
         }
         for (name, value) in *headers {
-            text += &format!("{name}: {value}\r\n");
+            text.extend([*name, ": ", *value, "\r\n"]);
         }
         if *method == "POST" {
             text += "content-type: application/json\r\n";
         }
-        text += &format!("content-length: {}\r\n\r\n{body}", body.len());
-        stream.write_all(text.as_bytes())
+        write!(stream, "{text}content-length: {}\r\n\r\n{body}", body.len())
     }
 }
 

@@ -101,7 +101,7 @@ pub(crate) fn cgroups(data: &Path) -> Vec<PathBuf> {
     let folder = data.join("instances");
     let Ok(folder) = folder.canonicalize() else { return Vec::new() };
     let hash = blake3::hash(folder.as_os_str().as_encoded_bytes()).to_hex();
-    let prefix = format!("{}-", &hash.as_str()[..12]);
+    let prefix = format!("{}-", hash.get(..12).unwrap());
     let mut found = Vec::new();
     for place in ["", "memory", "cpu"] {
         let entries = fs::read_dir(Path::new("/sys/fs/cgroup").join(place).join("pelago"));

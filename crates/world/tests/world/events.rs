@@ -1,0 +1,268 @@
+//! What each event does.
+
+use model::instance::{Exit, StopReason};
+use model::{Index, ReleaseNumber, Timestamp};
+use world::service::{ENDED_KEPT, RELEASES_KEPT};
+use world::{Desired, Event, FoldError, Phase, Recorded, World};
+
+use crate::words::{
+    SHOP, Stage, about, applied, cleared, job, looping, port, released, restart, scaled, service,
+    stop_asked, stopped,
+};
+
+#[test]
+fn control_and_repair_change_nothing_but_the_index() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    let before = stage.world.applications.clone();
+    stage.fold(Event::ControlStarted { version: "1".to_owned(), pid: 7 });
+    stage.fold(Event::JournalRepaired { report: "all is well".to_owned() });
+    assert_eq!(stage.world.applications, before);
+    assert_eq!(stage.world.index, Index(5));
+}
+
+#[test]
+fn an_index_is_not_used_twice_and_may_be_left_out() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    let event = stop_asked(SHOP);
+    let recorded =
+        |index| Recorded { index: Index(index), at: Timestamp::EPOCH, event: event.clone() };
+    let before = stage.world.clone();
+    let out_of_order = FoldError::OutOfOrder { last: Index(3), found: Index(3) };
+    assert_eq!(stage.world.fold(&recorded(3)), Err(out_of_order));
+    assert_eq!(stage.world, before);
+    assert_eq!(stage.world.fold(&recorded(17)), Ok(()));
+    assert_eq!(stage.world.index, Index(17));
+}
+
+#[test]
+fn what_is_not_known_changes_nothing_but_the_index() {
+    let nowhere = ["web.2", "other.1"];
+    let mut events = vec![stop_asked("nothing"), stopped("nothing")];
+    events.extend([scaled(SHOP, "other", 2), restart(SHOP, "other"), port(SHOP, "other", 0)]);
+    events.extend([looping(SHOP, "other"), cleared("nothing", "web")]);
+    events.push(released("nothing", "web", 1, service(1)));
+    events.push(about("web.1").created(9, 1));
+    for id in nowhere {
+        let it = about(id);
+        events.extend([it.started(), it.ready(), it.unready(), it.dead()]);
+        events.extend([it.stopping(StopReason::ScaledDown), it.exited(Exit::Lost)]);
+    }
+    let stage = Stage::with(&[("web", service(1))]);
+    for event in events {
+        let mut world = stage.world.clone();
+        let (index, at) = (world.index.next(), Timestamp::from_millis(5));
+        let kind = event.kind();
+        let result = world.fold(&Recorded { index, at, event });
+        assert_eq!(result, Err(FoldError::Unknown { index, kind }));
+        assert_eq!(world, World { index, at, ..stage.world.clone() }, "{kind}");
+    }
+}
+
+#[test]
+fn an_application_runs_stops_and_is_as_new_when_it_runs_again() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    assert_eq!(stage.shop().desired, Desired::Running);
+    stage.run("web.1", 0);
+    assert!(stage.service("web").once_healthy);
+    stage.fold_all([about("web.1").exited(Exit::Code(1)), looping(SHOP, "web"), stop_asked(SHOP)]);
+    assert_eq!(stage.shop().desired, Desired::Stopping);
+    stage.fold(stopped(SHOP));
+    assert_eq!(stage.shop().desired, Desired::Stopped);
+    stage.seconds = 9;
+    stage.fold(applied(SHOP, &[("web", service(3))]));
+    let web = stage.service("web");
+    assert_eq!((stage.shop().desired, web.replicas), (Desired::Running, 3));
+    assert_eq!((web.once_healthy, web.crash_loop_since), (false, None));
+    assert_eq!((web.slots[&0].failures, web.slots[&0].last_end.is_none()), (0, true));
+    assert_eq!((web.next_instance, web.current), (2, ReleaseNumber(1)));
+    assert_eq!(stage.shop().applied_at, Timestamp::from_millis(9_000));
+}
+
+#[test]
+fn a_service_taken_out_keeps_its_numbers_and_comes_back_as_new() {
+    let mut stage = Stage::with(&[("web", service(1)), ("job", job(1))]);
+    stage.run("job.1", 0);
+    stage.fold(about("job.1").exited(Exit::Code(0)));
+    assert!(stage.service("job").is_completed());
+    stage.fold(applied(SHOP, &[("web", service(1))]));
+    let gone = stage.service("job");
+    assert!(gone.removed && gone.replicas == 0 && !gone.is_completed());
+    stage.fold(applied(SHOP, &[("web", service(1)), ("job", job(1))]));
+    let back = stage.service("job");
+    assert!(!back.removed && back.replicas == 1 && !back.is_completed());
+    assert_eq!(back.next_instance, 2);
+}
+
+#[test]
+fn applying_the_same_again_does_not_run_jobs_again() {
+    let mut stage = Stage::with(&[("job", job(1))]);
+    stage.run("job.1", 0);
+    stage.fold(about("job.1").exited(Exit::Code(0)));
+    stage.fold(applied(SHOP, &[("job", job(1))]));
+    assert!(stage.service("job").is_completed());
+}
+
+#[test]
+fn a_release_is_the_current_one_and_old_ones_are_forgotten_unless_they_run() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    stage.run("web.1", 0);
+    let kept = u32::try_from(RELEASES_KEPT).unwrap();
+    for number in 2..=kept + 5 {
+        stage.fold(released(SHOP, "web", number, service(1)));
+    }
+    let web = stage.service("web");
+    assert_eq!(web.current, ReleaseNumber(kept + 5));
+    assert_eq!(web.releases.len(), RELEASES_KEPT);
+    assert!(web.releases.contains_key(&ReleaseNumber(1)), "one still runs it");
+    assert!(!web.releases.contains_key(&ReleaseNumber(2)));
+}
+
+#[test]
+fn a_slot_keeps_its_port_until_it_gets_another() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    stage.run("web.1", 0);
+    stage.fold(about("web.1").exited(Exit::Code(1)));
+    stage.fold(Event::PortAssigned {
+        application: SHOP.parse().unwrap(),
+        service: "web".parse().unwrap(),
+        slot: 0,
+        port: 8_080,
+    });
+    let slot = &stage.service("web").slots[&0];
+    assert_eq!((slot.port, slot.failures), (8_080, 1));
+}
+
+#[test]
+fn an_instance_lives() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    let it = about("web.1");
+    stage.fold(it.created(0, 1));
+    assert_eq!(stage.instance("web.1").phase, Phase::Created);
+    stage.seconds = 1;
+    stage.fold(it.started());
+    let instance = stage.instance("web.1");
+    assert_eq!((instance.phase, instance.process.map(|it| it.pid)), (Phase::Running, Some(1)));
+    assert!(!stage.service("web").is_settled());
+    stage.fold(it.ready());
+    assert!(stage.service("web").is_settled() && stage.instance("web.1").is_serving());
+    stage.fold(it.unready());
+    assert_eq!(stage.instance("web.1").failing.as_deref(), Some("refused"));
+    assert!(!stage.instance("web.1").is_serving());
+    stage.fold(it.ready());
+    assert_eq!(stage.instance("web.1").failing, None);
+    stage.fold(it.dead());
+    assert!(stage.instance("web.1").liveness_failed);
+    stage.fold(it.stopping(StopReason::LivenessFailed));
+    assert!(matches!(stage.instance("web.1").phase, Phase::Stopping { .. }));
+    assert_eq!(stage.service("web").ready(), 0);
+    stage.fold(it.exited(Exit::Signal(9)));
+    let web = stage.service("web");
+    assert_eq!((web.instances.len(), web.ended.len(), web.slots[&0].failures), (0, 1, 1));
+    assert_eq!(web.ended[0].started_at, Some(Timestamp::from_millis(1_000)));
+}
+
+#[test]
+fn one_told_to_stop_before_it_started_stays_told() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    let it = about("web.1");
+    stage.fold_all([it.created(0, 1), it.stopping(StopReason::ApplicationStopped), it.started()]);
+    let instance = stage.instance("web.1");
+    assert!(matches!(instance.phase, Phase::Stopping { .. }) && instance.process.is_some());
+}
+
+/// Runs an instance, lets `events` happen `seconds` after it became ready, and counts its failures.
+#[track_caller]
+fn check_failures(seconds: u64, events: Vec<Event>, expected: u32) {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    stage.run("web.1", 0);
+    stage.seconds = seconds;
+    stage.fold_all(events);
+    assert_eq!(stage.service("web").slots[&0].failures, expected);
+}
+
+#[test]
+fn which_ends_are_failed_starts() {
+    let it = about("web.1");
+    let exit = |code| it.exited(Exit::Code(code));
+    check_failures(9, vec![exit(1)], 1);
+    check_failures(9, vec![exit(0)], 1);
+    check_failures(10, vec![exit(1)], 0);
+    check_failures(9, vec![it.unready(), exit(1)], 1);
+    check_failures(60, vec![it.unready(), it.ready(), exit(1)], 0);
+    check_failures(60, vec![it.dead(), it.stopping(StopReason::LivenessFailed), exit(0)], 0);
+    check_failures(9, vec![it.dead(), it.stopping(StopReason::LivenessFailed), exit(0)], 1);
+    check_failures(9, vec![it.stopping(StopReason::NeverReady), exit(0)], 1);
+    check_failures(9, vec![it.stopping(StopReason::RestartAsked), it.exited(Exit::Signal(9))], 0);
+    check_failures(9, vec![restart(SHOP, "web"), exit(1)], 0);
+    check_failures(9, vec![released(SHOP, "web", 2, service(1)), exit(1)], 0);
+}
+
+#[test]
+fn being_unready_soon_after_the_start_is_no_good_start_however_long_it_lasts() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    stage.run("web.1", 0);
+    stage.seconds = 3;
+    stage.fold(about("web.1").unready());
+    stage.seconds = 3_600;
+    stage.fold(about("web.1").exited(Exit::Code(1)));
+    assert_eq!(stage.service("web").slots[&0].failures, 1);
+}
+
+#[test]
+fn a_crash_loop_that_is_over_is_not_counted_again() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    stage.run("web.1", 0);
+    stage.fold_all([about("web.1").exited(Exit::Code(1)), looping(SHOP, "web")]);
+    assert_eq!(stage.service("web").crash_loop_since, Some(Timestamp::EPOCH));
+    stage.run("web.2", 0);
+    stage.fold(cleared(SHOP, "web"));
+    let web = stage.service("web");
+    assert_eq!((web.crash_loop_since, web.slots[&0].failures), (None, 0));
+}
+
+#[test]
+fn a_restart_asked_for_makes_everything_old_and_forgives() {
+    let mut stage = Stage::with(&[("web", service(2))]);
+    stage.run("web.1", 0);
+    stage.run("web.2", 1);
+    stage.fold(about("web.2").exited(Exit::Code(1)));
+    stage.fold(restart(SHOP, "web"));
+    let web = stage.service("web");
+    assert!(web.is_outdated(1, web.current) && !web.is_outdated(3, web.current));
+    assert_eq!((web.slots[&1].failures, web.is_settled()), (0, false));
+}
+
+#[test]
+fn only_the_last_ends_are_kept() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    for number in 1..=ENDED_KEPT + 3 {
+        let id = format!("web.{number}");
+        stage.fold_all([about(&id).created(0, 1), about(&id).exited(Exit::Code(1))]);
+    }
+    let ended: Vec<u32> = stage.service("web").ended.iter().map(|it| it.number).collect();
+    assert_eq!(ended, (4..=u32::try_from(ENDED_KEPT).unwrap() + 3).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_job_is_completed_when_every_slot_is_and_none_is_missing() {
+    let mut stage = Stage::with(&[("job", job(2))]);
+    for (number, code) in [(1, 0), (2, 1)] {
+        let id = format!("job.{number}");
+        stage.run(&id, number - 1);
+        stage.fold(about(&id).exited(Exit::Code(code)));
+    }
+    assert!(!stage.service("job").is_completed() && !stage.service("job").is_settled());
+    stage.run("job.3", 1);
+    stage.fold(about("job.3").exited(Exit::Code(0)));
+    assert!(stage.service("job").is_completed() && stage.service("job").is_settled());
+    stage.fold(scaled(SHOP, "job", 3));
+    assert!(!stage.service("job").is_completed(), "its third slot has no port yet");
+}
+
+#[test]
+fn none_wanted_is_not_healthy() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    stage.fold_all([about("web.1").created(0, 1), scaled(SHOP, "web", 0)]);
+    stage.fold(about("web.1").exited(Exit::Lost));
+    assert!(!stage.service("web").once_healthy);
+}

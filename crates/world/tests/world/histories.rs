@@ -1,0 +1,129 @@
+//! What holds for every history.
+
+use model::instance::{Exit, StopReason};
+use model::{Index, Timestamp};
+use proptest::prelude::*;
+use world::{Event, Recorded, World};
+
+use crate::words::{
+    About, applied, cleared, job, looping, port, released, restart, scaled, service, stop_asked,
+    stopped,
+};
+
+const APPLICATIONS: [&str; 2] = ["shop", "blog"];
+const SERVICES: [&str; 2] = ["web", "job"];
+
+fn event() -> impl Strategy<Value = Event> {
+    let place = (0..APPLICATIONS.len(), 0..SERVICES.len());
+    (place, 0..17_u8, 1..6_u32, 0..3_u32).prop_map(
+        |((application, service_at), kind, number, slot)| {
+            let (application, name) = (APPLICATIONS[application], SERVICES[service_at]);
+            let id = format!("{name}.{number}");
+            let it = About(application, &id);
+            let definition = || [("web", service(number)), ("job", job(slot))];
+            match kind {
+                0 => applied(application, &definition()[..=service_at]),
+                1 => stop_asked(application),
+                2 => stopped(application),
+                3 => released(application, name, number, definition()[service_at].1.clone()),
+                4 | 5 => port(application, name, slot),
+                6 => scaled(application, name, slot),
+                7 => restart(application, name),
+                8 => looping(application, name),
+                9 => cleared(application, name),
+                10 => it.created(slot, number),
+                11 => it.started(),
+                12 => it.ready(),
+                13 => it.unready(),
+                14 => it.dead(),
+                15 => it.stopping(StopReason::Superseded),
+                _ => it.exited(Exit::Code(i32::from(number == 1))),
+            }
+        },
+    )
+}
+
+/// Two applications with everything, so that what follows has something to be about.
+fn beginning() -> Vec<Event> {
+    let mut events = Vec::new();
+    for application in APPLICATIONS {
+        events.push(applied(application, &[("web", service(2)), ("job", job(1))]));
+        for name in SERVICES {
+            let is_job = name == "job";
+            let service = if is_job { job(1) } else { service(2) };
+            events.push(released(application, name, 1, service));
+            events.extend([port(application, name, 0), port(application, name, 1)]);
+        }
+    }
+    events
+}
+
+fn history() -> impl Strategy<Value = Vec<Recorded>> {
+    let more = prop::collection::vec((event(), 0..8_000_u64, 1..3_u64), 0..120);
+    more.prop_map(|more| {
+        let first = beginning().into_iter().map(|it| (it, 1, 1));
+        let (mut index, mut millis) = (0, 0);
+        let record = |(event, pause, gap)| {
+            index += gap;
+            millis += pause;
+            Recorded { index: Index(index), at: Timestamp::from_millis(millis), event }
+        };
+        first.chain(more).map(record).collect()
+    })
+}
+
+/// Folds what fits; what does not must leave everything but the index as it was.
+fn fold(world: &mut World, recorded: &Recorded) {
+    let before = world.clone();
+    if world.fold(recorded).is_err() {
+        assert_eq!(*world, World { index: recorded.index, at: recorded.at, ..before });
+    }
+    assert_eq!(world.index, recorded.index);
+}
+
+fn fold_all(world: &mut World, history: &[Recorded]) {
+    for recorded in history {
+        fold(world, recorded);
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_snapshot_and_the_rest_make_the_same_world(history in history(), cut in any::<prop::sample::Index>()) {
+        let mut whole = World::default();
+        fold_all(&mut whole, &history);
+
+        let (first, rest) = history.split_at(cut.index(history.len() + 1));
+        let mut early = World::default();
+        fold_all(&mut early, first);
+        let snapshot = serde_json::to_vec(&early).unwrap();
+        let mut late: World = serde_json::from_slice(&snapshot).unwrap();
+        prop_assert_eq!(&late, &early);
+        for recorded in rest {
+            let event = Event::decode(&recorded.event.encode().unwrap()).unwrap();
+            prop_assert_eq!(&event, &recorded.event);
+            fold(&mut late, &Recorded { event, ..recorded.clone() });
+        }
+        prop_assert_eq!(&late, &whole);
+
+        // Whoever holds an early world sees what it saw.
+        let mut shared = early.clone();
+        fold_all(&mut shared, rest);
+        prop_assert_eq!(&shared, &whole);
+        prop_assert_eq!(serde_json::to_vec(&early).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn what_an_event_is_not_about_is_shared(history in history()) {
+        let mut world = World::default();
+        for recorded in &history {
+            let before = world.clone();
+            fold(&mut world, recorded);
+            for (name, state) in &before.applications {
+                if recorded.event.application() != Some(name) {
+                    prop_assert!(std::sync::Arc::ptr_eq(state, &world.applications[name]));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Events with few words.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::health::Health;
+use model::instance::{Exit, ProcessId, StopReason};
+use model::release::Release;
+use model::restart::{Restart, RestartPolicy};
+use model::service::{Condition, Limits, Source};
+use model::{
+    Application, ApplicationName, InstanceId, ReleaseNumber, Service, ServiceName, Timestamp,
+};
+use world::{Event, Recorded, World};
+
+pub(crate) const SHOP: &str = "shop";
+
+pub(crate) fn service(replicas: u32) -> Service {
+    Service {
+        source: Source::Process { artifact: None, build: Vec::new(), command: Vec::new() },
+        release_command: Vec::new(),
+        environment: BTreeMap::new(),
+        port: None,
+        replicas,
+        depends_on: BTreeMap::new(),
+        uses: BTreeMap::new(),
+        calls: BTreeMap::new(),
+        health: Health::default(),
+        stop_grace_period: Duration::from_secs(10),
+        restart: Restart::default(),
+        limits: Limits::default(),
+        update: model::rollout::Update::default(),
+        owner: None,
+    }
+}
+
+pub(crate) fn needing(dependency: &str, condition: Condition) -> Service {
+    let depends_on = BTreeMap::from([(dependency.parse().unwrap(), condition)]);
+    Service { depends_on, ..service(1) }
+}
+
+pub(crate) fn job(replicas: u32) -> Service {
+    let restart = Restart { policy: RestartPolicy::OnFailure, ..Restart::default() };
+    Service { restart, ..service(replicas) }
+}
+
+pub(crate) fn applied(name: &str, services: &[(&str, Service)]) -> Event {
+    let services = services.iter().map(|(name, it)| (name.parse().unwrap(), it.clone()));
+    Event::ApplicationApplied {
+        definition: Arc::new(Application {
+            name: name.parse().unwrap(),
+            services: services.collect(),
+            resources: BTreeMap::new(),
+            routes: Vec::new(),
+            config: BTreeMap::new(),
+            flags: BTreeMap::new(),
+        }),
+        folder: "/srv".to_owned(),
+    }
+}
+
+pub(crate) fn released(application: &str, name: &str, number: u32, service: Service) -> Event {
+    let number = ReleaseNumber(number);
+    let release = Release { number, service, artifact: None, made_at: Timestamp::EPOCH };
+    let service = name.parse().unwrap();
+    Event::ReleaseMade {
+        application: application.parse().unwrap(),
+        service,
+        release: Arc::new(release),
+    }
+}
+
+fn place(application: &str, service: &str) -> (ApplicationName, ServiceName) {
+    (application.parse().unwrap(), service.parse().unwrap())
+}
+
+pub(crate) fn port(application: &str, service: &str, slot: u32) -> Event {
+    let (application, service) = place(application, service);
+    let port = 20_000 + u16::try_from(slot).unwrap();
+    Event::PortAssigned { application, service, slot, port }
+}
+
+pub(crate) fn scaled(application: &str, service: &str, replicas: u32) -> Event {
+    let (application, service) = place(application, service);
+    Event::ServiceScaled { application, service, replicas }
+}
+
+pub(crate) fn restart(application: &str, service: &str) -> Event {
+    let (application, service) = place(application, service);
+    Event::RestartAsked { application, service }
+}
+
+pub(crate) fn looping(application: &str, service: &str) -> Event {
+    let (application, service) = place(application, service);
+    Event::CrashLoopDeclared { application, service, failures: 5 }
+}
+
+pub(crate) fn cleared(application: &str, service: &str) -> Event {
+    let (application, service) = place(application, service);
+    Event::CrashLoopCleared { application, service }
+}
+
+pub(crate) fn stop_asked(application: &str) -> Event {
+    Event::StopAsked { application: application.parse().unwrap() }
+}
+
+pub(crate) fn stopped(application: &str) -> Event {
+    Event::ApplicationStopped { application: application.parse().unwrap() }
+}
+
+/// Something about the instance `id` of an application.
+pub(crate) struct About<'a>(pub(crate) &'a str, pub(crate) &'a str);
+
+impl About<'_> {
+    fn place(&self) -> (ApplicationName, InstanceId) {
+        (self.0.parse().unwrap(), self.1.parse().unwrap())
+    }
+
+    pub(crate) fn created(&self, slot: u32, release: u32) -> Event {
+        let (application, instance) = self.place();
+        let release = ReleaseNumber(release);
+        Event::InstanceCreated { application, instance, slot, release, port: 20_000 }
+    }
+
+    pub(crate) fn started(&self) -> Event {
+        let (application, instance) = self.place();
+        let process = ProcessId { pid: instance.number, started_ticks: 7 };
+        Event::InstanceStarted { application, instance, process }
+    }
+
+    pub(crate) fn ready(&self) -> Event {
+        let (application, instance) = self.place();
+        Event::InstanceReady { application, instance }
+    }
+
+    pub(crate) fn unready(&self) -> Event {
+        let (application, instance) = self.place();
+        Event::InstanceUnready { application, instance, reason: "refused".to_owned() }
+    }
+
+    pub(crate) fn dead(&self) -> Event {
+        let (application, instance) = self.place();
+        Event::LivenessFailed { application, instance, reason: "refused".to_owned() }
+    }
+
+    pub(crate) fn stopping(&self, reason: StopReason) -> Event {
+        let (application, instance) = self.place();
+        Event::InstanceStopping { application, instance, reason }
+    }
+
+    pub(crate) fn exited(&self, exit: Exit) -> Event {
+        let (application, instance) = self.place();
+        Event::InstanceExited { application, instance, exit }
+    }
+}
+
+pub(crate) fn about(instance: &str) -> About<'_> {
+    About(SHOP, instance)
+}
+
+/// A world and its time.
+#[derive(Default)]
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) seconds: u64,
+}
+
+impl Stage {
+    /// The shop with these services, each in its first release and with its ports.
+    pub(crate) fn with(services: &[(&str, Service)]) -> Self {
+        let mut stage = Self::default();
+        stage.fold(applied(SHOP, services));
+        for (name, service) in services {
+            stage.fold(released(SHOP, name, 1, service.clone()));
+            (0..service.replicas).for_each(|slot| stage.fold(port(SHOP, name, slot)));
+        }
+        stage
+    }
+
+    pub(crate) fn fold(&mut self, event: Event) {
+        let (index, at) = (self.world.index.next(), Timestamp::from_millis(self.seconds * 1_000));
+        self.world.fold(&Recorded { index, at, event }).unwrap();
+    }
+
+    pub(crate) fn fold_all(&mut self, events: impl IntoIterator<Item = Event>) {
+        events.into_iter().for_each(|it| self.fold(it));
+    }
+
+    /// Creates, starts and makes ready, in the release that is current.
+    pub(crate) fn run(&mut self, instance: &str, slot: u32) {
+        let it = about(instance);
+        let service: ServiceName = instance.split('.').next().unwrap().parse().unwrap();
+        let release = self.service(service.as_str()).current.0;
+        self.fold_all([it.created(slot, release), it.started(), it.ready()]);
+    }
+
+    pub(crate) fn service(&self, name: &str) -> &world::ServiceState {
+        self.world.service(&SHOP.parse().unwrap(), &name.parse().unwrap()).unwrap()
+    }
+
+    pub(crate) fn shop(&self) -> &world::ApplicationState {
+        self.world.application(&SHOP.parse().unwrap()).unwrap()
+    }
+
+    pub(crate) fn instance(&self, id: &str) -> &world::Instance {
+        self.world.instance(&SHOP.parse().unwrap(), &id.parse().unwrap()).unwrap()
+    }
+}
