@@ -3,6 +3,7 @@
 //!
 //! Half of the input is laid over each file of a genuine journal by exclusive or, so that the fuzzer begins
 //! behind the checksums: an empty input is that journal, and any bytes can be had from it.
+//! It wants long inputs: `-- -len_control=0 -max_len=80000`, and a seed of as many zeroes.
 #![no_main]
 
 use std::fs;

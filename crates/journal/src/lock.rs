@@ -2,12 +2,14 @@
 //!
 //! The owner holds an exclusive `flock` on the file `lock` and writes its process number into it
 //! for the message the second one prints. The kernel releases the lock when the process ends,
-//! however it ends, so a stale lock cannot exist; the file itself stays. Refuses to wait.
+//! however it ends, so a stale lock cannot exist for long; the file itself stays. It refuses to wait for
+//! an owner that lives.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use rustix::event::Timespec;
 use rustix::fs::{FlockOperation, flock};
 
 /// The right to use a data folder, held until dropped.
@@ -40,6 +42,20 @@ pub enum LockError {
     },
 }
 
+/// How often the lock of an owner that is gone is tried again. A child it was just starting when it was killed
+/// has the file open until it runs its program.
+const TRIES: u32 = 200;
+/// Time between two tries: 5 ms.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+
+/// The process that has the lock, as it wrote down.
+fn owner(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
 impl FolderLock {
     /// Takes the folder, which must exist, or says who has it.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
@@ -51,18 +67,20 @@ impl FolderLock {
             .truncate(false)
             .open(folder.join("lock"))
             .map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                let pid = match file.read_to_string(&mut text) {
-                    Ok(_) => text.trim().parse().ok(),
-                    Err(_) => None,
-                };
+        let mut tries_left = TRIES;
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(failed(error.into()));
+            }
+            let pid = owner(&mut file);
+            let is_gone = pid.is_some_and(|it| host::process::identify(it).is_none());
+            if !is_gone || tries_left == 0 {
                 return Err(LockError::Owned { folder: folder.to_path_buf(), pid });
             }
-            Err(error) => return Err(failed(error.into())),
+            tries_left -= 1;
+            rustix::event::poll(&mut [], Some(&PAUSE)).map_err(|it| failed(it.into()))?;
         }
+        file.rewind().map_err(failed)?;
         file.set_len(0).map_err(failed)?;
         writeln!(file, "{}", std::process::id()).map_err(failed)?;
         Ok(Self { file })
@@ -97,5 +115,27 @@ mod tests {
         assert!(text.contains("--data"), "{text}");
         drop(first);
         FolderLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn an_owner_that_is_gone_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        std::fs::write(&path, format!("{}\n", child.id())).unwrap();
+        // What a child that was just being started does when its parent is killed.
+        let held = File::open(&path).unwrap();
+        flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let holder = std::thread::spawn(move || {
+            gone.recv().unwrap();
+            drop(held);
+        });
+        go.send(()).unwrap();
+        let lock = FolderLock::acquire(folder.path()).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        holder.join().unwrap();
+        drop(lock);
     }
 }
