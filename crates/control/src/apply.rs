@@ -10,9 +10,9 @@ use model::service::Source;
 use model::{Application, ServiceName};
 use runtime::bake::Bakery;
 
-/// What this version of the platform cannot run, each with where and what to do.
+/// Refuses what is not right, and what this version of the platform cannot run, each with where and what to do.
 pub(crate) fn refuse_what_cannot_run(definition: &Application) -> Result<(), ApiError> {
-    let mut problems = Vec::new();
+    let mut problems = definition.problems();
     for (name, service) in &definition.services {
         if let Source::Image { reference, .. } = &service.source {
             problems.push(format!(

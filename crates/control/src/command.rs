@@ -64,12 +64,6 @@ fn apply(
 ) -> Result<Vec<Event>, ApiError> {
     let application = &definition.name;
     let before = here.world.application(application);
-    if before.is_some_and(|it| it.desired == Desired::Stopping) {
-        return Err(ApiError::new(
-            ErrorKind::Conflict,
-            format!("{application} is being stopped; wait for it, then apply again"),
-        ));
-    }
     let mut events = vec![Event::ApplicationApplied {
         definition: Arc::clone(definition),
         folder: folder.to_owned(),

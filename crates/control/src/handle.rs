@@ -14,7 +14,7 @@ use world::{Recorded, World};
 use crate::command::Command;
 use crate::inbox::Input;
 use crate::launch::{Launcher, working_folder};
-use crate::reconciler::Parts;
+use crate::parts::Parts;
 use crate::{apply, doctor, history, logs};
 
 /// A control process, as everybody else sees it.

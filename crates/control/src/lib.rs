@@ -9,15 +9,18 @@
 //! It refuses to decide (that is `planner`), and to listen on a socket (that is `server`).
 
 mod apply;
+mod calendar;
 mod checkup;
 mod command;
 mod doctor;
+mod draft;
 mod handle;
 mod history;
 mod inbox;
 mod launch;
 mod logs;
 mod open;
+mod parts;
 mod reconciler;
 mod storage;
 mod strays;

@@ -15,7 +15,8 @@ use world::{Event, Recorded, World};
 
 use crate::handle::Control;
 use crate::launch::{INHERITED, Machine};
-use crate::reconciler::{Parts, Reconciler};
+use crate::parts::Parts;
+use crate::reconciler::Reconciler;
 use crate::storage::{Storage, StorageError};
 
 /// Wishes and facts that may wait for the reconciler; more make their senders wait.
@@ -76,7 +77,11 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let folder = options.folder.clone();
     let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
     let now = options.clock.timestamp();
-    let (storage, mut world, damage) = Storage::open(&options.folder, now)?;
+    let opened = Storage::open(&options.folder, now);
+    let (storage, mut world, damage) = opened.map_err(|error| match error {
+        StorageError::Open(error) => OpenError::Journal(error),
+        other => OpenError::Replay(other),
+    })?;
     begin(&storage, &mut world, damage.as_ref(), &options).await?;
     let processes = Processes::new(&options.folder.join("instances"), options.program.clone())
         .map_err(unusable)?;

@@ -6,21 +6,22 @@ use std::time::Duration;
 
 use api::request::Accepted;
 use api::{ApiError, ErrorKind};
-use host::Clock;
 use model::instance::Exit;
 use model::{ApplicationName, InstanceId};
 use planner::Effect;
-use runtime::bake::Bakery;
 use runtime::processes::ProcessesError;
-use runtime::{Observed, Processes};
-use tokio::sync::{RwLock, mpsc, oneshot, watch};
-use world::{Desired, Event, Phase, Recorded, World};
+use runtime::Observed;
+use tokio::sync::{mpsc, oneshot, watch};
+use world::{Desired, Event, Phase, World};
 
 use crate::checkup::Readiness;
+use crate::calendar::Calendar;
 use crate::command::Here;
+use crate::draft::{Draft, event_of, is_fact};
 use crate::inbox::{Fact, Input, Sight};
-use crate::launch::{Folders, Launcher, Machine};
-use crate::storage::{SNAPSHOT_EVERY, Storage, StorageError};
+use crate::launch::{Folders, Launcher};
+use crate::parts::Parts;
+use crate::storage::{SNAPSHOT_EVERY, StorageError};
 use crate::strays;
 use crate::watch::{Checks, Watched};
 
@@ -34,22 +35,6 @@ const PLANS_MAX: usize = 64;
 /// Ended instances after which folders nobody needs are removed.
 const SWEEP_EVERY: u32 = 100;
 
-/// What the reconciler and the handle to it both need.
-#[derive(Clone, Debug)]
-pub(crate) struct Parts {
-    pub(crate) machine: Machine,
-    pub(crate) clock: Clock,
-    pub(crate) storage: Storage,
-    pub(crate) processes: Processes,
-    pub(crate) bakery: Bakery,
-    /// Held for reading from the first file baked until the release is recorded, so that no sweep takes a
-    /// release away in between.
-    pub(crate) bakes: Arc<RwLock<()>>,
-    pub(crate) inbox: mpsc::Sender<Input>,
-    /// Where the search for a first port begins.
-    pub(crate) first_port: u16,
-}
-
 type Key = (ApplicationName, InstanceId);
 type Answer = (oneshot::Sender<Result<Accepted, ApiError>>, Result<(), ApiError>);
 
@@ -57,6 +42,7 @@ type Answer = (oneshot::Sender<Result<Accepted, ApiError>>, Result<(), ApiError>
 #[derive(Debug)]
 pub(crate) struct Reconciler {
     parts: Parts,
+    calendar: Calendar,
     world: Arc<World>,
     published: watch::Sender<Arc<World>>,
     /// Effects that are being brought about.
@@ -74,6 +60,7 @@ impl Reconciler {
         let world = Arc::clone(&published.borrow());
         Self {
             snapshot_at: world.index.0,
+            calendar: Calendar::new(parts.clock, world.at),
             parts,
             world,
             published,
@@ -160,7 +147,7 @@ impl Reconciler {
     /// Turns inputs into events, makes them durable, and answers.
     async fn take_in(&mut self, batch: &mut Vec<Input>) {
         let mut answers: Vec<Answer> = Vec::new();
-        let mut draft = Draft::new(&self.world, &self.parts.clock);
+        let mut draft = Draft::new(&self.world, self.calendar.now());
         for event in std::mem::take(&mut self.unrecorded) {
             draft.add(event);
         }
@@ -253,14 +240,14 @@ impl Reconciler {
             return Some(RETRY_AFTER);
         }
         for _ in 0..PLANS_MAX {
-            let plan = planner::plan(&self.world, self.parts.clock.timestamp().max(self.world.at));
+            let plan = planner::plan(&self.world, self.calendar.now());
             if plan.record.is_empty() {
                 for effect in plan.effects {
                     self.begin(effect);
                 }
                 return plan.wake_in;
             }
-            let mut draft = Draft::new(&self.world, &self.parts.clock);
+            let mut draft = Draft::new(&self.world, self.calendar.now());
             plan.record.into_iter().for_each(|it| draft.add(it));
             if self.record(draft).await.is_err() {
                 return Some(RETRY_AFTER);
@@ -353,7 +340,7 @@ impl Reconciler {
     async fn save_snapshot(&mut self) -> Result<(), StorageError> {
         self.snapshot_at = self.world.index.0;
         let (storage, world) = (self.parts.storage.clone(), Arc::clone(&self.world));
-        let now = self.parts.clock.timestamp();
+        let now = self.calendar.now();
         let saved = tokio::task::spawn_blocking(move || storage.snapshot(&world, now)).await;
         saved.unwrap_or_else(|error| {
             tracing::warn!(%error, "saving a snapshot ended early");
@@ -367,7 +354,7 @@ impl Reconciler {
         let swept = tokio::task::spawn_blocking(move || {
             let _guard = guard;
             if let Err(error) =
-                parts.processes.sweep(&|application, id| is_known(&world, application, id))
+                parts.processes.sweep(&|application, id| world.remembers(application, id))
             {
                 tracing::warn!(error = %model::chain(&error), "old instance folders could not be removed");
             }
@@ -390,87 +377,4 @@ impl Reconciler {
 fn cannot_be_looked_at(application: &ApplicationName, id: &InstanceId, error: &ProcessesError) {
     let error = model::chain(error);
     tracing::error!(%application, instance = %id, %error, "an instance cannot be looked at");
-}
-
-/// Whether the folder of an instance is still needed: it lives, or it is one of the last that ended.
-pub(crate) fn is_known(world: &World, application: &ApplicationName, id: &InstanceId) -> bool {
-    world.service(application, &id.service).is_some_and(|it| {
-        it.instances.contains_key(&id.number) || it.ended.iter().any(|it| it.number == id.number)
-    })
-}
-
-/// Whether an event is something that was seen, and will not be seen again.
-const fn is_fact(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::InstanceStarted { .. }
-            | Event::InstanceReady { .. }
-            | Event::InstanceUnready { .. }
-            | Event::LivenessFailed { .. }
-            | Event::InstanceExited { .. }
-    )
-}
-
-/// The event that says what was seen; nothing if it is not news.
-fn event_of(sight: Sight, world: &World) -> Option<Event> {
-    let Sight { application, instance, fact } = sight;
-    let known = world.instance(&application, &instance)?;
-    Some(match fact {
-        Fact::Started(process) => {
-            if known.process == Some(process) {
-                return None;
-            }
-            Event::InstanceStarted { application, instance, process }
-        }
-        Fact::Ready if known.phase == Phase::Running && !known.ready => {
-            Event::InstanceReady { application, instance }
-        }
-        // What is being stopped need not be well any more.
-        Fact::Unready(_) | Fact::NotLive(_) if known.phase != Phase::Running => return None,
-        Fact::Unready(reason) if known.ready || known.failing.is_none() => {
-            Event::InstanceUnready { application, instance, reason }
-        }
-        Fact::NotLive(reason) if !known.liveness_failed => {
-            Event::LivenessFailed { application, instance, reason }
-        }
-        Fact::Ready | Fact::Unready(_) | Fact::NotLive(_) => return None,
-        Fact::Exited(exit) => Event::InstanceExited { application, instance, exit },
-    })
-}
-
-impl Parts {
-    pub(crate) fn folders(&self, launcher: &Launcher<'_>) -> Folders {
-        let artifact = launcher.release.artifact.as_ref();
-        Folders {
-            release: artifact.map(|it| self.bakery.release_folder(it)),
-            scratch: self.processes.folder(launcher.application, launcher.id).scratch(),
-        }
-    }
-}
-
-/// Events that are not durable yet, and the world as it will be when they are.
-#[derive(Debug)]
-struct Draft {
-    world: World,
-    at: model::Timestamp,
-    events: Vec<Recorded>,
-}
-
-impl Draft {
-    fn new(world: &World, clock: &Clock) -> Self {
-        let at = clock.timestamp().max(world.at);
-        Self { world: world.clone(), at, events: Vec::new() }
-    }
-
-    fn add(&mut self, event: Event) {
-        let recorded = Recorded { index: self.world.index.next(), at: self.at, event };
-        match self.world.fold(&recorded) {
-            Ok(()) => self.events.push(recorded),
-            Err(error) => {
-                // It has used up its number in the draft; undo that.
-                self.world.index = model::Index(recorded.index.0 - 1);
-                tracing::error!(%error, "an event that does not fit was not recorded");
-            }
-        }
-    }
 }

@@ -7,7 +7,6 @@ use journal::{Damage, Journal, NewEntry, ReadError};
 use model::{Index, Timestamp};
 use world::{Event, Recorded, World};
 
-use crate::open::OpenError;
 
 /// Events between two snapshots: what a start has to replay at most, a few milliseconds' worth.
 pub(crate) const SNAPSHOT_EVERY: u64 = 10_000;
@@ -15,6 +14,8 @@ pub(crate) const SNAPSHOT_EVERY: u64 = 10_000;
 /// Why the past or the present could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
+    #[error(transparent)]
+    Open(#[from] journal::OpenError),
     #[error("events could not be recorded")]
     Append(#[from] journal::AppendError),
     #[error("the journal could not be read")]
@@ -52,19 +53,19 @@ impl Storage {
     pub(crate) fn open(
         folder: &Path,
         now: Timestamp,
-    ) -> Result<(Self, World, Option<Damage>), OpenError> {
+    ) -> Result<(Self, World, Option<Damage>), StorageError> {
         let first = Self::open_once(folder, now)?;
         if !matches!(first.1, Err(StorageError::Read(ReadError::Damaged { .. }))) {
             let (storage, world, damage) = first;
-            return Ok((storage, world.map_err(OpenError::Replay)?, damage));
+            return Ok((storage, world?, damage));
         }
         // Reading found damage that opening had not looked for. Opened again, the journal is repaired.
         drop(first);
         let (storage, world, damage) = Self::open_once(folder, now)?;
-        Ok((storage, world.map_err(OpenError::Replay)?, damage))
+        Ok((storage, world?, damage))
     }
 
-    fn open_once(folder: &Path, now: Timestamp) -> Result<OpenedOnce, OpenError> {
+    fn open_once(folder: &Path, now: Timestamp) -> Result<OpenedOnce, StorageError> {
         let opened = Journal::open(folder, journal::Options::default(), now)?;
         let storage = Self { journal: opened.journal };
         let world = storage.world_at(None);

@@ -9,8 +9,6 @@ use runtime::Processes;
 use runtime::processes::ProcessesError;
 use world::World;
 
-use crate::reconciler::is_known;
-
 /// Stops every instance that `world` does not know, and removes its folder. Takes as long as the slowest
 /// of them, which is its grace period at most.
 pub(crate) async fn stop(processes: &Processes, world: &World) {
@@ -23,7 +21,7 @@ pub(crate) async fn stop(processes: &Processes, world: &World) {
     };
     let mut stops = tokio::task::JoinSet::new();
     for (application, instance) in listed {
-        if !is_known(world, &application, &instance) {
+        if !world.remembers(&application, &instance) {
             stops.spawn(stop_one(processes.clone(), application, instance));
         }
     }

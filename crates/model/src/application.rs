@@ -1,6 +1,7 @@
 //! An application: what people described, as meant.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{ApplicationName, ResourceName, ServiceName};
 use crate::resource::Resource;
 use crate::route::{Flag, Route, Value};
-use crate::service::Service;
+use crate::service::{REPLICAS_MAX, Service};
 
 /// One application with everything it is made of. References between its parts have been checked:
 /// a callee, a dependency or a route's target that is named here exists here.
@@ -34,8 +35,85 @@ pub struct Application {
 }
 
 impl Application {
-    /// Every service with the services that must be up before it, directly.
-    pub fn dependencies(&self) -> impl Iterator<Item = (&ServiceName, Vec<&ServiceName>)> {
-        self.services.iter().map(|(name, service)| (name, service.depends_on.keys().collect()))
+    /// What is wrong with the references and numbers in it; nothing if it came from a manifest. For
+    /// definitions that come another way, where nobody can be shown a line.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        for (name, service) in &self.services {
+            if REPLICAS_MAX < service.replicas {
+                let replicas = service.replicas;
+                problems.push(format!(
+                    "service `{name}` has {replicas} replicas; at most {REPLICAS_MAX} are allowed"
+                ));
+            }
+            for other in service.depends_on.keys().chain(service.calls.keys()) {
+                if !self.services.contains_key(other) {
+                    problems.push(format!(
+                        "service `{name}` refers to `{other}`, which is not defined; define it, or \
+                         remove the reference"
+                    ));
+                }
+            }
+        }
+        problems.extend(self.circle().map(|names| {
+            let names: Vec<&str> = names.iter().map(|it| it.as_str()).collect();
+            format!("these services depend on each other in a circle: {}", names.join(", "))
+        }));
+        problems
+    }
+
+    /// Services that can never be started because each waits for another of them.
+    fn circle(&self) -> Option<Vec<&ServiceName>> {
+        let mut left: BTreeMap<&ServiceName, &Service> = self.services.iter().collect();
+        loop {
+            let before = left.len();
+            let names: Vec<&ServiceName> = left.keys().copied().collect();
+            left.retain(|_, service| service.depends_on.keys().any(|it| names.contains(&it)));
+            if left.is_empty() {
+                return None;
+            }
+            if left.len() == before {
+                return Some(names);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(services: &str, problems: &[&str]) {
+        let text = format!(r#"{{"name": "shop", "services": {services}}}"#);
+        let application: Application = serde_json::from_str(&text).unwrap();
+        assert_eq!(application.problems(), problems);
+    }
+
+    fn service(depends_on: &str, replicas: u32) -> String {
+        let restart = r#"{"policy": "always", "backoff": "1s", "max_backoff": "1s", "crash_loop": 5}"#;
+        format!(
+            r#"{{"source": {{"process": {{"command": ["true"]}}}}, "replicas": {replicas},
+                "depends_on": {{{depends_on}}}, "stop_grace_period": "1s", "restart": {restart}}}"#
+        )
+    }
+
+    #[test]
+    fn references_and_numbers_are_checked() {
+        let on = |name: &str| format!(r#""{name}": "service_started""#);
+        let (free, a_on_b, b_on_a) = (service("", 1), service(&on("b"), 1), service(&on("a"), 1));
+        check(&format!(r#"{{"a": {a_on_b}, "b": {free}}}"#), &[]);
+        check(
+            &format!(r#"{{"a": {a_on_b}, "b": {b_on_a}, "c": {free}}}"#),
+            &["these services depend on each other in a circle: a, b"],
+        );
+        check(
+            &format!(r#"{{"a": {a_on_b}}}"#),
+            &["service `a` refers to `b`, which is not defined; define it, or remove the reference"],
+        );
+        check(
+            &format!(r#"{{"a": {}}}"#, service("", 2000)),
+            &["service `a` has 2000 replicas; at most 1000 are allowed"],
+        );
     }
 }

@@ -30,7 +30,7 @@ pub enum TemplateError {
          `${{resources.db.url}}`"
     )]
     BadReference(String),
-    /// A name of more than [`PATH_PARTS_MAX`] parts.
+    /// A name of more parts than anybody nests keys.
     #[error("`${{{0}}}` has more than {PATH_PARTS_MAX} parts; use a shorter key")]
     TooManyParts(String),
     /// `${A:-${B}}`: the braces would be taken for text.

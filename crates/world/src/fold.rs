@@ -150,6 +150,7 @@ impl World {
             if service.removed && wanted.is_some() {
                 service.fresh();
             }
+            service.second_chance();
             service.removed = wanted.is_none();
             service.replicas = wanted.map_or(0, |it| it.replicas);
         }
@@ -202,6 +203,16 @@ impl ServiceState {
         for slot in self.slots.values_mut() {
             slot.failures = 0;
             slot.last_end = None;
+        }
+    }
+
+    /// Forgets failures and keeps successes: whoever applies again wants another try of what failed, not
+    /// of what is done.
+    fn second_chance(&mut self) {
+        self.crash_loop_since = None;
+        for slot in self.slots.values_mut() {
+            slot.failures = 0;
+            slot.last_end.take_if(|it| !it.is_success());
         }
     }
 

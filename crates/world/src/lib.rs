@@ -56,6 +56,14 @@ impl World {
         self.service(application, &id.service)?.instances.get(&id.number)
     }
 
+    /// Whether an instance lives, or is one of the last that ended: what is kept of it is still needed.
+    pub fn remembers(&self, application: &ApplicationName, id: &InstanceId) -> bool {
+        self.service(application, &id.service).is_some_and(|it| {
+            it.instances.contains_key(&id.number)
+                || it.ended.iter().any(|it| it.number == id.number)
+        })
+    }
+
     /// Every instance that has not ended, with the application it belongs to.
     pub fn instances(&self) -> impl Iterator<Item = (&ApplicationName, InstanceId, &Instance)> {
         self.applications.iter().flat_map(|(application, state)| {

@@ -6,6 +6,7 @@ mod commands;
 mod definition;
 mod fleet;
 mod golden;
+mod golden_changes;
 mod rules;
 mod script;
 mod simulated;

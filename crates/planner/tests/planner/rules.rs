@@ -92,12 +92,9 @@ impl Rules {
             }
             Event::ApplicationApplied { definition, .. } => {
                 let Some(state) = world.application(&definition.name) else { return };
-                for (name, service) in &state.services {
-                    if state.desired != world::Desired::Running
-                        || (service.removed && definition.services.contains_key(name))
-                    {
-                        forgiven(name, self);
-                    }
+                // Whoever applies again gives everything that failed another try.
+                for name in state.services.keys() {
+                    forgiven(name, self);
                 }
             }
             _ => {}

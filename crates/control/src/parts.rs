@@ -1,0 +1,38 @@
+//! What the reconciler and the handle to it both need.
+
+use std::sync::Arc;
+
+use host::Clock;
+use runtime::Processes;
+use runtime::bake::Bakery;
+use tokio::sync::{RwLock, mpsc};
+
+use crate::inbox::Input;
+use crate::launch::{Folders, Launcher, Machine};
+use crate::storage::Storage;
+
+/// The journal, the machine, and the way to the reconciler.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) machine: Machine,
+    pub(crate) clock: Clock,
+    pub(crate) storage: Storage,
+    pub(crate) processes: Processes,
+    pub(crate) bakery: Bakery,
+    /// Held for reading from the first file baked until the release is recorded, so that no sweep takes a
+    /// release away in between.
+    pub(crate) bakes: Arc<RwLock<()>>,
+    pub(crate) inbox: mpsc::Sender<Input>,
+    /// Where the search for a first port begins.
+    pub(crate) first_port: u16,
+}
+
+impl Parts {
+    pub(crate) fn folders(&self, launcher: &Launcher<'_>) -> Folders {
+        let artifact = launcher.release.artifact.as_ref();
+        Folders {
+            release: artifact.map(|it| self.bakery.release_folder(it)),
+            scratch: self.processes.folder(launcher.application, launcher.id).scratch(),
+        }
+    }
+}
