@@ -1,5 +1,5 @@
 //! The guide, held against the code: its commands parse, its manifests read, its links lead somewhere.
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers of a test may stop it")]
+#![expect(clippy::expect_used, reason = "helpers of a test may stop it")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,8 @@ struct Page {
 /// The README, everything in `docs/`, and the READMEs of the examples.
 fn pages() -> Vec<Page> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let mut paths = vec![root.join("README.md"), root.join("CHANGELOG.md"), root.join("BENCHMARKS.md")];
+    let mut paths =
+        vec![root.join("README.md"), root.join("CHANGELOG.md"), root.join("BENCHMARKS.md")];
     for folder in ["docs", "examples/shop", "examples/boutique"] {
         for entry in fs::read_dir(root.join(folder)).expect("folder") {
             let path = entry.expect("entry").path();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Runs, releases, routes, watches and simulates an application of many services, described in one file.
+/// Runs an application of many services, described in one file: starts it in order, heals it, remembers.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "pelago", version, disable_help_subcommand = true, max_term_width = 100)]
 #[command(
@@ -409,7 +409,7 @@ mod tests {
     #[test]
     fn help_is_worth_reading() {
         insta::assert_snapshot!(Arguments::command().render_help(), @"
-        Runs, releases, routes, watches and simulates an application of many services, described in one file
+        Runs an application of many services, described in one file: starts it in order, heals it, remembers
 
         Usage: pelago [OPTIONS] <COMMAND>
 

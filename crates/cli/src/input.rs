@@ -1,5 +1,6 @@
 //! The file of an application: finding it, reading it, saying what is wrong with it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +92,7 @@ pub(crate) fn read(
 type Understood = (Application, Problems, Vec<String>);
 
 fn understand(context: &Context, name: &str, text: &str) -> Result<Understood, Problems> {
-    let environment = &context.environment;
+    let environment = &environment_for_import(context, name);
     let imported = match manifest::detect(name, text) {
         Kind::Pelago => {
             let read = manifest::read(name, text, environment)?;
@@ -105,6 +106,19 @@ fn understand(context: &Context, name: &str, text: &str) -> Result<Understood, P
     let left_out =
         left_out.map(|it| format!("{name}:{}: {} is left out: {}", it.place.line, it.key, it.why));
     Ok((imported.application, imported.warnings, left_out.collect()))
+}
+
+/// The caller's environment, and in it what an application is called whose file does not say and was named
+/// without a folder: as the folder it is in.
+pub(crate) fn environment_for_import(context: &Context, name: &str) -> BTreeMap<String, String> {
+    let mut environment = context.environment.clone();
+    if !name.contains('/')
+        && let Some(folder) = context.folder.file_name()
+    {
+        let folder = folder.to_string_lossy().into_owned();
+        environment.entry("COMPOSE_PROJECT_NAME".to_owned()).or_insert(folder);
+    }
+    environment
 }
 
 /// The path as a person would write it from here.

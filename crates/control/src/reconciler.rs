@@ -9,13 +9,13 @@ use api::{ApiError, ErrorKind};
 use model::instance::Exit;
 use model::{ApplicationName, InstanceId};
 use planner::Effect;
-use runtime::processes::ProcessesError;
 use runtime::Observed;
+use runtime::processes::ProcessesError;
 use tokio::sync::{mpsc, oneshot, watch};
 use world::{Desired, Event, Phase, World};
 
-use crate::checkup::Readiness;
 use crate::calendar::Calendar;
+use crate::checkup::Readiness;
 use crate::command::Here;
 use crate::draft::{Draft, event_of, is_fact};
 use crate::inbox::{Fact, Input, Sight};

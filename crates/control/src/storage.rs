@@ -7,7 +7,6 @@ use journal::{Damage, Journal, NewEntry, ReadError};
 use model::{Index, Timestamp};
 use world::{Event, Recorded, World};
 
-
 /// Events between two snapshots: what a start has to replay at most, a few milliseconds' worth.
 pub(crate) const SNAPSHOT_EVERY: u64 = 10_000;
 

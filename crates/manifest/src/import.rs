@@ -108,6 +108,14 @@ fn by_content(root: &Node) -> Kind {
     Kind::Pelago
 }
 
+/// What an application is called whose file does not say: as in Compose, what `COMPOSE_PROJECT_NAME` says, else
+/// the folder that the file was named with.
+fn project<'a>(name: &'a str, environment: &'a BTreeMap<String, String>) -> &'a str {
+    let said = environment.get("COMPOSE_PROJECT_NAME").filter(|it| !it.is_empty());
+    let folder = || name.rsplit(['/', '\\']).nth(1).unwrap_or_default();
+    said.map_or_else(folder, String::as_str)
+}
+
 /// JSON may be indented with tabs, YAML may not; the places stay the same.
 fn untabbed(text: &str) -> String {
     text.replace('\t', " ")

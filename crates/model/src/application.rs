@@ -91,7 +91,8 @@ mod tests {
     }
 
     fn service(depends_on: &str, replicas: u32) -> String {
-        let restart = r#"{"policy": "always", "backoff": "1s", "max_backoff": "1s", "crash_loop": 5}"#;
+        let restart =
+            r#"{"policy": "always", "backoff": "1s", "max_backoff": "1s", "crash_loop": 5}"#;
         format!(
             r#"{{"source": {{"process": {{"command": ["true"]}}}}, "replicas": {replicas},
                 "depends_on": {{{depends_on}}}, "stop_grace_period": "1s", "restart": {restart}}}"#
@@ -109,7 +110,9 @@ mod tests {
         );
         check(
             &format!(r#"{{"a": {a_on_b}}}"#),
-            &["service `a` refers to `b`, which is not defined; define it, or remove the reference"],
+            &[
+                "service `a` refers to `b`, which is not defined; define it, or remove the reference",
+            ],
         );
         check(
             &format!(r#"{{"a": {}}}"#, service("", 2000)),

@@ -39,7 +39,7 @@ pub(crate) fn import(
         source,
     })?;
     let name = input::shown(context, &path);
-    let environment = &context.environment;
+    let environment = &input::environment_for_import(context, &name);
     let imported = match manifest::detect(&name, &text) {
         Kind::Compose => import::compose(&name, &text, environment),
         Kind::Procfile => import::procfile(&name, &text, environment),

@@ -11,6 +11,8 @@ use crate::error::CommandError;
 use crate::output::{Output, Tone};
 use crate::{Context, daemon, input, when};
 
+/// Lines asked for at once.
+const LINES: usize = 1_000;
 /// Lines of each instance shown before following, if nobody says how many.
 const TAIL_DEFAULT: usize = 50;
 
@@ -41,7 +43,8 @@ pub(crate) async fn run(
     let mut page = reader.next(tail, None).await?;
     loop {
         printer.print(&page, output)?;
-        if page.lines.is_empty() && !asked.follow {
+        // Without following, what is written while this is read is not waited for.
+        if !asked.follow && (tail.is_some() || page.lines.len() < LINES) {
             return Ok(());
         }
         let wait = asked.follow.then_some(DurationText(POLL));
@@ -90,6 +93,7 @@ impl Reader<'_> {
             .with("since", self.since.as_deref())
             .with("tail", tail)
             .with("cursor", self.cursor.as_deref())
+            .with("limit", Some(LINES))
             .with("wait", wait);
         let page: LogPage = self.client.get(target).await?;
         self.cursor = Some(page.next.clone());

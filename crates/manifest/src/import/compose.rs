@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::{Draft, Field, Fields};
-use super::{Import, Imported, name_like};
+use super::{Import, Imported, name_like, project};
 use crate::problem::{Place, Problems};
 use crate::yaml::{Node, Value, parse};
 
@@ -120,10 +120,10 @@ impl Compose<'_> {
 
     fn top(&mut self, root: &Node, services: Draft) -> Fields {
         let mut fields = Fields::default();
-        let folder = self.import.name.rsplit(['/', '\\']).nth(1).unwrap_or_default().to_owned();
+        let project = project(self.import.name, self.import.environment).to_owned();
         let name = match root.get("name") {
             Some(node) => self.text(node),
-            None => folder,
+            None => project,
         };
         fields.add("name", Draft::text(name_like(&name, "app")), root.place);
         fields.add("services", services, root.place);

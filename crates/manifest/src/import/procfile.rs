@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::template::split_words;
 
 use super::draft::{Draft, Fields};
-use super::{Import, Imported, escaped, name_like};
+use super::{Import, Imported, escaped, name_like, project};
 use crate::problem::{Place, Problems};
 use crate::yaml::TEXT_BYTES_MAX;
 
@@ -70,8 +70,8 @@ pub fn procfile(
             .error(Place::START, "a Procfile names at least one process, `web: command`");
     }
     let mut fields = Fields::default();
-    let folder = name.rsplit(['/', '\\']).nth(1).unwrap_or_default();
-    fields.add("name", Draft::text(name_like(folder, "app")), Place::START);
+    let project = project(name, environment);
+    fields.add("name", Draft::text(name_like(project, "app")), Place::START);
     let web = services.has("web");
     fields.add("services", services.done(), Place::START);
     if web {

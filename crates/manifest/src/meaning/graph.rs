@@ -118,7 +118,7 @@ fn conditions(services: &Services, at: At<'_>, findings: &mut Findings) {
                 }
                 Condition::ServiceHealthy if other.health.readiness.is_none() => {
                     let message = format!(
-                        "`{dependency}` has no healthcheck, so it is ready as soon as it runs; give \
+                        "`{dependency}` has no healthcheck, so it is ready when it has run for a second; give \
                          it one"
                     );
                     findings.warn(place, message);

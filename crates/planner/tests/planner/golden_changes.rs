@@ -232,6 +232,42 @@ ready cache.1
 }
 
 #[test]
+fn an_apply_of_the_same_gives_what_failed_another_try() {
+    assert_snapshot!(play("
+apply
+  web crash_loop=1
+  job policy=no
+  done policy=no
+exit web.1 1
+exit job.1 1
+exit done.1 0
+apply
+  web crash_loop=1
+  job policy=no
+  done policy=no
+"), @"
+    > apply
+      create done.1 in slot 0, r1, port 20000
+      create job.1 in slot 0, r1, port 20100
+      create web.1 in slot 0, r1, port 20200
+      do launch done.1, launch job.1, launch web.1
+    > exit web.1 1
+      web crash-loops after 1 failures
+      do launch done.1, launch job.1
+      wake in 200ms
+    > exit job.1 1
+      do launch done.1
+      wake in 200ms
+    > exit done.1 0
+      wake in 200ms
+    > apply
+      create job.2 in slot 0, r1, port 20100
+      create web.2 in slot 0, r1, port 20200
+      do launch job.2, launch web.2
+    ");
+}
+
+#[test]
 fn a_new_release_ends_a_crash_loop() {
     assert_snapshot!(play("
 apply
