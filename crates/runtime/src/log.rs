@@ -158,6 +158,25 @@ mod tests {
     }
 
     #[test]
+    fn the_tail_of_a_large_file_is_found_from_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(folder.path(), LogLimits::default()).unwrap();
+        for number in 0..20_000 {
+            let text = format!("line {number} {}", "x".repeat(number % 97));
+            writer.line(Timestamp::from_millis(1), Stream::Stdout, text.as_bytes()).unwrap();
+        }
+        writer.flush().unwrap();
+        let all = read(folder.path(), Cursor::default(), usize::MAX).unwrap();
+        for count in [1, 50, 1_000, 19_999, 20_000, 30_000] {
+            let page = tail(folder.path(), count).unwrap();
+            let wanted = all.lines.len().saturating_sub(count);
+            assert_eq!(page.lines, all.lines[wanted..], "{count}");
+            assert_eq!(page.next, all.next);
+            assert_eq!(read(folder.path(), page.from, usize::MAX).unwrap().lines, page.lines);
+        }
+    }
+
+    #[test]
     fn what_was_written_before_a_time_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), 0..12);

@@ -36,6 +36,7 @@ pub(crate) async fn run(
     let name = described.application.name.to_string();
     let apply =
         Apply { definition: described.application, folder: described.folder.display().to_string() };
+    note_other_folder(&client, &name, &apply.folder, output).await?;
     let accepted: Accepted = client.post(Target::new(&["v1", "applications"]), &apply).await?;
     let settled = watch::until(&client, &name, accepted.index, output, settled);
     let interrupted = tokio::signal::ctrl_c();
@@ -176,6 +177,28 @@ fn say_what_is_not_done_yet(
         "note: this version reads and checks {}, and does not act on them yet",
         idle.join(", ")
     ))
+}
+
+/// Says so if an application of this name runs from another folder: two clones of one project are one
+/// application, unless one of them gets another name.
+async fn note_other_folder(
+    client: &Client,
+    name: &str,
+    folder: &str,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    let status: api::StatusView = client.get(Target::new(&["v1", "status"])).await?;
+    let other = status.applications.iter().find(|it| {
+        it.name == name && it.folder != folder && it.state != ApplicationStateView::Stopped
+    });
+    match other {
+        Some(other) => output.note(&format!(
+            "note: {name} runs as described in {}; it becomes what is described here. To run both, \
+             change `name` in one of them",
+            other.folder
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Runs the build command of every service that has one, in the folder of the file.

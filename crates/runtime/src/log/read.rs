@@ -12,6 +12,9 @@ use super::{LINE_BYTES_MAX, Stream, numbers, path};
 /// Bytes a record may have: a line and its head.
 const RECORD_BYTES_MAX: u64 = LINE_BYTES_MAX as u64 + 256;
 
+/// Bytes at the end of a file in which its last lines are looked for first: some hundred lines.
+const TAIL_BYTES: u64 = 32 << 10;
+
 /// A place in a log: the default is its beginning.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -100,9 +103,7 @@ fn read_file(folder: &Path, since: Timestamp, limit: usize, page: &mut Page) -> 
 pub fn tail(folder: &Path, count: usize) -> io::Result<Page> {
     let mut tail: Option<Page> = None;
     for number in numbers(folder)?.into_iter().rev() {
-        let from = Cursor { file: number, offset: 0 };
-        let mut page = Page { from, next: from, ..Page::default() };
-        read_file(folder, Timestamp::EPOCH, usize::MAX, &mut page)?;
+        let mut page = last_lines(folder, number, count)?;
         if let Some(later) = tail {
             page.lines.extend(later.lines);
             page.ends.extend(later.ends);
@@ -118,6 +119,37 @@ pub fn tail(folder: &Path, count: usize) -> io::Result<Page> {
         }
     }
     Ok(tail.unwrap_or_default())
+}
+
+/// The last `count` lines of a file or more, all of them if there are fewer. Of a large file only the end is
+/// read.
+fn last_lines(folder: &Path, number: u32, count: usize) -> io::Result<Page> {
+    let bytes = match std::fs::metadata(path(folder, number)) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(error),
+    };
+    let mut window = TAIL_BYTES;
+    loop {
+        let offset = line_start(folder, number, bytes.saturating_sub(window))?;
+        let from = Cursor { file: number, offset };
+        let mut page = Page { from, next: from, ..Page::default() };
+        read_file(folder, Timestamp::EPOCH, usize::MAX, &mut page)?;
+        if offset == 0 || count <= page.lines.len() {
+            return Ok(page);
+        }
+        window = window.saturating_mul(4);
+    }
+}
+
+/// The beginning of the first line that begins at `offset` or later.
+fn line_start(folder: &Path, number: u32, offset: u64) -> io::Result<u64> {
+    let Some(before) = offset.checked_sub(1) else { return Ok(0) };
+    let mut file = File::open(path(folder, number))?;
+    file.seek(SeekFrom::Start(before))?;
+    let mut skipped = Vec::new();
+    let count = BufReader::new(file).take(RECORD_BYTES_MAX).read_until(b'\n', &mut skipped)?;
+    Ok(before + count as u64)
 }
 
 fn parse(record: &[u8]) -> Option<Line> {
