@@ -15,12 +15,19 @@ pub struct Output {
     out: Box<dyn Write + Send>,
     err: Box<dyn Write + Send>,
     look: Look,
-    columns: usize,
+    size: Size,
     format: Format,
 }
 
-/// Columns of a terminal that does not say how many it has.
-const COLUMNS_DEFAULT: usize = 80;
+/// How much a terminal shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) columns: usize,
+    pub(crate) rows: usize,
+}
+
+/// The size of a terminal that does not say how large it is: that of a VT100.
+const SIZE_DEFAULT: Size = Size { columns: 80, rows: 24 };
 
 /// How text may look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +90,15 @@ impl Output {
             && context.environment.get("TERM").is_none_or(|it| it != "dumb");
         let look = if wanted && io::stdout().is_terminal() { Look::Terminal } else { Look::Plain };
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
-        let columns = size.map(|it| usize::from(it.ws_col)).filter(|it| 0 < *it);
-        let columns = columns.unwrap_or(COLUMNS_DEFAULT);
+        let or = |found: Option<u16>, default| {
+            found.map(usize::from).filter(|it| 0 < *it).unwrap_or(default)
+        };
+        let size = Size {
+            columns: or(size.map(|it| it.ws_col), SIZE_DEFAULT.columns),
+            rows: or(size.map(|it| it.ws_row), SIZE_DEFAULT.rows),
+        };
         let (out, err) = (Box::new(io::stdout()), Box::new(io::stderr()));
-        Self { out, err, look, columns, format: context.format }
+        Self { out, err, look, size, format: context.format }
     }
 
     pub(crate) const fn look(&self) -> Look {
@@ -107,9 +119,9 @@ impl Output {
         format!("{}{text}{}", style.render(), style.render_reset())
     }
 
-    /// Columns of the terminal.
-    pub(crate) const fn columns(&self) -> usize {
-        self.columns
+    /// The size of the terminal.
+    pub(crate) const fn size(&self) -> Size {
+        self.size
     }
 
     /// Writes a line of the answer.
@@ -196,6 +208,6 @@ pub(crate) mod captured {
     pub(crate) fn output(look: Look, format: Format) -> (Output, Page) {
         let page = Page::default();
         let (out, err) = (Box::new(page.clone()), Box::new(page.clone()));
-        (Output { out, err, look, columns: super::COLUMNS_DEFAULT, format }, page)
+        (Output { out, err, look, size: super::SIZE_DEFAULT, format }, page)
     }
 }

@@ -1,11 +1,11 @@
 //! Waiting for an application to become what was asked for, and showing what it waits for.
 
 use api::StatusView;
-use api::status::ApplicationView;
+use api::status::{ApplicationView, ServiceStateView};
 
 use crate::client::Client;
 use crate::error::CommandError;
-use crate::output::{Look, Output, one_line};
+use crate::output::{Look, Output, Size, Tone, one_line};
 use crate::tree;
 
 /// Shows each state of an application: redrawn in a terminal, as news elsewhere.
@@ -35,13 +35,13 @@ impl Progress {
         application: &ApplicationView,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let lines = tree::lines(application, output);
+        let Size { columns, rows } = output.size();
+        let lines = fit(application, rows, output);
         let up = match self.drawn_lines {
             0 => String::new(),
             lines => format!("\u{1b}[{lines}A"),
         };
         // A line that the terminal wraps would be two, and the next drawing would begin in the wrong row.
-        let columns = output.columns();
         let drawn =
             lines.iter().map(|it| "\u{1b}[2K".to_owned() + &cut(it, columns) + "\u{1b}[0m\n");
         let drawn: String = drawn.collect();
@@ -96,6 +96,24 @@ pub(crate) async fn until<T>(
     }
 }
 
+/// The tree, if it has fewer lines than the terminal has rows; else so much of it as there is room for, what is
+/// not done yet first: what was scrolled away could not be drawn again.
+fn fit(application: &ApplicationView, rows: usize, output: &Output) -> Vec<String> {
+    let room = rows.saturating_sub(3).max(1);
+    let hidden = application.services.len().saturating_sub(room);
+    if application.services.len() + 1 < rows || hidden == 0 {
+        return tree::lines(application, output);
+    }
+    let mut shown = application.clone();
+    shown.services.sort_by_key(|it| {
+        matches!(it.state, ServiceStateView::Ready | ServiceStateView::Completed)
+    });
+    shown.services.truncate(room);
+    let mut lines = tree::lines(&shown, output);
+    lines.push(output.paint(Tone::Faint, &format!("   and {hidden} more")));
+    lines
+}
+
 /// The first `columns` characters of a line; colours take no room.
 fn cut(line: &str, columns: usize) -> String {
     let mut text = String::new();
@@ -118,6 +136,26 @@ fn cut(line: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::Format;
+    use crate::output::captured;
+    use crate::tree::tests::{application, service};
+
+    #[test]
+    fn a_tree_that_is_too_tall_shows_what_is_not_done_first() {
+        let (output, _page) = captured::output(Look::Plain, Format::Text);
+        let states = [ServiceStateView::Ready, ServiceStateView::Ready, ServiceStateView::Waiting];
+        let names = ["a", "b", "c"];
+        let services = names.iter().zip(states).map(|(name, state)| service(name, state)).collect();
+        let application = application(services);
+        let names = |rows| {
+            let lines = fit(&application, rows, &output);
+            let word = |it: &String| it.split_whitespace().nth(2).unwrap_or_default().to_owned();
+            lines.iter().skip(1).map(word).collect::<Vec<_>>()
+        };
+        assert_eq!(names(5), ["a", "b", "c"]);
+        assert_eq!(names(4), ["c", "more"]);
+        assert_eq!(names(1), ["c", "more"]);
+    }
 
     #[test]
     fn lines_are_cut_to_the_terminal() {
