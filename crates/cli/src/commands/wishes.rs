@@ -1,7 +1,7 @@
 //! `pelago restart` and `pelago scale`.
 
 use api::request::{self, Accepted};
-use api::status::{ApplicationStateView, ApplicationView};
+use api::status::{ApplicationStateView, ApplicationView, ServiceStateView};
 
 use crate::arguments::{Restart, Scale};
 use crate::client::{Client, Target};
@@ -29,7 +29,8 @@ pub(crate) async fn restart(
         let accepted: Accepted = client.post(target, &()).await?;
         index = accepted.index;
     }
-    wait(&client, &application, index, output).await
+    let services: Vec<&str> = restart.services.iter().map(String::as_str).collect();
+    wait(&client, &application, index, &services, output).await
 }
 
 pub(crate) async fn scale(
@@ -43,13 +44,14 @@ pub(crate) async fn scale(
     let client = daemon::ensure(context).await?;
     let application = input::application(context, &client).await?;
     let mut index = 0;
+    let services: Vec<&str> = wishes.iter().map(|(service, _)| *service).collect();
     for (service, replicas) in wishes {
         let target =
             Target::new(&["v1", "applications", &application, "services", service, "scale"]);
         let accepted: Accepted = client.post(target, &request::Scale { replicas }).await?;
         index = accepted.index;
     }
-    wait(&client, &application, index, output).await
+    wait(&client, &application, index, &services, output).await
 }
 
 fn parse(wish: &str) -> Result<(&str, u32), CommandError> {
@@ -62,23 +64,70 @@ fn parse(wish: &str) -> Result<(&str, u32), CommandError> {
         })
 }
 
+/// Waits until the services asked about are as wanted; other services' troubles are not theirs.
 async fn wait(
     client: &Client,
     application: &str,
     index: u64,
+    services: &[&str],
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let settled = |view: &ApplicationView| match view.state {
-        ApplicationStateView::Starting => None,
-        ApplicationStateView::Running => Some(Ok(())),
-        other => Some(Err(CommandError::wrong(format!(
-            "{} is {other}; `pelago status` says why",
-            view.name
-        )))),
-    };
-    let (result, status) = watch::until(client, application, index, output, settled).await?;
+    let done = |view: &ApplicationView| settled(view, services);
+    let (result, status) = watch::until(client, application, index, output, done).await?;
     if output.is_json() {
         output.json(&status)?;
     }
     result
+}
+
+/// What has become of `services`, or of all if none is named, once that can be said.
+fn settled(view: &ApplicationView, services: &[&str]) -> Option<Result<(), CommandError>> {
+    let why = "`pelago status` says why";
+    if matches!(view.state, ApplicationStateView::Stopping | ApplicationStateView::Stopped) {
+        let message = format!("{} is {}; {why}", view.name, view.state);
+        return Some(Err(CommandError::wrong(message)));
+    }
+    let meant = |name: &str| services.is_empty() || services.contains(&name);
+    let mut left = 0;
+    for service in view.services.iter().filter(|it| meant(&it.name)) {
+        match service.state {
+            ServiceStateView::Ready | ServiceStateView::Completed | ServiceStateView::Stopped => {}
+            ServiceStateView::CrashLooping | ServiceStateView::Failed => {
+                let message = format!("{} is {}; {why}", service.name, service.state);
+                return Some(Err(CommandError::wrong(message)));
+            }
+            ServiceStateView::Waiting
+            | ServiceStateView::Starting
+            | ServiceStateView::Degraded
+            | ServiceStateView::Updating
+            | ServiceStateView::Stopping => left += 1,
+        }
+    }
+    (left == 0).then_some(Ok(()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::tests::{application, service};
+
+    #[test]
+    fn only_the_services_asked_about_are_waited_for() {
+        let view = application(vec![
+            service("web", ServiceStateView::Ready),
+            service("cart", ServiceStateView::Updating),
+            service("mail", ServiceStateView::CrashLooping),
+        ]);
+        let text = |services: &[&str]| {
+            settled(&view, services).map(|it| match it {
+                Ok(()) => String::new(),
+                Err(error) => error.to_string(),
+            })
+        };
+        let looping = "mail is crash-looping; `pelago status` says why".to_owned();
+        assert_eq!(text(&["web"]), Some(String::new()));
+        assert_eq!(text(&["web", "cart"]), None);
+        assert_eq!(text(&["mail"]), Some(looping.clone()));
+        assert_eq!(text(&[]), Some(looping));
+    }
 }
