@@ -88,7 +88,7 @@ impl World {
                 Some(())
             }
             Event::CrashLoopCleared { application, service } => {
-                self.service_mut(application, service)?.crash_loop_cleared();
+                self.service_mut(application, service)?.forget_failures();
                 Some(())
             }
             about_instance => self.apply_to_instance(about_instance, at),
@@ -199,9 +199,8 @@ impl ApplicationState {
 impl ServiceState {
     /// Forgets how starts failed and jobs ended: they get a new chance.
     fn forgive(&mut self) {
-        self.crash_loop_since = None;
+        self.forget_failures();
         for slot in self.slots.values_mut() {
-            slot.failures = 0;
             slot.last_end = None;
         }
     }
@@ -209,9 +208,8 @@ impl ServiceState {
     /// Forgets failures and keeps successes: whoever applies again wants another try of what failed, not
     /// of what is done.
     fn second_chance(&mut self) {
-        self.crash_loop_since = None;
+        self.forget_failures();
         for slot in self.slots.values_mut() {
-            slot.failures = 0;
             slot.last_end.take_if(|it| !it.is_success());
         }
     }
@@ -222,8 +220,8 @@ impl ServiceState {
         self.forgive();
     }
 
-    /// Its instances have started well: failures before that no longer count.
-    fn crash_loop_cleared(&mut self) {
+    /// Failed starts so far no longer count.
+    fn forget_failures(&mut self) {
         self.crash_loop_since = None;
         for slot in self.slots.values_mut() {
             slot.failures = 0;
