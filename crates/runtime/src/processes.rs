@@ -97,7 +97,7 @@ impl Processes {
 
     /// The name of an instance's control group.
     pub fn cgroup(&self, application: &ApplicationName, instance: &InstanceId) -> String {
-        format!("{}{application}-{instance}", self.cgroup_prefix)
+        format!("{}{application}.{instance}", self.cgroup_prefix)
     }
 
     /// Starts an instance, if that was not done before, and says what it found in the end.
@@ -284,21 +284,16 @@ impl Processes {
         Ok(())
     }
 
+    /// Names have no dots, so that a group's name tells whose it is.
     fn is_live_cgroup(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(&self.cgroup_prefix) else { return true };
-        rest.rsplit_once('.').is_some_and(|(front, number)| {
-            // `application-service` may be cut at any of its dashes.
-            front.match_indices('-').any(|(at, _)| {
-                let (application, service) = front.split_at(at);
-                let id = format!("{}.{number}", service.trim_start_matches('-'));
-                match (application.parse(), id.parse()) {
-                    (Ok(application), Ok(id)) => {
-                        self.observe(&application, &id).is_ok_and(|it| it.is_alive())
-                    }
-                    _ => false,
-                }
-            })
-        })
+        let Some((application, id)) = rest.split_once('.') else { return false };
+        match (application.parse(), id.parse()) {
+            (Ok(application), Ok(id)) => {
+                self.observe(&application, &id).is_ok_and(|it| it.is_alive())
+            }
+            _ => false,
+        }
     }
 
     /// Removes the folder of an ended instance, its log with it.
