@@ -75,6 +75,11 @@ impl Checkup {
         checkups
     }
 
+    /// Which question it asks.
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// The check to be tried.
     pub(crate) const fn check(&self) -> &Check {
         &self.check

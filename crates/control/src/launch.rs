@@ -16,9 +16,6 @@ use world::{ApplicationState, Instance, World};
 pub(crate) const INHERITED: [&str; 8] =
     ["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TZ", "USER"];
 
-/// Passes over `environment` after which a chain of references in it counts as a circle.
-const FILL_PASSES_MAX: usize = 16;
-
 /// Where things are on this machine, for [`Launcher`].
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
@@ -163,42 +160,33 @@ fn fill_all(
     templates.iter().map(fill).collect()
 }
 
-/// Adds `declared` to `environment`. Entries may refer to each other, in any order.
+/// Adds `declared` to `environment`. Entries may refer to each other, in any order; an entry waits for those
+/// it refers to. `PATH: ${PATH}:/extra` means the inherited one.
 fn fill_environment(
     environment: &mut BTreeMap<String, String>,
     declared: &BTreeMap<String, Template>,
 ) -> Result<(), String> {
     let mut left: BTreeMap<&String, &Template> = declared.iter().collect();
-    let mut missing = None;
-    for _ in 0..FILL_PASSES_MAX {
-        let waiting: Vec<&String> = left.keys().copied().collect();
-        for key in waiting {
-            let Some(template) = left.get(key) else { continue };
-            // `PATH: ${PATH}:/extra` means the inherited one; any other entry that is still to be
-            // filled is waited for.
-            let value = |path: &str| {
-                let later = path != key.as_str() && left.keys().any(|it| it.as_str() == path);
-                if later { None } else { environment.get(path).cloned() }
-            };
-            match template.fill(value) {
-                Ok(value) if !refers_to_later(template, key, &left) => {
-                    environment.insert(key.clone(), value);
-                    left.remove(key);
-                }
-                Ok(_) => {}
-                Err(path) => missing = Some((key.clone(), path)),
-            }
+    while !left.is_empty() {
+        let ready: Vec<(&String, &Template)> = left
+            .iter()
+            .filter(|(key, template)| !refers_to_later(template, key, &left))
+            .map(|(key, template)| (*key, *template))
+            .collect();
+        if ready.is_empty() {
+            return Err("its environment variables refer to each other in a circle".to_owned());
         }
-        if left.is_empty() {
-            return Ok(());
+        for (key, template) in ready {
+            let value = template.fill(|path| environment.get(path).cloned()).map_err(|path| {
+                format!(
+                    "`${{{path}}}` in its environment variable {key} has no value and no default"
+                )
+            })?;
+            environment.insert(key.clone(), value);
+            left.remove(key);
         }
     }
-    match missing {
-        Some((key, path)) => Err(format!(
-            "`${{{path}}}` in its environment variable {key} has no value and no default"
-        )),
-        None => Err("its environment variables refer to each other in a circle".to_owned()),
-    }
+    Ok(())
 }
 
 fn refers_to_later(template: &Template, key: &str, left: &BTreeMap<&String, &Template>) -> bool {

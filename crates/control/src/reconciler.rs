@@ -19,7 +19,7 @@ use crate::checkup::Readiness;
 use crate::command::Here;
 use crate::draft::{Draft, event_of, is_fact};
 use crate::inbox::{Fact, Input, Sight};
-use crate::launch::{Folders, Launcher};
+use crate::launch::Launcher;
 use crate::parts::Parts;
 use crate::storage::{SNAPSHOT_EVERY, StorageError};
 use crate::strays;
@@ -275,7 +275,7 @@ impl Reconciler {
         let spec = match Launcher::find(&self.parts.machine, &self.world, application, id) {
             Some(launcher) => {
                 let cgroup = self.parts.processes.cgroup(application, id);
-                launcher.spec(&self.folders(&launcher), cgroup).map(Box::new)
+                launcher.spec(&self.parts.folders(&launcher), cgroup).map(Box::new)
             }
             None => Err("its release is not known any more".to_owned()),
         };
@@ -299,15 +299,11 @@ impl Reconciler {
         }
     }
 
-    fn folders(&self, launcher: &Launcher<'_>) -> Folders {
-        self.parts.folders(launcher)
-    }
-
     /// The checks of an instance. One that cannot be prepared is left out, and said so.
     fn checks(&self, application: &ApplicationName, id: &InstanceId) -> Checks {
         let found = Launcher::find(&self.parts.machine, &self.world, application, id);
         let Some(launcher) = found else { return Checks::default() };
-        let folders = self.folders(&launcher);
+        let folders = self.parts.folders(&launcher);
         let health = launcher.release.service.health.clone();
         let prepare = |check: &Option<model::health::Check>| {
             let check = check.as_ref()?;

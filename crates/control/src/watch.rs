@@ -12,7 +12,7 @@ use runtime::probe::Try;
 use runtime::{Observed, Processes};
 use tokio::sync::mpsc;
 
-use crate::checkup::{Checkup, Readiness, Verdict};
+use crate::checkup::{Checkup, Kind, Readiness, Verdict};
 use crate::inbox::{Fact, Input, Sight};
 
 /// Time after which an instance without a readiness check counts as ready, if it has not ended by then. What
@@ -95,12 +95,11 @@ impl Watched {
         if checks.health.readiness.is_none() && readiness == Readiness::NotYet {
             tries.spawn(Arc::clone(&me).settle());
         }
-        let prepared = [checks.readiness, checks.liveness];
-        let checkups = Checkup::of(&checks.health, started_at, readiness);
-        for checkup in checkups {
-            let of_readiness = checks.health.readiness.as_ref() == Some(checkup.check());
-            let [readiness, liveness] = &prepared;
-            let try_ = if of_readiness { readiness } else { liveness };
+        for checkup in Checkup::of(&checks.health, started_at, readiness) {
+            let try_ = match checkup.kind() {
+                Kind::Readiness => &checks.readiness,
+                Kind::Liveness => &checks.liveness,
+            };
             if let Some(try_) = try_.clone() {
                 tries.spawn(Arc::clone(&me).check(checkup, try_));
             }
