@@ -35,6 +35,9 @@ pub struct Service {
     /// The port its instances must listen on; one is chosen for each if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// What its instances speak on their port.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// Instances wanted, at most [`REPLICAS_MAX`].
     pub replicas: u32,
     /// Services that must have come so far before it is started.
@@ -90,6 +93,21 @@ pub enum Source {
     },
     /// No code yet: a synthetic service that behaves so.
     Behaviour(Workload),
+}
+
+/// What instances of a service speak on their port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http,
+    /// HTTP/2 without TLS, known beforehand (RFC 9113, section 3.3).
+    Http2,
+    /// gRPC: HTTP/2 whose answers carry their status in trailers.
+    Grpc,
+    /// Anything over TCP: bytes are passed on as they come.
+    Tcp,
 }
 
 /// How far a dependency must have come. The words are Compose's.

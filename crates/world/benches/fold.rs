@@ -91,6 +91,7 @@ fn service(number: u32) -> Service {
         release_command: Vec::new(),
         environment: BTreeMap::from([("LOG_LEVEL".to_owned(), template("info"))]),
         port: None,
+        protocol: model::service::Protocol::Http,
         replicas: REPLICAS,
         depends_on: BTreeMap::new(),
         uses: BTreeMap::new(),

@@ -11,6 +11,7 @@ pub mod application;
 pub mod dependency;
 pub mod event;
 mod fold;
+pub mod routing;
 pub mod service;
 
 use std::collections::BTreeMap;

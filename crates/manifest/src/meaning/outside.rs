@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use model::route::{Flag, Route};
+use model::edge::Resilience;
+use model::route::{Flag, HeaderEdits, Priority, Route, RouteTarget};
 use model::units::Share;
 
 use super::Reader;
@@ -34,7 +35,24 @@ impl Reader<'_> {
             let service = service.and_then(|it| self.known_service(it, at.key("service").place));
             if let Some(service) = service {
                 let strip_prefix = strip_prefix.unwrap_or_default();
-                meant.push(Route { host, path: path.to_owned(), service, strip_prefix });
+                meant.push(Route {
+                    host,
+                    path: path.to_owned(),
+                    methods: Vec::new(),
+                    headers: Vec::new(),
+                    target: RouteTarget::Service(service),
+                    strip_prefix,
+                    rewrite: None,
+                    resilience: Resilience::default(),
+                    request_headers: HeaderEdits::default(),
+                    response_headers: HeaderEdits::default(),
+                    cors: None,
+                    compress: false,
+                    rate_limit: None,
+                    max_body: None,
+                    priority: Priority::default(),
+                    error_page: None,
+                });
             }
         }
         meant

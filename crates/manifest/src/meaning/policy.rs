@@ -38,6 +38,7 @@ impl Reader<'_> {
                 None => base.circuit_breaker.clone(),
             },
             max_concurrency: max_concurrency.or(base.max_concurrency),
+            ..base.clone()
         }
     }
 
@@ -53,6 +54,7 @@ impl Reader<'_> {
             backoff,
             max_backoff,
             budget: budget.map_or(base.budget, |it| it.0),
+            ..base.clone()
         }
     }
 
@@ -91,6 +93,7 @@ impl Reader<'_> {
         CircuitBreaker {
             consecutive_errors: consecutive_errors.unwrap_or(base.consecutive_errors),
             open_for: open_for.unwrap_or(base.open_for),
+            ..base.clone()
         }
     }
 

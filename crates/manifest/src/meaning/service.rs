@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::restart::Restart;
 use model::rollout::Update;
-use model::service::{Condition, Limits, STOP_GRACE_PERIOD_DEFAULT, Service, Source};
+use model::service::{Condition, Limits, Protocol, STOP_GRACE_PERIOD_DEFAULT, Service, Source};
 use model::template::{Template, split_words};
 
 use super::Reader;
@@ -58,6 +58,7 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
         release_command: release_command.unwrap_or_default(),
         environment,
         port: spec.port,
+        protocol: Protocol::default(),
         replicas,
         depends_on: dependencies.services,
         uses: dependencies.resources,

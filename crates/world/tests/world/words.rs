@@ -22,6 +22,7 @@ pub(crate) fn service(replicas: u32) -> Service {
         release_command: Vec::new(),
         environment: BTreeMap::new(),
         port: None,
+        protocol: model::service::Protocol::Http,
         replicas,
         depends_on: BTreeMap::new(),
         uses: BTreeMap::new(),

@@ -1,0 +1,178 @@
+//! What the data plane tells the control process.
+
+use std::net::SocketAddr;
+
+use model::{ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::Histogram;
+use crate::span::Span;
+
+/// One message from the data plane.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// The first message on a connection.
+    Hello {
+        /// The version of the data plane.
+        version: String,
+        /// Its process.
+        pid: u32,
+        /// Where the gateway listens.
+        gateway: Option<SocketAddr>,
+        /// Where the gateway listens for TLS.
+        gateway_tls: Option<SocketAddr>,
+    },
+    /// Every worker routes by the table of this index, or a later one.
+    Applied {
+        /// The index.
+        index: Index,
+    },
+    /// A drained instance has no request in flight any more.
+    Drained {
+        /// The application.
+        application: ApplicationName,
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// An edge's address could not be listened on; it is tried again.
+    ListenFailed {
+        /// The edge's key in the table.
+        edge: String,
+        /// Why.
+        reason: String,
+    },
+    /// What was measured.
+    Signals(Signals),
+}
+
+/// What was measured up to one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Signals {
+    /// When it was read off.
+    pub at: Timestamp,
+    /// Edges with traffic since the report before; all of them in a connection's first.
+    pub edges: Vec<EdgeSignals>,
+    /// Spans that were sampled since the report before.
+    pub spans: Vec<Span>,
+    /// Spans that were dropped because too many came since the report before.
+    pub spans_dropped: u64,
+    /// Connections from clients that are open.
+    pub client_connections: u32,
+    /// Connections to instances that are open.
+    pub upstream_connections: u32,
+}
+
+/// Who calls over an edge.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Caller {
+    /// A service of the same application.
+    Service(ServiceName),
+    /// Somebody outside, by this route: host (or `*`) and path.
+    Route(String),
+}
+
+/// An edge, as it is told apart in signals.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct EdgeName {
+    /// The application.
+    pub application: ApplicationName,
+    /// Who calls.
+    pub caller: Caller,
+    /// The service that is called.
+    pub callee: ServiceName,
+}
+
+/// What crossed one edge since the data plane started. All counters only grow, the gauges at the end
+/// say how it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EdgeSignals {
+    /// Which edge.
+    pub edge: EdgeName,
+    /// Requests that were refused before an instance was chosen, by reason (`no-instance`, `circuit-open`,
+    /// `overloaded`, `queue-timeout`, `rate-limited`, `shed`, ..).
+    pub refused: Vec<(String, u64)>,
+    /// Requests that waited for a place below the limit.
+    pub queued: u64,
+    /// By release that answered, or was tried last.
+    pub releases: Vec<ReleaseSignals>,
+    /// How its instances are.
+    pub instances: Vec<InstanceSignals>,
+    /// Whether the edge's own breaker is open.
+    pub open: bool,
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// The limit on them in force, if there is one.
+    pub limit: Option<u32>,
+}
+
+/// What one release made of the requests over an edge.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ReleaseSignals {
+    /// The release; absent where none was reached.
+    pub release: Option<ReleaseNumber>,
+    /// Requests that ended, by what the caller got.
+    pub outcomes: Outcomes,
+    /// First attempts that ended, by what they came to: what a judge looks at.
+    pub first_attempts: Outcomes,
+    /// Attempts after the first.
+    pub retries: u64,
+    /// Second requests sent because the first took long.
+    pub hedges: u64,
+    /// Bytes of bodies towards instances.
+    pub bytes_in: u64,
+    /// Bytes of bodies towards callers.
+    pub bytes_out: u64,
+    /// Time from a request to the end of its answer, in microseconds.
+    pub latency: Histogram,
+    /// Time from a first attempt to the head of its answer, in microseconds.
+    pub first_attempt_latency: Histogram,
+}
+
+/// Requests by what they came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcomes {
+    /// Answered with a status below 400, or gRPC's OK.
+    pub ok: u64,
+    /// Answered with a status from 400 to 499.
+    pub client_error: u64,
+    /// Answered with a status from 500 on, by an instance; or a gRPC status that blames the server.
+    pub server_error: u64,
+    /// No answer: no connection, connection lost, garbage.
+    pub failed: u64,
+    /// No answer in time.
+    pub timeout: u64,
+    /// The caller went away.
+    pub cancelled: u64,
+}
+
+impl Outcomes {
+    /// All of them.
+    pub const fn total(&self) -> u64 {
+        self.ok
+            + self.client_error
+            + self.server_error
+            + self.failed
+            + self.timeout
+            + self.cancelled
+    }
+
+    /// Those the callee is to blame for.
+    pub const fn bad(&self) -> u64 {
+        self.server_error + self.failed + self.timeout
+    }
+}
+
+/// How an instance is, seen over one edge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceSignals {
+    /// Which.
+    pub instance: InstanceId,
+    /// Requests in flight to it over this edge.
+    pub in_flight: u32,
+    /// Whether it is ejected: left alone because it failed.
+    pub ejected: bool,
+    /// Why, if it is.
+    pub reason: Option<String>,
+}
