@@ -55,6 +55,13 @@ impl Application {
                 }
             }
         }
+        for service in self.routes.iter().filter_map(Route::service) {
+            if !self.services.contains_key(service) {
+                problems.push(format!(
+                    "a route leads to `{service}`, which is not defined; define it, or remove the route"
+                ));
+            }
+        }
         problems.extend(self.circle().map(|names| {
             let names: Vec<&str> = names.iter().map(|it| it.as_str()).collect();
             format!("these services depend on each other in a circle: {}", names.join(", "))
@@ -118,5 +125,16 @@ mod tests {
             &format!(r#"{{"a": {}}}"#, service("", 2000)),
             &["service `a` has 2000 replicas; at most 1000 are allowed"],
         );
+    }
+
+    #[test]
+    fn routes_lead_somewhere() {
+        let text = r#"{"name": "shop", "services": {}, "routes": [
+            {"path": "/", "service": "web"}, {"path": "/old", "redirect": {"to": "/", "status": 307}}
+        ]}"#;
+        let application: Application = serde_json::from_str(text).unwrap();
+        let expected =
+            "a route leads to `web`, which is not defined; define it, or remove the route";
+        assert_eq!(application.problems(), [expected]);
     }
 }

@@ -106,12 +106,18 @@ name! {
 
 /// The environment variable that tells a caller where `callee` is: `ORDER_API_URL` for `order-api`.
 pub fn url_variable(callee: &str) -> String {
-    let mut variable: String = callee
-        .chars()
-        .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' })
-        .collect();
-    variable.push_str("_URL");
-    variable
+    variable(callee, "_URL")
+}
+
+/// The environment variable that tells a caller the address of a callee that speaks no HTTP:
+/// `DB_ADDRESS` for `db`.
+pub fn address_variable(callee: &str) -> String {
+    variable(callee, "_ADDRESS")
+}
+
+fn variable(callee: &str, suffix: &str) -> String {
+    let sign = |it: char| if it.is_ascii_alphanumeric() { it.to_ascii_uppercase() } else { '_' };
+    callee.chars().map(sign).chain(suffix.chars()).collect()
 }
 
 #[cfg(test)]
@@ -164,5 +170,6 @@ mod tests {
     fn url_variables() {
         assert_eq!(url_variable("order-api"), "ORDER_API_URL");
         assert_eq!(url_variable("cassSubscriber"), "CASSSUBSCRIBER_URL");
+        assert_eq!(address_variable("order-db"), "ORDER_DB_ADDRESS");
     }
 }

@@ -11,7 +11,7 @@ const BUCKETS: usize = (STEPS + OCTAVES * STEPS) as usize;
 
 /// Counts of values (microseconds, by convention) in buckets that grow with the value: log-linear, as
 /// in `HdrHistogram`. Recording is a shift and an addition; merging is an addition for each bucket.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Sparse", into = "Sparse")]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -24,12 +24,6 @@ pub struct Histogram {
 struct Sparse {
     buckets: Vec<(u32, u64)>,
     sum: u64,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { counts: Vec::new(), count: 0, sum: 0 }
-    }
 }
 
 impl std::fmt::Debug for Histogram {
@@ -172,7 +166,9 @@ mod tests {
         ) {
             let of = |values: &[u64]| {
                 let mut histogram = Histogram::default();
-                values.iter().for_each(|it| histogram.record(*it));
+                for it in values {
+                    histogram.record(*it);
+                }
                 histogram
             };
             let mut both = of(&first);

@@ -8,5 +8,5 @@ pub mod report;
 pub mod span;
 
 pub use histogram::Histogram;
-pub use report::{EdgeSignals, Report, Signals};
+pub use report::{AccessLog, EdgeSignals, GatewayOptions, Report, Signals};
 pub use span::Span;

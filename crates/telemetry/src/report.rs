@@ -1,7 +1,9 @@
 //! What the data plane tells the control process.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
+use model::units::Share;
 use model::{ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,9 @@ pub enum Report {
         gateway: Option<SocketAddr>,
         /// Where the gateway listens for TLS.
         gateway_tls: Option<SocketAddr>,
+        /// What else the gateway was told; older data planes were told nothing.
+        #[serde(default)]
+        options: GatewayOptions,
     },
     /// Every worker routes by the table of this index, or a later one.
     Applied {
@@ -44,6 +49,24 @@ pub enum Report {
     },
     /// What was measured.
     Signals(Signals),
+}
+
+/// What a gateway is told beside where it listens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayOptions {
+    /// Whether and where requests are logged.
+    pub access_log: Option<AccessLog>,
+    /// Whether every connection begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+}
+
+/// Where requests are logged, and which.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessLog {
+    /// The file.
+    pub file: PathBuf,
+    /// The share of requests that are logged where nothing about them is worth it.
+    pub sample: Share,
 }
 
 /// What was measured up to one moment.
@@ -175,4 +198,65 @@ pub struct InstanceSignals {
     pub ejected: bool,
     /// Why, if it is.
     pub reason: Option<String>,
+}
+
+impl Outcomes {
+    const fn add(&mut self, other: &Self) {
+        self.ok += other.ok;
+        self.client_error += other.client_error;
+        self.server_error += other.server_error;
+        self.failed += other.failed;
+        self.timeout += other.timeout;
+        self.cancelled += other.cancelled;
+    }
+}
+
+impl ReleaseSignals {
+    fn add(&mut self, other: &Self) {
+        self.outcomes.add(&other.outcomes);
+        self.first_attempts.add(&other.first_attempts);
+        self.retries += other.retries;
+        self.hedges += other.hedges;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.latency.merge(&other.latency);
+        self.first_attempt_latency.merge(&other.first_attempt_latency);
+    }
+}
+
+impl EdgeSignals {
+    /// Together with what another worker saw of the same edge.
+    #[must_use]
+    pub fn with(mut self, other: &Self) -> Self {
+        for (reason, count) in &other.refused {
+            match self.refused.iter_mut().find(|(it, _)| it == reason) {
+                Some((_, sum)) => *sum += count,
+                None => self.refused.push((reason.clone(), *count)),
+            }
+        }
+        for release in &other.releases {
+            match self.releases.iter_mut().find(|it| it.release == release.release) {
+                Some(sum) => sum.add(release),
+                None => self.releases.push(release.clone()),
+            }
+        }
+        for instance in &other.instances {
+            match self.instances.iter_mut().find(|it| it.instance == instance.instance) {
+                Some(sum) => {
+                    sum.in_flight += instance.in_flight;
+                    sum.ejected |= instance.ejected;
+                    sum.reason = sum.reason.take().or_else(|| instance.reason.clone());
+                }
+                None => self.instances.push(instance.clone()),
+            }
+        }
+        self.queued += other.queued;
+        self.open |= other.open;
+        self.in_flight += other.in_flight;
+        self.limit = match (self.limit, other.limit) {
+            (Some(mine), Some(theirs)) => Some(mine.saturating_add(theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
+        self
+    }
 }

@@ -1,0 +1,94 @@
+//! One instance as an edge sees it.
+
+use core::time::Duration;
+
+use model::{Instant, ReleaseNumber};
+
+use crate::breaker::Breaker;
+use crate::ewma::PeakEwma;
+use crate::number::mix;
+use crate::outcome::TripReason;
+use crate::slow_start;
+
+/// An instance. The driver chooses the number; it means the same instance as long as that exists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(pub u32);
+
+/// An instance that can take requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointSpec {
+    /// Which.
+    pub id: EndpointId,
+    /// The release it runs.
+    pub release: ReleaseNumber,
+    /// Its share beside that of others; 1 is usual, 0 is taken as 1.
+    pub weight: u32,
+    /// Where it is.
+    pub zone: u16,
+    /// When it became ready, for slow start.
+    pub ready_at: Instant,
+}
+
+/// How an instance is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndpointState {
+    /// Which.
+    pub id: EndpointId,
+    /// Attempts in flight.
+    pub in_flight: u32,
+    /// Why it is left alone, if it is.
+    pub ejected: Option<TripReason>,
+    /// Its latency, a peak-sensitive average; zero as long as nothing is known.
+    pub latency: Duration,
+    /// Whether it takes no more requests and only finishes those in flight.
+    pub leaving: bool,
+}
+
+/// An instance and everything that is remembered about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    pub(crate) spec: EndpointSpec,
+    pub(crate) in_flight: u32,
+    pub(crate) latency: PeakEwma,
+    pub(crate) breaker: Breaker,
+    /// How much it is owed by a weighted round.
+    pub(crate) owed: f64,
+    /// Its number as a hash, which hashed keys are combined with.
+    pub(crate) hash: u64,
+}
+
+impl Endpoint {
+    pub(crate) fn new(spec: EndpointSpec, now: Instant) -> Self {
+        Self {
+            spec: EndpointSpec { weight: spec.weight.max(1), ..spec },
+            in_flight: 0,
+            latency: PeakEwma::new(now),
+            breaker: Breaker::new(now),
+            owed: 0.0,
+            hash: mix(u64::from(spec.id.0)),
+        }
+    }
+
+    /// Its weight, less while it is new.
+    pub(crate) fn weight(&self, now: Instant, slow_start: Duration) -> f64 {
+        let factor = slow_start::factor(now.since(self.spec.ready_at), slow_start);
+        f64::from(self.spec.weight) * factor
+    }
+
+    pub(crate) fn state(&self, leaving: Leaving) -> EndpointState {
+        EndpointState {
+            id: self.spec.id,
+            in_flight: self.in_flight,
+            ejected: self.breaker.ejected(),
+            latency: self.latency.last(),
+            leaving: leaving == Leaving::Yes,
+        }
+    }
+}
+
+/// Whether an instance only finishes what it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leaving {
+    Yes,
+    No,
+}
