@@ -10,6 +10,7 @@
 
 mod application;
 mod service;
+mod slot;
 mod start;
 
 use std::time::Duration;

@@ -9,7 +9,8 @@ use model::{ApplicationName, InstanceId, ServiceName, Timestamp};
 use world::service::STABLE_AFTER;
 use world::{ApplicationState, Event, Instance, Phase, ServiceState};
 
-use crate::{Plan, start};
+use crate::slot::Occupied;
+use crate::{Plan, slot, start};
 
 /// A service, and what is around it.
 pub(crate) struct Place<'a> {
@@ -102,54 +103,51 @@ fn time_to_be_ready(
     Some(started_at.remaining(allowed, now))
 }
 
-/// Instances of an older release, or from before a restart that was asked for: one at a time, and only
-/// while all others serve, unless the policy says all at once. None that serves is given up before
-/// its successor could be started. One that does not serve anyway is replaced at once.
+/// Instances of an older release, or from before a restart that was asked for. One that does not serve is
+/// stopped at once; one that serves, when its successor does, or, where both cannot run at a time, when
+/// its turn comes. None is given up before its successor could be started.
 fn replace_outdated(place: &Place<'_>, plan: &mut Plan) {
     let service = place.service;
     let Some(release) = service.current_release() else { return };
     let successor_can_start = place.state.waiting_for(place.name).is_empty();
     let at_once = release.service.update.strategy == Strategy::Immediate;
-    let mut all_serve =
-        service.wanted_slots().all(|(number, slot)| match service.in_slot(number) {
-            Some((_, instance)) => instance.is_serving() && !instance.liveness_failed,
-            None => service.is_done(slot),
-        });
-    for (number, instance) in &service.instances {
-        let reason = if instance.release != service.current {
-            StopReason::Superseded
-        } else if service.is_outdated(*number, instance.release) {
-            StopReason::RestartAsked
-        } else {
-            continue;
-        };
-        if is_stopping(instance) || service.replicas <= instance.slot || instance.liveness_failed {
-            continue;
-        }
-        if !instance.is_serving() {
-            place.stop(*number, reason, plan);
-        } else if successor_can_start && (at_once || all_serve) {
-            all_serve = false;
-            place.stop(*number, reason, plan);
+    let occupied = slot::occupied(service);
+    let mut all_serve = occupied.iter().all(Occupied::serves);
+    for it in &occupied {
+        for (number, instance) in &it.instances {
+            let Some(reason) = outdated(service, *number, instance) else { continue };
+            if is_stopping(instance) || instance.liveness_failed {
+                continue;
+            }
+            if !instance.is_serving() || it.serves_after(*number) {
+                place.stop(*number, reason, plan);
+            } else if !it.overlaps && successor_can_start && (at_once || all_serve) {
+                all_serve = false;
+                place.stop(*number, reason, plan);
+            }
         }
     }
 }
 
-/// New instances for slots that have none, as soon as what they depend on is there and the pause after a
-/// failure is over.
+/// Why an instance is not what is wanted any more, if it is not.
+fn outdated(service: &ServiceState, number: u32, instance: &Instance) -> Option<StopReason> {
+    if instance.release != service.current {
+        return Some(StopReason::Superseded);
+    }
+    service.is_outdated(number, instance.release).then_some(StopReason::RestartAsked)
+}
+
+/// New instances for slots that have none, and for those whose instance is to be replaced, as soon as
+/// what they depend on is there and the pause after a failure is over.
 fn fill_slots(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
     let service = place.service;
-    let empty = || {
-        service
-            .wanted_slots()
-            .filter(|(number, slot)| service.in_slot(*number).is_none() && !service.is_done(slot))
-    };
-    if empty().next().is_none() || !place.state.waiting_for(place.name).is_empty() {
+    let lacking = slot::lacking(service);
+    if lacking.is_empty() || !place.state.waiting_for(place.name).is_empty() {
         return;
     }
     let mut number = service.next_instance;
-    for (slot_number, slot) in empty() {
-        let pause = start::backoff(service, slot, now);
+    for lack in lacking {
+        let pause = start::backoff(service, lack.slot, now);
         if !pause.is_zero() {
             plan.wake_in(pause);
             continue;
@@ -157,9 +155,9 @@ fn fill_slots(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
         plan.record.push(Event::InstanceCreated {
             application: place.application.clone(),
             instance: place.id(number),
-            slot: slot_number,
+            slot: lack.number,
             release: service.current,
-            port: slot.port,
+            port: lack.port,
         });
         number += 1;
     }
@@ -181,7 +179,10 @@ fn judge_crash_loop(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
         return;
     }
     let stable_in = |number| {
-        let (_, instance) = service.in_slot(number).filter(|(_, it)| it.is_serving())?;
+        // What is to be replaced says nothing about how its successors start.
+        let is_wanted =
+            |(id, it): &(u32, &Instance)| it.is_serving() && !service.is_outdated(*id, it.release);
+        let (_, instance) = service.in_slot(number).find(is_wanted)?;
         Some(instance.ready_at?.remaining(STABLE_AFTER, now))
     };
     let waits: Option<Vec<Duration>> = wanted().map(|(number, _)| stable_in(number)).collect();

@@ -1,4 +1,5 @@
-//! What it costs to make the world again: decoding and folding a million events.
+//! What it costs to make the world again, decoding and folding a million events, and to make a routing
+//! table of it.
 //!
 //! `cargo bench -p world`. The events are those of forty services that start, become ready, are
 //! unready for a while, and end, over and over, as JSON as the journal keeps it.
@@ -21,6 +22,7 @@ use model::template::Template;
 use model::{
     Application, ApplicationName, Index, InstanceId, ReleaseNumber, Service, ServiceName, Timestamp,
 };
+use world::routing::Table;
 use world::{Event, Recorded, World};
 
 /// Events decoded and folded.
@@ -28,6 +30,11 @@ const EVENTS: usize = 1_000_000;
 /// Services of the application, and instances of each.
 const SERVICES: u32 = 40;
 const REPLICAS: u32 = 3;
+/// Services of the large application that a routing table is made of, and instances of each.
+const LARGE_SERVICES: u32 = 100;
+const LARGE_REPLICAS: u32 = 10;
+/// Tables made of it.
+const TABLES: u32 = 1_000;
 /// What is left for this of the three seconds in which a control process should be back, after
 /// 0.45 s for reading the journal.
 const BUDGET: Duration = Duration::from_millis(2_300);
@@ -58,6 +65,63 @@ fn main() {
     assert_eq!(world, again);
     let verdict = if took < BUDGET { "within" } else { "beyond" };
     println!("{verdict} the budget of {BUDGET:?}");
+    tables();
+}
+
+/// Makes tables of a large application, and patches between them.
+fn tables() {
+    let world = large();
+    let mut before = Table::of(&world);
+    let begun = Instant::now();
+    for _ in 0..TABLES {
+        before = Table::of(&world);
+    }
+    let took = begun.elapsed() / TABLES;
+    let endpoints: usize = before.backends.values().map(|it| it.endpoints.len()).sum();
+    println!("table of {endpoints} endpoints and {} edges: {took:?}", before.edges.len());
+
+    let later = Table::of(&world);
+    let begun = Instant::now();
+    for _ in 0..TABLES {
+        assert!(before.patch_to(&later).is_empty());
+    }
+    println!("patch between two: {:?}", begun.elapsed() / TABLES);
+}
+
+/// A hundred services of ten instances that serve, each of which calls five others.
+fn large() -> World {
+    let mut world = World::default();
+    let names = || (0..LARGE_SERVICES).map(service_name);
+    let definition = Arc::new(Application {
+        services: (0..LARGE_SERVICES)
+            .map(|it| (service_name(it), service(it, LARGE_SERVICES)))
+            .collect(),
+        ..empty_application()
+    });
+    let mut events = vec![Event::ApplicationApplied { definition, folder: "/srv/shop".to_owned() }];
+    for (number, name) in (0..).zip(names()) {
+        events.push(release(number, LARGE_SERVICES, 1));
+        events.extend((1..=5).map(|it| Event::EdgeOpened {
+            application: application(),
+            caller: name.clone(),
+            callee: service_name((number + it) % LARGE_SERVICES),
+            port: 1_000 + u16::try_from(number * 5 + it).unwrap(),
+        }));
+        for slot in 0..LARGE_REPLICAS {
+            events.push(Event::PortAssigned {
+                application: application(),
+                service: name.clone(),
+                slot,
+                port: port(number, slot),
+            });
+            let [created, started, ready, ..] = life(number, slot, 0);
+            events.extend([created, started, ready]);
+        }
+    }
+    for (at, event) in events.into_iter().enumerate() {
+        fold(&mut world, at, event);
+    }
+    world
 }
 
 fn report(what: &str, took: Duration, events: usize) {
@@ -79,9 +143,21 @@ fn application() -> ApplicationName {
     "online-boutique".parse().unwrap()
 }
 
-fn service(number: u32) -> Service {
+fn empty_application() -> Application {
+    Application {
+        name: application(),
+        services: BTreeMap::new(),
+        resources: BTreeMap::new(),
+        routes: Vec::new(),
+        config: BTreeMap::new(),
+        flags: BTreeMap::new(),
+    }
+}
+
+/// A service that calls five others of `count`.
+fn service(number: u32, count: u32) -> Service {
     let template = |text: &str| text.parse::<Template>().unwrap();
-    let callees = (1..=5).map(|it| service_name((number + it) % SERVICES));
+    let callees = (1..=5).map(|it| service_name((number + it) % count));
     Service {
         source: Source::Process {
             artifact: Some(format!("./services/{number}")),
@@ -112,16 +188,12 @@ fn service(number: u32) -> Service {
 /// release.
 fn bodies() -> Vec<Vec<u8>> {
     let definition = Arc::new(Application {
-        name: application(),
-        services: (0..SERVICES).map(|it| (service_name(it), service(it))).collect(),
-        resources: BTreeMap::new(),
-        routes: Vec::new(),
-        config: BTreeMap::new(),
-        flags: BTreeMap::new(),
+        services: (0..SERVICES).map(|it| (service_name(it), service(it, SERVICES))).collect(),
+        ..empty_application()
     });
     let mut events = vec![Event::ApplicationApplied { definition, folder: "/srv/shop".to_owned() }];
     for number in 0..SERVICES {
-        events.push(release(number, 1));
+        events.push(release(number, SERVICES, 1));
         events.extend((0..REPLICAS).map(|slot| Event::PortAssigned {
             application: application(),
             service: service_name(number),
@@ -133,7 +205,7 @@ fn bodies() -> Vec<Vec<u8>> {
     while events.len() < EVENTS {
         for number in 0..SERVICES {
             if round % 50 == 49 {
-                events.push(release(number, round / 50 + 2));
+                events.push(release(number, SERVICES, round / 50 + 2));
             }
             for slot in 0..REPLICAS {
                 events.extend(life(number, slot, round));
@@ -149,13 +221,13 @@ fn port(number: u32, slot: u32) -> u16 {
     u16::try_from(20_000 + number * 100 + slot).unwrap()
 }
 
-fn release(service_number: u32, number: u32) -> Event {
+fn release(service_number: u32, count: u32, number: u32) -> Event {
     Event::ReleaseMade {
         application: application(),
         service: service_name(service_number),
         release: Arc::new(Release {
             number: ReleaseNumber(number),
-            service: service(service_number),
+            service: service(service_number, count),
             artifact: None,
             made_at: Timestamp::from_millis(1_795_327_200_000),
         }),

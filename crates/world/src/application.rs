@@ -21,6 +21,10 @@ pub struct ApplicationState {
     pub desired: Desired,
     /// Its services, also those that were taken out of the definition: their numbers are not used again.
     pub services: BTreeMap<ServiceName, Arc<ServiceState>>,
+    /// The ports on loopback of declared calls, by caller and callee. They are kept for good: an
+    /// instance of an older release may still use them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub edges: BTreeMap<ServiceName, BTreeMap<ServiceName, u16>>,
 }
 
 /// What should become of an application.
@@ -43,6 +47,11 @@ impl ApplicationState {
                 (InstanceId { service: name.clone(), number: *number }, instance)
             })
         })
+    }
+
+    /// The port where `caller` finds `callee`, if that call has an address.
+    pub fn edge_port(&self, caller: &ServiceName, callee: &ServiceName) -> Option<u16> {
+        self.edges.get(caller)?.get(callee).copied()
     }
 
     /// Whether everything that was asked for is there: every service ready, or done if it is a job.

@@ -89,9 +89,12 @@ fn is_met(dependency: &ServiceState, condition: Condition) -> bool {
         Condition::ServiceHealthy => instance.is_serving(),
         Condition::ServiceCompletedSuccessfully => false,
     };
-    let slot_has_come = |(number, slot): &(u32, &Slot)| match dependency.in_slot(*number) {
-        Some((_, instance)) => has_come(instance),
-        None => dependency.is_slot_completed(slot),
+    let slot_has_come = |(number, slot): &(u32, &Slot)| {
+        let mut instances = dependency.in_slot(*number).map(|(_, it)| it).peekable();
+        match instances.peek() {
+            Some(_) => instances.any(has_come),
+            None => dependency.is_slot_completed(slot),
+        }
     };
     let come = dependency.wanted_slots().filter(slot_has_come).count();
     let one_will_do =

@@ -76,6 +76,29 @@ pub enum Event {
         /// The port.
         port: u16,
     },
+    /// A slot of a service got a second port, for an instance that takes over while the one before it
+    /// still serves.
+    SparePortAssigned {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// The slot.
+        slot: u32,
+        /// The port.
+        port: u16,
+    },
+    /// A declared call got its address.
+    EdgeOpened {
+        /// The application.
+        application: ApplicationName,
+        /// The service that calls.
+        caller: ServiceName,
+        /// The service that is called.
+        callee: ServiceName,
+        /// The port on loopback where the caller finds the callee.
+        port: u16,
+    },
     /// Somebody wants another number of instances.
     ServiceScaled {
         /// The application.
@@ -196,6 +219,8 @@ impl Event {
             Self::ApplicationStopped { .. } => "application_stopped",
             Self::ReleaseMade { .. } => "release_made",
             Self::PortAssigned { .. } => "port_assigned",
+            Self::SparePortAssigned { .. } => "spare_port_assigned",
+            Self::EdgeOpened { .. } => "edge_opened",
             Self::ServiceScaled { .. } => "service_scaled",
             Self::RestartAsked { .. } => "restart_asked",
             Self::InstanceCreated { .. } => "instance_created",
@@ -219,6 +244,8 @@ impl Event {
             | Self::ApplicationStopped { application }
             | Self::ReleaseMade { application, .. }
             | Self::PortAssigned { application, .. }
+            | Self::SparePortAssigned { application, .. }
+            | Self::EdgeOpened { application, .. }
             | Self::ServiceScaled { application, .. }
             | Self::RestartAsked { application, .. }
             | Self::InstanceCreated { application, .. }
@@ -238,6 +265,8 @@ impl Event {
         match self {
             Self::ReleaseMade { service, .. }
             | Self::PortAssigned { service, .. }
+            | Self::SparePortAssigned { service, .. }
+            | Self::EdgeOpened { caller: service, .. }
             | Self::ServiceScaled { service, .. }
             | Self::RestartAsked { service, .. }
             | Self::CrashLoopDeclared { service, .. }

@@ -69,10 +69,17 @@ impl World {
             }
             Event::PortAssigned { application, service, slot, port } => {
                 let slots = &mut self.service_mut(application, service)?.slots;
-                slots
-                    .entry(*slot)
-                    .or_insert(Slot { port: *port, failures: 0, last_end: None })
-                    .port = *port;
+                slots.entry(*slot).or_insert_with(|| Slot::new(*port)).port = *port;
+                Some(())
+            }
+            Event::SparePortAssigned { application, service, slot, port } => {
+                let slots = &mut self.service_mut(application, service)?.slots;
+                slots.get_mut(slot)?.spare_port = Some(*port);
+                Some(())
+            }
+            Event::EdgeOpened { application, caller, callee, port } => {
+                let edges = &mut self.application_mut(application)?.edges;
+                edges.entry(caller.clone()).or_default().insert(callee.clone(), *port);
                 Some(())
             }
             Event::ServiceScaled { application, service, replicas } => {
@@ -133,6 +140,7 @@ impl World {
                 applied_at: at,
                 desired: Desired::Stopped,
                 services: BTreeMap::new(),
+                edges: BTreeMap::new(),
             })
         }));
         if state.desired != Desired::Running {
@@ -269,7 +277,13 @@ impl ServiceState {
         };
         let done = ended.is_success() && self.restart_policy() != RestartPolicy::Always;
         let outdated = self.is_outdated(ended.number, ended.release);
-        if let Some(slot) = self.slots.get_mut(&instance.slot) {
+        // The end of one that another was to take over from says nothing about how that other starts.
+        let is_last = self.in_slot(instance.slot).all(|(number, _)| number < id.number);
+        let slot = self
+            .slots
+            .get_mut(&instance.slot)
+            .filter(|it| is_last && it.last_end.as_ref().is_none_or(|it| it.number < ended.number));
+        if let Some(slot) = slot {
             let no_failure = done || outdated || !ended.is_unasked() || instance.is_stable(at);
             slot.failures = if no_failure { 0 } else { slot.failures.saturating_add(1) };
             slot.last_end = Some(ended.clone());

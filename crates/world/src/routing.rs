@@ -4,6 +4,8 @@
 //! connected to, and then only what changed. Keys are texts made of names, which cannot contain the
 //! characters between them.
 
+mod derive;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ pub struct Table {
     /// Declared calls with an address, by [`edge_key`].
     pub edges: BTreeMap<String, Arc<Edge>>,
     /// Routes from outside, those of each application in the order written, by application.
-    pub routes: BTreeMap<ApplicationName, Arc<Vec<Route>>>,
+    pub routes: BTreeMap<ApplicationName, Arc<[Route]>>,
 }
 
 /// A service, as those who call it see it.
@@ -109,6 +111,22 @@ pub fn edge_key(
     format!("{application}/{caller}>{callee}")
 }
 
+/// How a route is called where traffic is measured and shown: `shop.localhost/api`, `*/` for every host;
+/// with methods before it and headers behind it where it wants some, `GET,HEAD */ x-beta=1`.
+///
+/// Whoever measures and whoever shows must agree on it; otherwise a route would seem to be without traffic.
+pub fn route_key(route: &Route) -> String {
+    let mut key = format!("{}{}", route.host.as_deref().unwrap_or("*"), route.path);
+    if !route.methods.is_empty() {
+        key = format!("{} {key}", route.methods.join(","));
+    }
+    for header in &route.headers {
+        let value = header.value.as_deref().unwrap_or("*");
+        key = format!("{key} {}={value}", header.name);
+    }
+    key
+}
+
 /// What the control process tells the data plane.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -136,7 +154,7 @@ pub struct Patch {
     /// Edges that are new or different; without a value those that are gone.
     pub edges: BTreeMap<String, Option<Arc<Edge>>>,
     /// Applications whose routes are new or different; without a value those that are gone.
-    pub routes: BTreeMap<ApplicationName, Option<Arc<Vec<Route>>>>,
+    pub routes: BTreeMap<ApplicationName, Option<Arc<[Route]>>>,
 }
 
 impl Patch {
@@ -166,7 +184,7 @@ impl Table {
     }
 }
 
-fn difference<K: Ord + Clone, V: PartialEq>(
+fn difference<K: Ord + Clone, V: PartialEq + ?Sized>(
     before: &BTreeMap<K, Arc<V>>,
     after: &BTreeMap<K, Arc<V>>,
 ) -> BTreeMap<K, Option<Arc<V>>> {
@@ -179,11 +197,43 @@ fn difference<K: Ord + Clone, V: PartialEq>(
     changed.chain(gone).collect()
 }
 
-fn change<K: Ord, V>(entries: &mut BTreeMap<K, Arc<V>>, changes: BTreeMap<K, Option<Arc<V>>>) {
+fn change<K: Ord, V: ?Sized>(
+    entries: &mut BTreeMap<K, Arc<V>>,
+    changes: BTreeMap<K, Option<Arc<V>>>,
+) {
     for (key, value) in changes {
         match value {
             Some(value) => entries.insert(key, value),
             None => entries.remove(&key),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_route_key(json: &str, key: &str) {
+        let route: Route = serde_json::from_str(json).unwrap();
+        assert_eq!(route_key(&route), key);
+    }
+
+    #[test]
+    fn a_key_tells_routes_apart() {
+        check_route_key(r#"{"path": "/", "service": "web"}"#, "*/");
+        check_route_key(
+            r#"{"host": "a.localhost", "path": "/x", "service": "web"}"#,
+            "a.localhost/x",
+        );
+        check_route_key(
+            r#"{"path": "/", "methods": ["GET", "HEAD"], "service": "web"}"#,
+            "GET,HEAD */",
+        );
+        check_route_key(
+            r#"{"path": "/", "service": "web",
+                "headers": [{"name": "x-beta", "value": "1"}, {"name": "x-who"}]}"#,
+            "*/ x-beta=1 x-who=*",
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! The state of one service: its releases, its slots, its instances.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct ServiceState {
     pub replicas: u32,
     /// Whether it has been taken out of the application's definition.
     pub removed: bool,
-    /// Places for instances, from 0. An instance that replaces another takes over its slot and port.
+    /// Places for instances, from 0. An instance that replaces another takes over its slot.
     pub slots: BTreeMap<u32, Slot>,
     /// Instances that have not ended, by number.
     pub instances: BTreeMap<u32, Instance>,
@@ -50,6 +50,10 @@ pub struct ServiceState {
 pub struct Slot {
     /// The port its instance listens on, on loopback.
     pub port: u16,
+    /// The port of an instance that takes over while the one before it still has `port`, and the other
+    /// way round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare_port: Option<u16>,
     /// Failed starts in a row.
     pub failures: u32,
     /// How its last instance ended, if none has been created since.
@@ -135,6 +139,13 @@ impl Ended {
     }
 }
 
+impl Slot {
+    /// A slot that has had no instance.
+    pub const fn new(port: u16) -> Self {
+        Self { port, spare_port: None, failures: 0, last_end: None }
+    }
+}
+
 impl ServiceState {
     /// The release that should run.
     pub fn current_release(&self) -> Option<&Release> {
@@ -146,15 +157,16 @@ impl ServiceState {
         self.current_release().map_or(RestartPolicy::Always, |it| it.service.restart.policy)
     }
 
-    /// Instances that can take requests.
+    /// Slots with an instance that can take requests.
     pub fn ready(&self) -> usize {
-        self.instances.values().filter(|it| it.is_serving()).count()
+        let serving = self.instances.values().filter(|it| it.is_serving());
+        serving.map(|it| it.slot).collect::<BTreeSet<u32>>().len()
     }
 
-    /// The instance that has `slot` now.
-    pub fn in_slot(&self, slot: u32) -> Option<(u32, &Instance)> {
-        let mut instances = self.instances.iter();
-        instances.find(|(_, it)| it.slot == slot).map(|(number, it)| (*number, it))
+    /// The instances that have `slot` now, by number: one, or two while the later takes over.
+    pub fn in_slot(&self, slot: u32) -> impl DoubleEndedIterator<Item = (u32, &Instance)> {
+        let instances = self.instances.iter().filter(move |(_, it)| it.slot == slot);
+        instances.map(|(number, it)| (*number, it))
     }
 
     /// Whether an instance with this number and release is not what is wanted any more: there is a
@@ -204,9 +216,13 @@ impl ServiceState {
         if self.removed {
             return self.instances.is_empty();
         }
-        let settled = |number, slot| match self.in_slot(number) {
-            Some((id, it)) => it.is_serving() && !self.is_outdated(id, it.release),
-            None => self.is_done(slot),
+        let settled = |number, slot| {
+            let mut empty = true;
+            let as_wanted = self.in_slot(number).all(|(id, it)| {
+                empty = false;
+                it.is_serving() && !self.is_outdated(id, it.release)
+            });
+            if empty { self.is_done(slot) } else { as_wanted }
         };
         self.has_every_slot()
             && self.wanted_slots().all(|(number, slot)| settled(number, slot))

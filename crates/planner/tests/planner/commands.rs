@@ -8,6 +8,9 @@ use world::{Event, World};
 
 use crate::definition::name;
 
+/// Between a slot's port and its spare one.
+const SPARE: u16 = 50;
+
 /// Ports as a test assigns them: the service's rank times a hundred, and the slot.
 fn port(definition: &Application, service: &model::ServiceName, slot: u32) -> u16 {
     let rank = definition.services.keys().position(|it| it == service).unwrap_or(0);
@@ -46,6 +49,7 @@ pub(crate) fn apply(world: &World, definition: &Application, now: Timestamp) -> 
     events
 }
 
+/// The ports of slots that lack any. Only a service whose port is not fixed has spare ones.
 fn ports(
     world: &World,
     definition: &Application,
@@ -53,16 +57,24 @@ fn ports(
     replicas: u32,
 ) -> Vec<Event> {
     let state = world.service(&definition.name, service);
-    let missing =
-        (0..replicas).filter(|it| !state.is_some_and(|state| state.slots.contains_key(it)));
-    missing
-        .map(|slot| Event::PortAssigned {
-            application: definition.name.clone(),
-            service: service.clone(),
-            slot,
-            port: port(definition, service, slot),
-        })
-        .collect()
+    let fixed = definition.services[service].port;
+    let mut events = Vec::new();
+    for slot in 0..replicas {
+        let current = state.and_then(|it| it.slots.get(&slot));
+        let wanted = fixed.unwrap_or_else(|| port(definition, service, slot));
+        let (application, name) = (&definition.name, service);
+        if current.is_none() || fixed.is_some_and(|it| current.is_some_and(|slot| slot.port != it))
+        {
+            let (application, service) = (application.clone(), name.clone());
+            events.push(Event::PortAssigned { application, service, slot, port: wanted });
+        }
+        if fixed.is_none() && current.is_none_or(|it| it.spare_port.is_none()) {
+            let (application, service) = (application.clone(), name.clone());
+            let port = port(definition, name, slot) + SPARE;
+            events.push(Event::SparePortAssigned { application, service, slot, port });
+        }
+    }
+    events
 }
 
 pub(crate) fn scale(world: &World, service: &str, replicas: u32) -> Vec<Event> {

@@ -74,6 +74,7 @@ fn read_line(line: &str) -> (ServiceName, Service) {
             }
             "crash_loop" => service.restart.crash_loop = value.parse().unwrap(),
             "immediate" => service.update.strategy = Strategy::Immediate,
+            "port" => service.port = Some(value.parse().unwrap()),
             "owner" => service.owner = Some(value.to_owned()),
             other => panic!("{other} in {line}"),
         }

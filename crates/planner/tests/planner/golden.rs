@@ -208,6 +208,7 @@ started web.1, ready web.1, started web.2, ready web.2
 restart web, dead web.2
 exit web.2 0
 started web.3, ready web.3
+started web.4, ready web.4
 exit web.1 0
 "), @"
     > apply
@@ -222,11 +223,12 @@ exit web.1 0
       create web.3 in slot 1, r1, port 20001
       do launch web.3
     > started web.3, ready web.3
+      create web.4 in slot 0, r1, port 20050
+      do launch web.4
+    > started web.4, ready web.4
       stop web.1: restart asked for
       do stop web.1
     > exit web.1 0
-      create web.4 in slot 0, r1, port 20000
-      do launch web.4
     ");
 }
 

@@ -7,6 +7,7 @@ mod definition;
 mod fleet;
 mod golden;
 mod golden_changes;
+mod golden_takeover;
 mod rules;
 mod script;
 mod simulated;

@@ -25,9 +25,9 @@ impl Rules {
             Event::InstanceCreated { instance, slot, release, port, .. } => {
                 let service = &state.services[&instance.service];
                 assert!(self.used.insert(instance.clone()), "{instance} is used again");
-                assert!(service.in_slot(*slot).is_none(), "two in slot {slot}: {instance}");
+                assert_has_place(service, *slot, *port, instance);
                 assert!(*slot < service.replicas && !service.removed, "{instance} is not wanted");
-                assert_eq!((*release, *port), (service.current, service.slots[slot].port));
+                assert_eq!(*release, service.current);
                 assert_dependencies(state, &instance.service);
                 assert_backed_off(service, *slot, now);
             }
@@ -40,7 +40,14 @@ impl Rules {
                         assert_no_dependents(state, &instance.service);
                     }
                     StopReason::Superseded | StopReason::RestartAsked if it.is_serving() => {
-                        assert_others_serve(service, it.slot);
+                        assert!(service.is_outdated(instance.number, it.release));
+                        let has_successor = |(number, it): (u32, &world::Instance)| {
+                            instance.number < number && it.is_serving()
+                        };
+                        if !service.in_slot(it.slot).any(has_successor) {
+                            assert!(!may_overlap(service, it.slot), "{instance} has no successor");
+                            assert_others_serve(service, it.slot);
+                        }
                     }
                     StopReason::ScaledDown => assert!(service.replicas <= it.slot),
                     _ => {}
@@ -58,7 +65,7 @@ impl Rules {
             Event::CrashLoopCleared { service, .. } => {
                 let state = &state.services[service];
                 for (slot, it) in state.wanted_slots().filter(|(_, it)| !state.is_done(it)) {
-                    let (_, instance) = state.in_slot(slot).unwrap();
+                    let (_, instance) = state.in_slot(slot).next_back().unwrap();
                     let since = now.since(instance.ready_at.unwrap());
                     assert!(instance.is_serving() && STABLE_AFTER <= since, "{service} {it:?}");
                 }
@@ -85,6 +92,11 @@ impl Rules {
                 let done = is_job && !told && exit.is_success();
                 let old = it.release != service.current || instance.number < service.restart_before;
                 let count = self.failures.entry((instance.service.clone(), it.slot)).or_default();
+                let last_end = service.slots[&it.slot].last_end.as_ref().map(|it| it.number);
+                let later = service.in_slot(it.slot).map(|(number, _)| number).chain(last_end);
+                if later.max() != Some(instance.number) {
+                    return;
+                }
                 *count = if asked || done || old || it.is_stable(now) { 0 } else { *count + 1 };
             }
             Event::ReleaseMade { service, .. } | Event::RestartAsked { service, .. } => {
@@ -120,6 +132,35 @@ fn assert_dependencies(state: &ApplicationState, service: &ServiceName) {
     }
 }
 
+/// A slot has place for one instance, or for one more where one is to be replaced: at one slot at a time, if
+/// it serves.
+fn assert_has_place(service: &ServiceState, slot: u32, port: u16, new: &InstanceId) {
+    let present: Vec<_> = service.in_slot(slot).collect();
+    let state = &service.slots[&slot];
+    assert!(port == state.port || Some(port) == state.spare_port, "{new} has a foreign port");
+    let Some((number, it)) = present.first() else { return };
+    assert!(may_overlap(service, slot), "two in slot {slot}: {new}");
+    assert_eq!(present.len(), 1, "three in slot {slot}: {new}");
+    assert_ne!(port, it.port, "{new} has the port of {number}");
+    let makes_place = matches!(
+        it.phase,
+        Phase::Stopping { reason: StopReason::Superseded | StopReason::RestartAsked, .. }
+    );
+    assert!(makes_place || it.is_serving() && service.is_outdated(*number, it.release));
+    let at_once = service.current_release().unwrap().service.update.strategy == Strategy::Immediate;
+    if it.is_serving() && !at_once {
+        assert_others_serve(service, slot);
+        let busy = |(other, _): &(u32, _)| 1 < service.in_slot(*other).count();
+        assert!(!service.wanted_slots().any(|it| busy(&it)), "two slots at a time: {new}");
+    }
+}
+
+fn may_overlap(service: &ServiceState, slot: u32) -> bool {
+    service.slots[&slot].spare_port.is_some()
+        && service.restart_policy() == model::restart::RestartPolicy::Always
+        && service.current_release().unwrap().service.port.is_none()
+}
+
 fn assert_backed_off(service: &ServiceState, slot: u32, now: Timestamp) {
     let Slot { failures, end } = Slot::of(service, slot);
     let Some(end) = end.filter(|_| 0 < failures) else { return };
@@ -147,7 +188,7 @@ fn assert_others_serve(service: &ServiceState, slot: u32) {
         return;
     }
     for (other, it) in service.wanted_slots().filter(|(other, _)| *other != slot) {
-        let serves = service.in_slot(other).is_some_and(|(_, it)| it.is_serving());
+        let serves = service.in_slot(other).any(|(_, it)| it.is_serving());
         assert!(serves || service.is_done(it), "slots {slot} and {other} are down together");
     }
 }

@@ -26,6 +26,7 @@ struct Drawn {
     crash_loop: u32,
     is_checked: bool,
     at_once: bool,
+    fixed_port: Option<u16>,
 }
 
 /// What is asked for in between.
@@ -54,15 +55,18 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         Just(Condition::ServiceHealthy),
         Just(Condition::ServiceCompletedSuccessfully),
     ];
-    (0..4_u32, policy, any::<u8>(), condition, 1..5_u32, any::<bool>(), any::<bool>()).prop_map(
-        |(replicas, policy, depends_on, condition, crash_loop, is_checked, at_once)| Drawn {
+    let fixed_port = prop_oneof![4 => Just(None), 1 => (9_000..9_100_u16).prop_map(Some)];
+    let switches = (any::<bool>(), any::<bool>(), fixed_port);
+    (0..4_u32, policy, any::<u8>(), condition, 1..5_u32, switches).prop_map(
+        |(replicas, policy, depends_on, condition, crash_loop, switches)| Drawn {
             replicas,
             policy,
             depends_on,
             condition,
             crash_loop,
-            is_checked,
-            at_once,
+            is_checked: switches.0,
+            at_once: switches.1,
+            fixed_port: switches.2,
         },
     )
 }
@@ -112,6 +116,10 @@ impl File {
         service.restart.policy = drawn.policy;
         service.restart.crash_loop = drawn.crash_loop;
         service.owner = Some(format!("version {}", self.versions[number]));
+        // Every other version has its port fixed, so that a service goes from one kind to the other.
+        if self.versions[number].is_multiple_of(2) {
+            service.port = drawn.fixed_port;
+        }
         if drawn.at_once {
             service.update.strategy = UpdateStrategy::Immediate;
         }

@@ -6,8 +6,8 @@ use world::service::{ENDED_KEPT, RELEASES_KEPT};
 use world::{Desired, Event, FoldError, Phase, Recorded, World};
 
 use crate::words::{
-    SHOP, Stage, about, applied, cleared, job, looping, port, released, restart, scaled, service,
-    stop_asked, stopped,
+    SHOP, Stage, about, applied, cleared, edge_opened, job, looping, port, released, restart,
+    scaled, service, spare_port, stop_asked, stopped,
 };
 
 #[test]
@@ -40,6 +40,7 @@ fn what_is_not_known_changes_nothing_but_the_index() {
     let mut events = vec![stop_asked("nothing"), stopped("nothing")];
     events.extend([scaled(SHOP, "other", 2), restart(SHOP, "other"), port(SHOP, "other", 0)]);
     events.extend([looping(SHOP, "other"), cleared("nothing", "web")]);
+    events.extend([spare_port(SHOP, "web", 9), edge_opened("nothing", "web", "cart")]);
     events.push(released("nothing", "web", 1, service(1)));
     events.push(about("web.1").created(9, 1));
     for id in nowhere {
@@ -56,6 +57,45 @@ fn what_is_not_known_changes_nothing_but_the_index() {
         assert_eq!(result, Err(FoldError::Unknown { index, kind }));
         assert_eq!(world, World { index, at, ..stage.world.clone() }, "{kind}");
     }
+}
+
+/// While one takes over from another, both are there; how the later one starts is not told by how the
+/// earlier one ends.
+#[test]
+fn two_in_a_slot() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    stage.fold(spare_port(SHOP, "web", 0));
+    assert_eq!(stage.service("web").slots[&0].spare_port, Some(21_000));
+    stage.run("web.1", 0);
+    stage.fold(released(SHOP, "web", 2, service(1)));
+    let successor = |id: &'static str| [about(id).created(0, 2), about(id).started()];
+    stage.fold_all(successor("web.2"));
+    let numbers = |it: &Stage| it.service("web").in_slot(0).map(|it| it.0).collect::<Vec<_>>();
+    assert_eq!(numbers(&stage), [1, 2]);
+    assert_eq!((stage.service("web").ready(), stage.service("web").is_settled()), (1, false));
+
+    stage.fold(about("web.2").exited(Exit::Code(1)));
+    let failed = |it: &Stage| {
+        let slot = &it.service("web").slots[&0];
+        (slot.failures, slot.last_end.as_ref().map(|it| it.number))
+    };
+    assert_eq!(failed(&stage), (1, Some(2)));
+    stage.fold(about("web.1").exited(Exit::Code(1)));
+    assert_eq!(failed(&stage), (1, Some(2)));
+
+    stage.fold_all(successor("web.3"));
+    assert_eq!(failed(&stage), (1, None));
+    stage.fold(about("web.3").ready());
+    assert!(stage.service("web").is_settled());
+
+    stage.fold(restart(SHOP, "web"));
+    stage.fold_all(successor("web.4"));
+    stage.fold(about("web.4").ready());
+    assert_eq!((stage.service("web").ready(), stage.service("web").is_settled()), (1, false));
+    stage.fold_all([about("web.3").stopping(StopReason::RestartAsked)]);
+    stage.fold(about("web.3").exited(Exit::Code(0)));
+    assert_eq!(failed(&stage), (0, None));
+    assert!(stage.service("web").is_settled());
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! What holds for every history.
 
 use model::instance::{Exit, StopReason};
-use model::{Index, Timestamp};
+use model::{Index, Service, Timestamp};
 use proptest::prelude::*;
+use world::routing::Table;
 use world::{Event, Recorded, World};
 
 use crate::words::{
-    About, applied, cleared, job, looping, port, released, restart, scaled, service, stop_asked,
-    stopped,
+    About, applied, calling, cleared, edge_opened, job, looping, port, released, restart, scaled,
+    service, spare_port, stop_asked, stopped,
 };
 
 const APPLICATIONS: [&str; 2] = ["shop", "blog"];
@@ -15,12 +16,13 @@ const SERVICES: [&str; 2] = ["web", "job"];
 
 fn event() -> impl Strategy<Value = Event> {
     let place = (0..APPLICATIONS.len(), 0..SERVICES.len());
-    (place, 0..17_u8, 1..6_u32, 0..3_u32).prop_map(
+    (place, 0..19_u8, 1..6_u32, 0..3_u32).prop_map(
         |((application, service_at), kind, number, slot)| {
             let (application, name) = (APPLICATIONS[application], SERVICES[service_at]);
             let id = format!("{name}.{number}");
             let it = About(application, &id);
-            let definition = || [("web", service(number)), ("job", job(slot))];
+            let web = Service { replicas: number, ..calling(&["job"]) };
+            let definition = || [("web", web.clone()), ("job", job(slot))];
             match kind {
                 0 => applied(application, &definition()[..=service_at]),
                 1 => stop_asked(application),
@@ -36,7 +38,9 @@ fn event() -> impl Strategy<Value = Event> {
                 12 => it.ready(),
                 13 => it.unready(),
                 14 => it.dead(),
-                15 => it.stopping(StopReason::Superseded),
+                15 => spare_port(application, name, slot),
+                16 => edge_opened(application, name, SERVICES[1 - service_at]),
+                17 => it.stopping(StopReason::Superseded),
                 _ => it.exited(Exit::Code(i32::from(number == 1))),
             }
         },
@@ -111,6 +115,28 @@ proptest! {
         fold_all(&mut shared, rest);
         prop_assert_eq!(&shared, &whole);
         prop_assert_eq!(serde_json::to_vec(&early).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn a_table_patched_is_the_table_of_the_later_world(history in history(), cut in any::<prop::sample::Index>()) {
+        let (first, rest) = history.split_at(cut.index(history.len() + 1));
+        let mut world = World::default();
+        fold_all(&mut world, first);
+        let early = Table::of(&world);
+        let mut stepwise = early.clone();
+        for recorded in rest {
+            fold(&mut world, recorded);
+            let later = Table::of(&world);
+            stepwise.apply(stepwise.patch_to(&later));
+            prop_assert_eq!(&stepwise, &later);
+        }
+        let late = Table::of(&world);
+        let mut at_once = early.clone();
+        at_once.apply(early.patch_to(&late));
+        prop_assert_eq!(&at_once, &late);
+        prop_assert!(late.patch_to(&late).is_empty());
+        let text = serde_json::to_vec(&early.patch_to(&late)).unwrap();
+        prop_assert_eq!(serde_json::from_slice::<world::routing::Patch>(&text).unwrap(), early.patch_to(&late));
     }
 
     #[test]

@@ -4,4 +4,5 @@
 mod dependencies;
 mod events;
 mod histories;
+mod routing;
 mod words;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::edge::Resilience;
 use model::health::Health;
 use model::instance::{Exit, ProcessId, StopReason};
 use model::release::Release;
@@ -80,6 +81,28 @@ pub(crate) fn port(application: &str, service: &str, slot: u32) -> Event {
     let (application, service) = place(application, service);
     let port = 20_000 + u16::try_from(slot).unwrap();
     Event::PortAssigned { application, service, slot, port }
+}
+
+pub(crate) fn spare_port(application: &str, service: &str, slot: u32) -> Event {
+    let (application, service) = place(application, service);
+    let port = 21_000 + u16::try_from(slot).unwrap();
+    Event::SparePortAssigned { application, service, slot, port }
+}
+
+/// The port of an edge is told from the names, so that every edge has its own.
+pub(crate) fn edge_opened(application: &str, caller: &str, callee: &str) -> Event {
+    let sum: u16 = [caller, callee].concat().bytes().map(u16::from).sum();
+    Event::EdgeOpened {
+        application: application.parse().unwrap(),
+        caller: caller.parse().unwrap(),
+        callee: callee.parse().unwrap(),
+        port: 22_000 + sum,
+    }
+}
+
+pub(crate) fn calling(callees: &[&str]) -> Service {
+    let calls = callees.iter().map(|it| (it.parse().unwrap(), Resilience::default()));
+    Service { calls: calls.collect(), ..service(1) }
 }
 
 pub(crate) fn scaled(application: &str, service: &str, replicas: u32) -> Event {
