@@ -7,22 +7,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::application::Application;
+use model::edge::Resilience;
 use model::name::{ResourceName, ServiceName};
 use model::resource::Resource;
 use model::route::Value;
 
 use crate::check::{did_you_mean, listed};
 use crate::problem::{Findings, PROBLEMS_MAX, Place};
-use crate::spec::{ApplicationSpec, ConfigSpec, ResourceSpec};
+use crate::spec::{
+    ApplicationSpec, ConfigSpec, DefaultsSpec, ProtocolSpec, ResourceSpec, ServiceSpec,
+};
 use crate::yaml::{At, Value as Yaml};
 
 pub(crate) mod defaults;
 mod edge;
+mod flag;
 mod graph;
+mod header;
 mod health;
-mod outside;
 mod policy;
 mod reference;
+mod resilience;
+mod route;
 mod service;
 mod workload;
 
@@ -35,6 +41,8 @@ struct Reader<'a> {
     /// Every name that was written, also of what is wrong in itself.
     services: BTreeSet<&'a str>,
     resources: BTreeSet<&'a str>,
+    /// Services that speak TCP and nothing more.
+    tcp: BTreeSet<&'a str>,
     /// Bytes that references may still put in.
     budget: usize,
     findings: &'a mut Findings,
@@ -47,7 +55,10 @@ pub(crate) fn application(
     environment: &BTreeMap<String, String>,
     findings: &mut Findings,
 ) -> Option<Application> {
+    let speaks_tcp = |it: &ServiceSpec| it.protocol == Some(ProtocolSpec::Tcp);
+    let services = spec.services.iter().flatten();
     let mut reader = Reader {
+        tcp: services.filter(|(_, it)| speaks_tcp(it)).map(|(name, _)| name.as_str()).collect(),
         environment,
         config: BTreeMap::new(),
         services: at.key("services").keys().collect(),
@@ -62,8 +73,10 @@ pub(crate) fn application(
         reader.findings.take(place, text.parse())
     });
     let resources = reader.resources(spec, at.key("resources"));
-    let services = reader.services(spec, at);
-    let routes = reader.routes(spec.routes.as_deref().unwrap_or_default(), at.key("routes"));
+    let base = reader.inherited_resilience(spec.defaults.as_ref(), at.key("defaults"));
+    let services = reader.services(spec, at, &base);
+    let routes = spec.routes.as_deref().unwrap_or_default();
+    let routes = reader.routes(routes, at.key("routes"), &base);
     let flags = reader.flags(spec.flags.as_ref(), at.key("flags"));
     graph::check(&services, at.key("services"), reader.findings);
     let config = reader.config;
@@ -71,12 +84,22 @@ pub(crate) fn application(
 }
 
 impl Reader<'_> {
+    /// The policy that every call and every route inherits.
+    fn inherited_resilience(&mut self, defaults: Option<&DefaultsSpec>, at: At<'_>) -> Resilience {
+        let base = Resilience::default();
+        match defaults.and_then(|it| it.resilience.as_ref()) {
+            Some(spec) => self.resilience(&base, spec, at.key("resilience")),
+            None => base,
+        }
+    }
+
     fn services(
         &mut self,
         spec: &ApplicationSpec,
         at: At<'_>,
+        resilience: &Resilience,
     ) -> BTreeMap<ServiceName, model::service::Service> {
-        let nothing = crate::spec::DefaultsSpec::default();
+        let nothing = DefaultsSpec::default();
         let defaults = spec.defaults.as_ref().unwrap_or(&nothing);
         let services = at.key("services");
         if services.node.is_some_and(|it| matches!(&it.value, Yaml::Map(of) if of.is_empty())) {
@@ -90,6 +113,7 @@ impl Reader<'_> {
                 at: At { place: services.named(name), ..services.key(name) },
                 defaults,
                 defaults_at: at.key("defaults"),
+                resilience,
             };
             let service = service::service(self, &written);
             // A name that is none was reported with the structure.

@@ -41,6 +41,7 @@ the shell's variable, taken when the file is read |
 resource's `url`, `host`, `port`, `user`, `password` or `database`; the service then depends on it |
 | `${PORT}` | the same | the port the instance listens on |
 | `${CALLEE_URL}` | the same | where a callee is: `${ORDER_API_URL}` for `order-api` |
+| `${CALLEE_ADDRESS}` | the same | where a callee is whose `protocol` is `tcp`: host and port |
 | `${PELAGO_APPLICATION}`, `_SERVICE`, `_INSTANCE`, `_RELEASE` | the same | who the instance is |
 | `${NAME}` | the same | another variable of the service's `environment`, `OTEL_SERVICE_NAME` or `TMPDIR` |
 
@@ -165,7 +166,7 @@ fn kind(schema: &Value, name: Option<&str>) -> String {
     let types = schema.get("type");
     let first = types.and_then(|it| it.as_str().or_else(|| it.get(0)?.as_str()));
     match (schema.get("x-kind").and_then(Value::as_str), first.unwrap_or_default()) {
-        (Some(kind @ ("duration" | "size" | "share")), _) => kind.to_owned(),
+        (Some(kind @ ("duration" | "size" | "share" | "rate")), _) => kind.to_owned(),
         (Some("cpus"), _) => "number".to_owned(),
         (Some("scalar"), _) => "text or number".to_owned(),
         (_, "array") => format!("list of {}", schema.get("items").map(of).unwrap_or_default()),

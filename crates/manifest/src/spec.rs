@@ -11,17 +11,28 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 mod policy;
+mod rate;
+mod resilience;
+mod route;
 mod service;
 mod text;
 mod workload;
 
 pub(crate) use policy::{
-    AnalysisSpec, CanaryStepSpec, CircuitBreakerSpec, OnInconclusiveSpec, ResilienceSpec,
-    RestartMapSpec, RestartPolicySpec, RestartSpec, RetrySpec, StrategySpec, UpdateSpec,
+    AnalysisSpec, CanaryStepSpec, OnInconclusiveSpec, RestartMapSpec, RestartPolicySpec,
+    RestartSpec, StrategySpec, UpdateSpec,
+};
+pub(crate) use rate::Rate;
+pub(crate) use resilience::{
+    BalanceMapSpec, BalancePolicySpec, BalanceSpec, CircuitBreakerSpec, HedgeMapSpec, HedgeSpec,
+    QueueSpec, RequestKeyMapSpec, RequestKeySpec, ResilienceSpec, RetryConditionSpec, RetrySpec,
+};
+pub(crate) use route::{
+    CorsSpec, HeaderEditsSpec, PrioritySpec, RateLimitSpec, RedirectSpec, RouteSpec,
 };
 pub(crate) use service::{
     CallsSpec, CheckMapSpec, CheckSpec, CommandSpec, ConditionSpec, DefaultsSpec, DependencySpec,
-    DependsOnSpec, EnvironmentSpec, ServiceSpec,
+    DependsOnSpec, EnvironmentSpec, ProtocolSpec, ServiceSpec,
 };
 pub(crate) use text::{Cpus, Duration, Scalar, Share, Size};
 pub(crate) use workload::{
@@ -74,25 +85,6 @@ pub(crate) struct ResourceSpec {
     /// Time between two backups. Without it none are made.
     #[schemars(extend("examples" = ["6h"]))]
     pub(crate) backup: Option<Duration>,
-}
-
-/// A route from outside to a service.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "route")]
-pub(crate) struct RouteSpec {
-    /// The host name to match. Without it every host matches.
-    #[schemars(extend("examples" = ["shop.localhost"]))]
-    pub(crate) host: Option<String>,
-    /// The beginning of the path to match.
-    #[schemars(extend("default" = crate::meaning::defaults::ROUTE_PATH, "examples" = ["/api"]))]
-    pub(crate) path: Option<String>,
-    /// Where matching requests go.
-    #[schemars(required, extend("examples" = ["web"]))]
-    pub(crate) service: Option<String>,
-    /// Whether `path` is taken off before the request is passed on.
-    #[schemars(extend("default" = false, "examples" = [true]))]
-    pub(crate) strip_prefix: Option<bool>,
 }
 
 /// A configuration value: true or false, a number, a text, or a mapping of such.

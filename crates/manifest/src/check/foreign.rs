@@ -10,6 +10,8 @@ pub(crate) fn remedy(owner: &str, key: &str) -> Option<&'static str> {
         "dependency" => &DEPENDENCY,
         "defaults" => &DEFAULTS,
         "resilience" => &RESILIENCE,
+        "route" => &ROUTE,
+        "circuit-breaker" => &CIRCUIT_BREAKER,
         _ => return None,
     };
     table.iter().find(|(it, _)| *it == key).map(|(_, remedy)| *remedy)
@@ -95,10 +97,30 @@ const DEFAULTS: [(&str, &str); 4] = [
     ("replicas", "write it in each service"),
 ];
 
-const RESILIENCE: [(&str, &str); 5] = [
+const ROUTE: [(&str, &str); 8] = [
+    ("hosts", "write a route for each `host`, or `*.` at its beginning for all below it"),
+    ("prefix", "write `path`, which is a prefix"),
+    ("upstream", "write `service`"),
+    ("backend", "write `service`"),
+    (
+        "to",
+        "write `service` for where requests go, or `redirect: {to: ..}` for where clients are sent",
+    ),
+    ("timeout", "write `resilience: {timeout: 800ms}`"),
+    ("retry", "write `resilience: {retry: {attempts: 2}}`"),
+    ("tls", "the gateway decrypts for all routes; see `pelago serve --gateway-tls`"),
+];
+
+const CIRCUIT_BREAKER: [(&str, &str); 2] = [
+    ("threshold", "write `consecutive_errors`, or `error_rate` for a share"),
+    ("errors", "write `consecutive_errors`, or `error_rate` for a share"),
+];
+
+const RESILIENCE: [(&str, &str); 6] = [
     ("retries", "write `retry: {attempts: 2}`"),
     ("attempts", "write `retry: {attempts: 2}`"),
     ("deadline", "write `timeout`"),
     ("concurrency", "write `max_concurrency`"),
+    ("load_balancing", "write `balance`"),
     ("service", "write the callee as the key: `payments: {timeout: 2s}`"),
 ];

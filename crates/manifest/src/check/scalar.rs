@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::suggest::did_you_mean;
 use super::wanted::shortened;
+use crate::spec::Rate;
 use crate::yaml::{Node, Value as Yaml};
 
 /// What JSON Schema calls the kind of a value.
@@ -135,6 +136,7 @@ pub(crate) fn parse(kind: &str, text: &str) -> Result<(), String> {
         "duration" => parse_duration(text).map(drop).map_err(|it| it.to_string()),
         "size" => text.parse::<Bytes>().map(drop).map_err(|it| it.to_string()),
         "share" => text.parse::<Share>().map(drop).map_err(|it| it.to_string()),
+        "rate" => text.parse::<Rate>().map(drop).map_err(|it| it.to_string()),
         "cpus" => text.parse::<Cpus>().map(drop).map_err(|it| it.to_string()),
         "name" => text.parse::<ServiceName>().map(drop).map_err(|it| it.to_string()),
         "command" => command(text),

@@ -11,8 +11,13 @@ pub(crate) fn owner(name: &str) -> String {
         "application" => "the top level of the file".to_owned(),
         "defaults" => "`defaults`".to_owned(),
         "resilience" => "a call's policy".to_owned(),
-        "update" | "analysis" | "limits" | "retry" | "behaviour" => format!("`{name}`"),
-        "circuit-breaker" => "`circuit_breaker`".to_owned(),
+        "update" | "analysis" | "limits" | "retry" | "behaviour" | "queue" | "hedge" | "cors" => {
+            format!("`{name}`")
+        }
+        "circuit-breaker" | "rate-limit" => format!("`{}`", name.replace('-', "_")),
+        "balance-mapping" => "`balance`".to_owned(),
+        "request-key-mapping" => "`key`".to_owned(),
+        "header-edits" => "a list of changes to headers".to_owned(),
         "" => "this mapping".to_owned(),
         other => format!("a {}", other.replace('-', " ")),
     }
@@ -36,6 +41,7 @@ pub(crate) fn wanted(alternatives: &[(&Value, Option<&str>)]) -> String {
             (Some("duration"), _) => "a duration such as `5s`".to_owned(),
             (Some("size"), _) => "a size such as `256MiB`".to_owned(),
             (Some("share"), _) => "a percentage such as `20%`".to_owned(),
+            (Some("rate"), _) => "a rate such as `100/s`".to_owned(),
             (Some("cpus"), _) => "a number of processors such as `0.5`".to_owned(),
             (Some("command"), _) => "a command line".to_owned(),
             (_, "string") => "a text".to_owned(),

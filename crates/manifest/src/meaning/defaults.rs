@@ -1,6 +1,6 @@
 //! The defaults that `model` leaves to whoever reads the file, in one place.
 
-use model::units::DurationText;
+use model::units::{DurationText, Share};
 
 /// One instance, unless somebody says otherwise.
 pub(crate) const REPLICAS: u32 = 1;
@@ -14,6 +14,16 @@ pub(crate) const CALL_TIMES_MAX: u32 = 100;
 pub(crate) const RETRY_ATTEMPTS_MAX: u8 = 10;
 /// The steps of a canary that says nothing: small enough to hurt few, few enough to be over soon.
 pub(crate) const CANARY_STEPS_PERCENT: [u32; 3] = [5, 25, 50];
+/// Places in a queue; as many requests as wait longer than anybody would.
+pub(crate) const QUEUE_LENGTH_MAX: u32 = 100_000;
+/// How many times slower than its peers an instance may be; beyond this nothing is ever ejected.
+pub(crate) const SLOWER_THAN_MAX: u32 = 1_000;
+/// A second request is for the slowest twentieth, as in Dean and Barroso, "The tail at scale" (2013).
+pub(crate) const HEDGE_AFTER: Share = Share::from_percent(95);
+/// Second requests: as many as there are in that twentieth.
+pub(crate) const HEDGE_BUDGET: Share = Share::from_percent(5);
+/// A redirect keeps the method, and is not remembered for good.
+pub(crate) const REDIRECT_STATUS: u16 = 307;
 /// What a synthetic service answers its healthcheck on.
 pub(crate) const BEHAVIOUR_HEALTH_PATH: &str = "/health";
 

@@ -99,13 +99,7 @@ impl Reader<'_> {
         written: &Written<'_>,
         implied: &[(ServiceName, Place)],
     ) -> BTreeMap<ServiceName, Resilience> {
-        let base = match &written.defaults.resilience {
-            Some(spec) => {
-                let at = written.defaults_at.key("resilience");
-                self.resilience(&Resilience::default(), spec, at)
-            }
-            None => Resilience::default(),
-        };
+        let base = written.resilience;
         let at = written.at.key("calls");
         let mut calls = BTreeMap::new();
         match &written.spec.calls {
@@ -123,7 +117,7 @@ impl Reader<'_> {
             Some(CallsSpec::Map(map)) => {
                 for (name, spec) in map {
                     let policy = match spec {
-                        Some(spec) => self.resilience(&base, spec, at.key(name)),
+                        Some(spec) => self.resilience(base, spec, at.key(name)),
                         None => base.clone(),
                     };
                     if let Some(callee) = self.callee(written.name, name, at.named(name)) {

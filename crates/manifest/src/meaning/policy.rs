@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use model::edge::{CircuitBreaker, Resilience, Retry};
 use model::restart::{Restart, RestartPolicy};
 use model::rollout::{Analysis, OnInconclusive, Step, Strategy, Update};
 use model::units::Share;
@@ -11,56 +10,15 @@ use super::Reader;
 use super::defaults::CANARY_STEPS_PERCENT;
 use crate::problem::Place;
 use crate::spec::{
-    AnalysisSpec, CanaryStepSpec, CircuitBreakerSpec, OnInconclusiveSpec, ResilienceSpec,
-    RestartMapSpec, RestartPolicySpec, RestartSpec, RetrySpec, StrategySpec, UpdateSpec,
+    AnalysisSpec, CanaryStepSpec, OnInconclusiveSpec, RestartMapSpec, RestartPolicySpec,
+    RestartSpec, StrategySpec, UpdateSpec,
 };
 use crate::yaml::At;
 
 impl Reader<'_> {
-    /// The policy of a call: `spec` over `base`.
-    pub(super) fn resilience(
-        &mut self,
-        base: &Resilience,
-        spec: &ResilienceSpec,
-        at: At<'_>,
-    ) -> Resilience {
-        let ResilienceSpec { timeout, retry, circuit_breaker, max_concurrency } = spec;
-        let timeout =
-            timeout.and_then(|it| self.positive(it.0, "timeout", at.key("timeout").place));
-        Resilience {
-            timeout: timeout.unwrap_or(base.timeout),
-            retry: match retry {
-                Some(retry) => self.retry(&base.retry, retry, at.key("retry")),
-                None => base.retry.clone(),
-            },
-            circuit_breaker: match circuit_breaker {
-                Some(spec) => self.breaker(&base.circuit_breaker, spec, at.key("circuit_breaker")),
-                None => base.circuit_breaker.clone(),
-            },
-            max_concurrency: max_concurrency.or(base.max_concurrency),
-            ..base.clone()
-        }
-    }
-
-    fn retry(&mut self, base: &Retry, spec: &RetrySpec, at: At<'_>) -> Retry {
-        let RetrySpec { attempts, backoff, max_backoff, budget } = spec;
-        let (backoff, max_backoff) = self.pauses(
-            (backoff.map(|it| it.0), base.backoff),
-            (max_backoff.map(|it| it.0), base.max_backoff),
-            at,
-        );
-        Retry {
-            attempts: attempts.unwrap_or(base.attempts),
-            backoff,
-            max_backoff,
-            budget: budget.map_or(base.budget, |it| it.0),
-            ..base.clone()
-        }
-    }
-
     /// A first and a longest pause, each as written and as inherited. A longer first pause alone
     /// lengthens the inherited longest one.
-    fn pauses(
+    pub(super) fn pauses(
         &mut self,
         backoff: (Option<Duration>, Duration),
         max_backoff: (Option<Duration>, Duration),
@@ -78,22 +36,6 @@ impl Reader<'_> {
             }
             Some(longest) => (first, longest),
             None => (first, max_backoff.1.max(first)),
-        }
-    }
-
-    fn breaker(
-        &mut self,
-        base: &CircuitBreaker,
-        spec: &CircuitBreakerSpec,
-        at: At<'_>,
-    ) -> CircuitBreaker {
-        let CircuitBreakerSpec { consecutive_errors, open_for } = spec;
-        let open_for =
-            open_for.and_then(|it| self.positive(it.0, "open_for", at.key("open_for").place));
-        CircuitBreaker {
-            consecutive_errors: consecutive_errors.unwrap_or(base.consecutive_errors),
-            open_for: open_for.unwrap_or(base.open_for),
-            ..base.clone()
         }
     }
 

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use model::edge::Resilience;
+use model::health::{Health, Probe};
+use model::name::address_variable;
 use model::restart::Restart;
 use model::rollout::Update;
 use model::service::{Condition, Limits, Protocol, STOP_GRACE_PERIOD_DEFAULT, Service, Source};
@@ -12,7 +15,7 @@ use super::defaults::REPLICAS;
 use super::reference::{Scope, Variable, is_platform};
 use crate::check::{did_you_mean, listed};
 use crate::problem::Place;
-use crate::spec::{CommandSpec, DefaultsSpec, EnvironmentSpec, Scalar, ServiceSpec};
+use crate::spec::{CommandSpec, DefaultsSpec, EnvironmentSpec, ProtocolSpec, Scalar, ServiceSpec};
 use crate::yaml::{At, Entry, Node};
 
 /// A service as written, with what it inherits.
@@ -24,6 +27,8 @@ pub(super) struct Written<'a> {
     pub(super) at: At<'a>,
     pub(super) defaults: &'a DefaultsSpec,
     pub(super) defaults_at: At<'a>,
+    /// The policy its calls inherit.
+    pub(super) resilience: &'a Resilience,
 }
 
 /// The service as meant, or nothing if what it runs is not known.
@@ -36,6 +41,9 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
     let mut scope = Scope::default();
     for callee in calls.keys() {
         scope.add_callee(callee.as_str());
+        if reader.tcp.contains(callee.as_str()) {
+            scope.callees.insert(address_variable(callee.as_str()));
+        }
     }
     reader.variables(written, &mut scope);
     let environment = reader.environment(&mut scope);
@@ -58,7 +66,7 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
         release_command: release_command.unwrap_or_default(),
         environment,
         port: spec.port,
-        protocol: Protocol::default(),
+        protocol: reader.protocol(written, &health),
         replicas,
         depends_on: dependencies.services,
         uses: dependencies.resources,
@@ -83,6 +91,38 @@ fn limits(written: &Written<'_>) -> Limits {
 }
 
 impl Reader<'_> {
+    /// What it speaks, checked against what it is asked and what runs.
+    fn protocol(&mut self, written: &Written<'_>, health: &Health) -> Protocol {
+        let Written { name, spec, at, .. } = written;
+        let Some(protocol) = spec.protocol else { return Protocol::Http };
+        let place = at.key("protocol").place;
+        if protocol != ProtocolSpec::Http && at.has("behaviour") {
+            let message =
+                format!("`{name}` has a `behaviour`, which speaks HTTP; remove `protocol`");
+            self.findings.error(place, message);
+            return Protocol::Http;
+        }
+        let speaks_no_http_1 = matches!(protocol, ProtocolSpec::Grpc | ProtocolSpec::Tcp);
+        let is_asked = [("healthcheck", &health.readiness), ("liveness", &health.liveness)];
+        let asked = is_asked
+            .into_iter()
+            .find(|(_, check)| check.as_ref().is_some_and(|it| matches!(it.probe, Probe::Http(_))));
+        if let (true, Some((key, _))) = (speaks_no_http_1, asked) {
+            let place = if at.has(key) { at.key(key).place } else { place };
+            let message = format!(
+                "`{name}` does not speak HTTP/1.1, in which a `path` is asked for; write `{key}: \
+                 {{tcp: true}}`"
+            );
+            self.findings.error(place, message);
+        }
+        match protocol {
+            ProtocolSpec::Http => Protocol::Http,
+            ProtocolSpec::Http2 => Protocol::Http2,
+            ProtocolSpec::Grpc => Protocol::Grpc,
+            ProtocolSpec::Tcp => Protocol::Tcp,
+        }
+    }
+
     fn restarting(&mut self, written: &Written<'_>) -> Restart {
         let base = match &written.defaults.restart {
             Some(spec) => {

@@ -1,64 +1,12 @@
-//! Policies as written: of a call, of an exit, of a new release.
+//! Policies as written: of an exit, of a new release.
 
-use model::edge::{CircuitBreaker, Resilience, Retry};
 use model::restart::Restart;
 use model::rollout::{Analysis, Update};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Duration, Share};
-use crate::meaning::defaults::{CANARY_STEPS_PERCENT, RETRY_ATTEMPTS_MAX, duration};
-
-/// The policy of a call. What is left out is inherited from `defaults.resilience`.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "resilience")]
-pub(crate) struct ResilienceSpec {
-    /// Longest time for one request, retries included.
-    #[schemars(extend("default" = duration(Resilience::default().timeout), "examples" = ["800ms"]))]
-    pub(crate) timeout: Option<Duration>,
-    /// When and how often to try again.
-    pub(crate) retry: Option<RetrySpec>,
-    /// When to stop sending to an instance.
-    pub(crate) circuit_breaker: Option<CircuitBreakerSpec>,
-    /// Requests in flight at once. Without it there is no limit.
-    #[schemars(range(min = 1), extend("examples" = [200]))]
-    pub(crate) max_concurrency: Option<u32>,
-}
-
-/// Trying again.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "retry")]
-pub(crate) struct RetrySpec {
-    /// Attempts after the first; 0 never tries again.
-    #[schemars(range(max = RETRY_ATTEMPTS_MAX))]
-    #[schemars(extend("default" = Retry::default().attempts, "examples" = [2]))]
-    pub(crate) attempts: Option<u8>,
-    /// The first pause; each further one is twice as long, with full jitter.
-    #[schemars(extend("default" = duration(Retry::default().backoff), "examples" = ["25ms"]))]
-    pub(crate) backoff: Option<Duration>,
-    /// The longest pause.
-    #[schemars(extend("default" = duration(Retry::default().max_backoff), "examples" = ["250ms"]))]
-    pub(crate) max_backoff: Option<Duration>,
-    /// Retries as a share of requests, at most.
-    #[schemars(extend("default" = Retry::default().budget.to_string(), "examples" = ["20%"]))]
-    pub(crate) budget: Option<Share>,
-}
-
-/// Leaving an instance alone that fails.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[schemars(rename = "circuit-breaker")]
-pub(crate) struct CircuitBreakerSpec {
-    /// Errors in a row that open it.
-    #[schemars(range(min = 1))]
-    #[schemars(extend("default" = CircuitBreaker::default().consecutive_errors, "examples" = [5]))]
-    pub(crate) consecutive_errors: Option<u32>,
-    /// Time it stays open before one request may probe.
-    #[schemars(extend("default" = duration(CircuitBreaker::default().open_for), "examples" = ["10s"]))]
-    pub(crate) open_for: Option<Duration>,
-}
+use crate::meaning::defaults::{CANARY_STEPS_PERCENT, duration};
 
 /// What follows an exit: a policy, or a mapping.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]

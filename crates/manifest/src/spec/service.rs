@@ -65,6 +65,9 @@ pub(crate) struct ServiceSpec {
     /// The port its instances listen on. Without it each is given one, in `PORT`.
     #[schemars(range(min = 1), extend("examples" = [8080]))]
     pub(crate) port: Option<u16>,
+    /// What its instances speak on their port.
+    #[schemars(extend("default" = "http", "examples" = ["grpc"]))]
+    pub(crate) protocol: Option<ProtocolSpec>,
     /// Instances wanted.
     #[schemars(range(max = REPLICAS_MAX), extend("default" = REPLICAS, "examples" = [3]))]
     pub(crate) replicas: Option<u32>,
@@ -95,6 +98,21 @@ pub(crate) struct ServiceSpec {
     /// Who looks after it, for people to read.
     #[schemars(extend("examples" = ["team-checkout"]))]
     pub(crate) owner: Option<String>,
+}
+
+/// What instances of a service speak on their port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "protocol")]
+pub(crate) enum ProtocolSpec {
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2 without TLS, known beforehand.
+    Http2,
+    /// gRPC.
+    Grpc,
+    /// Anything over TCP: bytes are passed on as they come.
+    Tcp,
 }
 
 /// A command: a line that is split into words, or a list of words.

@@ -69,13 +69,15 @@ fn examples_are_taken() {
             }
         }
     }
-    assert!(60 < tried, "only {tried} examples were tried");
+    assert!(110 < tried, "only {tried} examples were tried");
 }
 
 /// A file with `value` under `key` of a definition.
 fn in_a_file(definition: &str, key: &str, value: &Value) -> Option<String> {
     let inner = format!("{{\"{key}\": {value}}}");
     let service = |inner: &str| format!("name: a\nservices: {{a: {inner}}}\n");
+    let route =
+        |inner: &str| format!("name: a\nroutes: [{{{inner}}}]\nservices: {{a: {{image: a}}}}\n");
     Some(match definition {
         "service" => service(&inner),
         "check" => service(&format!("{{image: a, healthcheck: {inner}}}")),
@@ -91,6 +93,16 @@ fn in_a_file(definition: &str, key: &str, value: &Value) -> Option<String> {
         "circuit-breaker" => {
             service(&format!("{{image: a, calls: {{b: {{circuit_breaker: {inner}}}}}}}"))
         }
+        "queue" => service(&format!("{{image: a, calls: {{b: {{queue: {inner}}}}}}}")),
+        "hedge" => service(&format!("{{image: a, calls: {{b: {{hedge: {inner}}}}}}}")),
+        "balance-mapping" => service(&format!("{{image: a, calls: {{b: {{balance: {inner}}}}}}}")),
+        "request-key-mapping" => {
+            service(&format!("{{image: a, calls: {{b: {{balance: {{key: {inner}}}}}}}}}"))
+        }
+        "redirect" => route(&format!("redirect: {inner}")),
+        "header-edits" => route(&format!("service: a, request_headers: {inner}")),
+        "cors" => route(&format!("service: a, cors: {inner}")),
+        "rate-limit" => route(&format!("service: a, rate_limit: {inner}")),
         "defaults" => format!("name: a\ndefaults: {inner}\nservices: {{a: {{image: a}}}}\n"),
         "resource" => {
             format!("name: a\nresources: {{r: {inner}}}\nservices: {{a: {{image: a}}}}\n")
