@@ -1,0 +1,544 @@
+//! One request crossing one edge: what was decided, what came of it, and what is remembered of it.
+//!
+//! Whoever speaks a protocol asks here for an instance, says how the attempt went, and is told what to
+//! do next. A crossing that is dropped has ended: nothing stays counted as in flight because a client
+//! went away.
+
+use std::future::poll_fn;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use model::edge::RequestKey;
+use model::route::{HeaderMatch, Priority};
+use model::{Instant, ReleaseNumber, Timestamp};
+use telemetry::Span;
+use traffic::{Ask, Begin, Call, Next, Outcome, Pick, Refusal, Ticket};
+
+use crate::access::{Crossed, Record};
+use crate::core::Core;
+use crate::counters::Ended;
+use crate::deadline::Deadline;
+use crate::edge::Edge;
+use crate::limits::SLOW;
+use crate::trace::{TraceContext, hex};
+use crate::upstream::Upstream;
+
+/// What is asked of a request, in whatever protocol it came.
+pub(crate) trait Asked {
+    /// The first header of this name.
+    fn header(&self, name: &str) -> Option<&[u8]>;
+    /// The cookie of this name.
+    fn cookie(&self, name: &str) -> Option<&[u8]>;
+    /// The method's name.
+    fn method(&self) -> &str;
+    /// The path without the query.
+    fn path(&self) -> &str;
+}
+
+/// What is known of a request before it crosses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    pub(crate) client: IpAddr,
+    pub(crate) idempotent: bool,
+    pub(crate) priority: Priority,
+    /// The time its caller gives it.
+    pub(crate) time_left: Option<Duration>,
+    pub(crate) trace: TraceContext,
+}
+
+/// Attempts that may be under way at once: the first, and a hedge.
+pub(crate) const AT_ONCE: usize = 2;
+
+/// One request crossing one edge.
+pub(crate) struct Crossing {
+    core: Rc<Core>,
+    edge: Rc<Edge>,
+    call: Option<Call>,
+    under_way: [Option<Attempt>; AT_ONCE],
+    began: Instant,
+    /// When its caller stops waiting, whatever is still to come.
+    caller_deadline: Option<Instant>,
+    first_attempt: Option<(Outcome, u64)>,
+    attempts: u8,
+    hedges: u8,
+    /// Whether it was refused before an instance was chosen, and counted so.
+    is_refused: bool,
+    last: Option<Rc<Upstream>>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) trace: TraceContext,
+    /// What is logged of it, at the gateway.
+    pub(crate) record: Option<Box<Record>>,
+}
+
+struct Attempt {
+    pick: Pick,
+    upstream: Rc<Upstream>,
+    began: Instant,
+    is_first: bool,
+    is_answered: bool,
+}
+
+/// How a request ended, for those who are told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct End<'a> {
+    pub(crate) outcome: Outcome,
+    /// The status the caller got.
+    pub(crate) status: Option<u16>,
+    /// Why it failed, if it did.
+    pub(crate) error: Option<&'a str>,
+}
+
+impl Crossing {
+    /// Asks to cross; waits for a place where that is the policy.
+    pub(crate) async fn begin(
+        core: &Rc<Core>,
+        edge: &Rc<Edge>,
+        asked: &impl Asked,
+        facts: Facts,
+    ) -> Result<Self, Refusal> {
+        let began = core.now();
+        let caller_deadline = facts.time_left.map(|it| began.after(it));
+        let (key, release) = if edge.is_plain() { (None, None) } else { tell(edge, asked, &facts) };
+        let ask = Ask {
+            key,
+            release,
+            priority: facts.priority,
+            idempotent: facts.idempotent,
+            deadline: caller_deadline,
+        };
+        let decided = edge.decide.borrow_mut().begin(began, &ask);
+        let call = match decided {
+            Begin::Go(call) => Ok(call),
+            Begin::Refuse(refusal) => Err(refusal),
+            Begin::Wait(ticket, until) => {
+                // It may have taken the place of one that matters less.
+                edge.call_waiting(began);
+                Waiting::new(core, edge, ticket).wait(until).await
+            }
+        };
+        let call = call.inspect_err(|it| edge.counters.borrow_mut().refused(it.word()))?;
+        Ok(Self {
+            core: Rc::clone(core),
+            edge: Rc::clone(edge),
+            call: Some(call),
+            under_way: [None, None],
+            began,
+            caller_deadline,
+            first_attempt: None,
+            attempts: 0,
+            hedges: 0,
+            is_refused: false,
+            last: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            trace: facts.trace,
+            record: None,
+        })
+    }
+
+    /// When the head of an answer must be there.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.call.as_ref().map_or(self.began, Call::deadline)
+    }
+
+    /// When the head of the answer to the attempt under way must be there.
+    pub(crate) fn attempt_deadline(&self) -> Instant {
+        self.call.as_ref().map_or(self.began, Call::attempt_deadline)
+    }
+
+    /// When the whole answer must be there, if the caller said so.
+    pub(crate) const fn caller_deadline(&self) -> Option<Instant> {
+        self.caller_deadline
+    }
+
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Chooses an instance for the next attempt. What it returns names the attempt.
+    pub(crate) fn attempt(&mut self) -> Result<usize, Refusal> {
+        let now = self.core.now();
+        let call = self.call.as_mut().ok_or(Refusal::NoInstance)?;
+        let picked = self.edge.decide.borrow_mut().pick(now, call);
+        let place = picked.and_then(|it| self.start(it, now).ok_or(Refusal::NoInstance));
+        place.inspect_err(|refusal| {
+            // A request that reached an instance before counts by what came of that.
+            if self.attempts == 0 {
+                self.is_refused = true;
+                self.edge.counters.borrow_mut().refused(refusal.word());
+            }
+        })
+    }
+
+    /// When to ask for a hedge, if there is to be one.
+    pub(crate) fn hedge_at(&self) -> Option<Instant> {
+        let free = self.under_way.iter().any(Option::is_none);
+        let call = self.call.as_ref().filter(|_| free && self.hedges == 0)?;
+        self.edge.decide.borrow().hedge_at(call)
+    }
+
+    /// Chooses another instance beside the one that takes long.
+    pub(crate) fn hedge(&mut self) -> Option<usize> {
+        let now = self.core.now();
+        let call = self.call.as_mut()?;
+        let picked = self.edge.decide.borrow_mut().hedge(now, call);
+        // It is asked for once, whatever the answer.
+        self.hedges = 1;
+        let place = picked.and_then(|it| self.start(it, now));
+        if place.is_none() {
+            self.hedges = u8::MAX;
+        }
+        place
+    }
+
+    fn start(&mut self, pick: Pick, now: Instant) -> Option<usize> {
+        let Some(upstream) = self.edge.upstream(pick.endpoint) else {
+            self.edge.decide.borrow_mut().released(pick);
+            return None;
+        };
+        let Some(place) = self.under_way.iter().position(Option::is_none) else {
+            self.edge.decide.borrow_mut().released(pick);
+            return None;
+        };
+        upstream.began();
+        self.last = Some(Rc::clone(&upstream));
+        let is_first = self.attempts == 0;
+        self.attempts = self.attempts.saturating_add(1);
+        if let Some(free) = self.under_way.get_mut(place) {
+            *free = Some(Attempt { pick, upstream, began: now, is_first, is_answered: false });
+        }
+        Some(place)
+    }
+
+    /// The instance of an attempt under way.
+    pub(crate) fn upstream(&self, place: usize) -> Option<&Rc<Upstream>> {
+        self.under_way.get(place)?.as_ref().map(|it| &it.upstream)
+    }
+
+    /// Says what an attempt came to: the head of an answer, or a failure.
+    pub(crate) fn answered(&mut self, place: usize, outcome: Outcome) -> Next {
+        let now = self.core.now();
+        let attempt = self.under_way.get_mut(place).and_then(Option::as_mut);
+        let (Some(attempt), Some(call)) = (attempt, self.call.as_mut()) else {
+            return Next::Done;
+        };
+        attempt.is_answered = true;
+        if attempt.is_first {
+            self.first_attempt = Some((outcome, micros(now.since(attempt.began))));
+        }
+        self.edge.decide.borrow_mut().answered(now, call, &attempt.pick, outcome)
+    }
+
+    /// Says that an attempt is over: its answer has ended, or it has failed, or nobody wants it any more.
+    pub(crate) fn released(&mut self, place: usize) {
+        let Some(attempt) = self.under_way.get_mut(place).and_then(Option::take) else { return };
+        if let Some(call) = self.call.as_mut().filter(|_| !attempt.is_answered) {
+            let now = self.core.now();
+            let mut decide = self.edge.decide.borrow_mut();
+            let _nobody_asks: Next = decide.answered(now, call, &attempt.pick, Outcome::Cancelled);
+        }
+        self.edge.decide.borrow_mut().released(attempt.pick);
+        attempt.upstream.ended();
+        self.core.released(&attempt.upstream);
+    }
+
+    /// The request is over.
+    pub(crate) fn finish(mut self, asked: &impl Asked, end: &End<'_>) {
+        let now = self.core.now();
+        self.close(end.outcome, now);
+        let duration = now.since(self.began);
+        let is_bad = !matches!(end.outcome, Outcome::Ok | Outcome::ClientError);
+        if self.trace.sampled || is_bad || SLOW <= duration {
+            self.core.spans.keep(|| self.span(asked, end, duration));
+        }
+        self.log(end.status, end.error);
+    }
+
+    /// Ends everything that is under way, and counts. Once.
+    fn close(&mut self, outcome: Outcome, now: Instant) {
+        for place in 0..AT_ONCE {
+            self.released(place);
+        }
+        let Some(call) = self.call.take() else { return };
+        let next = self.edge.decide.borrow_mut().finish(now, call, outcome);
+        if let Some(ticket) = next {
+            self.edge.call(ticket);
+            self.edge.call_waiting(now);
+        }
+        if self.is_refused {
+            return;
+        }
+        let hedges = u64::from(self.hedges == 1);
+        self.edge.counters.borrow_mut().ended(&Ended {
+            release: self.release(),
+            outcome,
+            latency_us: micros(now.since(self.began)),
+            first_attempt: self.first_attempt,
+            retries: u64::from(self.attempts.saturating_sub(1)).saturating_sub(hedges),
+            hedges,
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+        });
+    }
+
+    /// Ends the record with what became of the crossing.
+    fn log(&mut self, status: Option<u16>, error: Option<&str>) {
+        let Some(mut record) = self.record.take() else { return };
+        let crossed = Crossed {
+            bytes_in: self.bytes_in,
+            bytes_out: self.bytes_out,
+            last: self.last.take(),
+            attempts: self.attempts,
+            trace: self.trace.trace,
+        };
+        record.crossed(crossed, status, error);
+    }
+
+    fn release(&self) -> Option<ReleaseNumber> {
+        self.last.as_ref().map(|it| it.release)
+    }
+
+    fn span(&self, asked: &impl Asked, end: &End<'_>, duration: Duration) -> Span {
+        let id = |number: u128, digits| {
+            let mut out = Vec::new();
+            hex(&mut out, number, digits);
+            String::from_utf8(out).unwrap_or_default()
+        };
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let now = self.core.clock.timestamp().as_millis();
+        Span {
+            trace: id(self.trace.trace, 32),
+            id: id(u128::from(self.trace.span), 16),
+            parent: self.trace.parent.map(|it| id(u128::from(it), 16)),
+            edge: self.edge.name.clone(),
+            start: Timestamp::from_millis(now.saturating_sub(millis)),
+            duration_us: micros(duration),
+            method: asked.method().to_owned(),
+            path: asked.path().to_owned(),
+            status: end.status,
+            release: self.release(),
+            instance: self.last.as_ref().map(|it| it.instance.clone()),
+            attempts: self.attempts,
+            error: end.error.map(str::to_owned),
+        }
+    }
+}
+
+impl Drop for Crossing {
+    fn drop(&mut self) {
+        if self.call.is_some() {
+            let now = self.core.tick();
+            self.close(Outcome::Cancelled, now);
+            self.log(None, Some("client-gone"));
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// What a request is told apart by on this edge, as a hash, and the release it asks for.
+fn tell(edge: &Edge, asked: &impl Asked, facts: &Facts) -> (Option<u64>, Option<ReleaseNumber>) {
+    let is_there = |wanted: &HeaderMatch| match (asked.header(&wanted.name), &wanted.value) {
+        (Some(found), Some(value)) => found == value.as_bytes(),
+        (found, None) => found.is_some(),
+        (None, Some(_)) => false,
+    };
+    let key = edge.key().and_then(|it| hash_of(&it, asked, facts.client));
+    (key, edge.matched_release(&is_there))
+}
+
+/// The hash of what `key` names in a request; nothing if the request does not have it.
+pub(crate) fn hash_of(key: &RequestKey, asked: &impl Asked, client: IpAddr) -> Option<u64> {
+    Some(match key {
+        RequestKey::Header(name) => hash(asked.header(name)?),
+        RequestKey::Cookie(name) => hash(asked.cookie(name)?),
+        RequestKey::ClientAddress => match client {
+            IpAddr::V4(address) => hash(&address.octets()),
+            IpAddr::V6(address) => hash(&address.octets()),
+        },
+    })
+}
+
+/// FNV-1a with a finish that spreads it over all bits (Fowler, Noll, Vo; Steele et al. for the finish). The
+/// same for a key on every worker and after every restart.
+fn hash(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    model::Rng::new(hash).next_u64()
+}
+
+/// A request that waits for a place.
+struct Waiting<'a> {
+    core: &'a Core,
+    edge: &'a Edge,
+    ticket: Option<Ticket>,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(core: &'a Core, edge: &'a Edge, ticket: Ticket) -> Self {
+        edge.counters.borrow_mut().queued();
+        Self { core, edge, ticket: Some(ticket) }
+    }
+
+    async fn wait(mut self, until: Instant) -> Result<Call, Refusal> {
+        let Some(ticket) = self.ticket else { return Err(Refusal::QueueTimeout) };
+        let mut deadline = Deadline::new(self.core.clock, until);
+        let mut is_first = true;
+        poll_fn(|context: &mut Context<'_>| {
+            let mut waiting = self.edge.waiting.borrow_mut();
+            // Whoever calls it takes its waker out.
+            let called = !is_first && !waiting.contains_key(&ticket);
+            is_first = false;
+            if called || deadline.poll(context).is_ready() {
+                waiting.remove(&ticket);
+                return Poll::Ready(());
+            }
+            waiting.insert(ticket, context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        self.ticket = None;
+        let now = self.core.tick();
+        let admitted = self.edge.decide.borrow_mut().admitted(now, ticket);
+        match admitted {
+            Begin::Go(call) => Ok(call),
+            Begin::Refuse(refusal) => {
+                // Perhaps it had a place, and does not use it.
+                self.edge.call_waiting(now);
+                Err(refusal)
+            }
+            // It is asked after its time was up or its turn had come; there is no third case.
+            Begin::Wait(..) => Err(Refusal::QueueTimeout),
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.edge.waiting.borrow_mut().remove(&ticket);
+            self.edge.decide.borrow_mut().abandon(ticket);
+            self.edge.call_waiting(self.core.now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use host::Clock;
+    use model::Rng;
+    use model::edge::Resilience;
+    use telemetry::report::{EdgeSignals, Outcomes};
+    use tokio::runtime::Builder;
+    use world::routing::Table;
+
+    use super::*;
+    use crate::counters::Extent;
+
+    struct Get;
+
+    impl Asked for Get {
+        fn header(&self, _: &str) -> Option<&[u8]> {
+            None
+        }
+
+        fn cookie(&self, _: &str) -> Option<&[u8]> {
+            None
+        }
+
+        fn method(&self) -> &'static str {
+            "GET"
+        }
+
+        fn path(&self) -> &'static str {
+            "/"
+        }
+    }
+
+    /// A service with these instances, and an edge to it.
+    fn table(endpoints: &str) -> Arc<Table> {
+        let policy = serde_json::to_string(&Resilience::default()).unwrap();
+        let table = format!(
+            r#"{{"index": 1, "routes": {{}},
+                "backends": {{"shop/cart": {{"application": "shop", "service": "cart", "protocol": "http",
+                    "endpoints": {endpoints}}}}},
+                "edges": {{"shop/web>cart": {{"application": "shop", "caller": "web", "callee": "cart",
+                    "port": 1, "policy": {policy}}}}}}}"#
+        );
+        Arc::new(serde_json::from_str(&table).unwrap())
+    }
+
+    fn core(endpoints: &str) -> Rc<Core> {
+        let (told, _heard) = tokio::sync::mpsc::unbounded_channel();
+        let core = Rc::new(Core::new(
+            Clock::start(),
+            Rng::new(1),
+            0,
+            told,
+            crate::front::Front::default(),
+        ));
+        core.apply(&table(endpoints));
+        core
+    }
+
+    fn begin(core: &Rc<Core>) -> Result<Crossing, Refusal> {
+        let facts = Facts {
+            client: Ipv4Addr::LOCALHOST.into(),
+            idempotent: true,
+            priority: Priority::default(),
+            time_left: None,
+            trace: TraceContext { trace: 1, parent: None, span: 1, sampled: false },
+        };
+        let edge = core.edge("shop/web>cart").unwrap();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        runtime.block_on(Crossing::begin(core, &edge, &Get, facts))
+    }
+
+    fn signals(core: &Core) -> EdgeSignals {
+        core.signals(Extent::All).edges.remove(0)
+    }
+
+    #[test]
+    fn a_request_without_an_instance_counts_as_refused_and_as_nothing_else() {
+        let core = core("[]");
+        let refused = begin(&core).and_then(|mut crossing| {
+            let attempt = crossing.attempt();
+            let (outcome, status) = (Outcome::GatewayError, Some(503));
+            crossing.finish(&Get, &End { outcome, status, error: Some("no-instance") });
+            attempt
+        });
+        assert_eq!(refused, Err(Refusal::NoInstance));
+        let seen = signals(&core);
+        assert_eq!(seen.refused, [("no-instance".to_owned(), 1)]);
+        assert_eq!(seen.releases, []);
+    }
+
+    #[test]
+    fn a_request_that_finds_no_second_instance_counts_by_what_the_first_made_of_it() {
+        let core = core(r#"[{"instance": "cart.1", "release": 3, "port": 1, "ready_at": 1}]"#);
+        let mut crossing = begin(&core).unwrap();
+        let place = crossing.attempt().unwrap();
+        let _next: Next = crossing.answered(place, Outcome::ConnectFailure);
+        crossing.released(place);
+        core.apply(&table("[]"));
+        assert!(crossing.attempt().is_err());
+        crossing.finish(
+            &Get,
+            &End { outcome: Outcome::ConnectFailure, status: Some(502), error: None },
+        );
+        let seen = signals(&core);
+        assert_eq!(seen.refused, []);
+        let failed = Outcomes { failed: 1, ..Outcomes::default() };
+        assert_eq!(seen.releases.len(), 1);
+        assert_eq!((seen.releases[0].outcomes, seen.releases[0].first_attempts), (failed, failed));
+    }
+}

@@ -1,0 +1,150 @@
+//! An edge on one worker: its decisions, its instances, its counters, and who waits.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use model::edge::Resilience;
+use model::route::HeaderMatch;
+use model::service::Protocol;
+use model::{Instant, ReleaseNumber, Rng};
+use telemetry::report::EdgeName;
+use traffic::{EndpointId, EndpointSpec, Split, Ticket};
+use world::routing::Backend;
+
+use crate::counters::Counters;
+use crate::upstream::Upstream;
+
+/// An edge on one worker.
+pub(crate) struct Edge {
+    pub(crate) name: EdgeName,
+    pub(crate) decide: RefCell<traffic::Edge>,
+    pub(crate) counters: RefCell<Counters>,
+    /// Requests that wait for a place, by ticket.
+    pub(crate) waiting: RefCell<BTreeMap<Ticket, Waker>>,
+    upstreams: RefCell<Vec<(EndpointId, Rc<Upstream>)>>,
+    policy: RefCell<Arc<Resilience>>,
+    backend: RefCell<Option<Arc<Backend>>>,
+    gone: Cell<bool>,
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Edge").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl Edge {
+    pub(crate) fn new(name: EdgeName, policy: &Resilience, rng: Rng) -> Self {
+        Self {
+            decide: RefCell::new(traffic::Edge::new(policy, rng)),
+            counters: RefCell::new(Counters::default()),
+            waiting: RefCell::default(),
+            upstreams: RefCell::default(),
+            policy: RefCell::new(Arc::new(policy.clone())),
+            backend: RefCell::default(),
+            gone: Cell::new(false),
+            name,
+        }
+    }
+
+    pub(crate) fn set_policy(&self, policy: &Resilience, now: Instant) {
+        if **self.policy.borrow() != *policy {
+            self.decide.borrow_mut().set_policy(policy);
+            *self.policy.borrow_mut() = Arc::new(policy.clone());
+            self.call_waiting(now);
+        }
+    }
+
+    /// Wakes requests that wait and are to ask again: a place is free for them, or there will be none.
+    pub(crate) fn call_waiting(&self, now: Instant) {
+        // On the usual path nobody waits.
+        while !self.waiting.borrow().is_empty() {
+            let Some(ticket) = self.decide.borrow_mut().expired(now) else { return };
+            self.call(ticket);
+        }
+    }
+
+    /// Wakes the one that waits with this ticket.
+    pub(crate) fn call(&self, ticket: Ticket) {
+        if let Some(waker) = self.waiting.borrow_mut().remove(&ticket) {
+            waker.wake();
+        }
+    }
+
+    /// What the callee speaks.
+    pub(crate) fn protocol(&self) -> Protocol {
+        self.backend.borrow().as_ref().map_or(Protocol::Http, |it| it.protocol)
+    }
+
+    /// Takes over the callee as it is now. `upstreams` are its instances, in the order of the backend's
+    /// endpoints; `ready_at` gives when each became ready.
+    pub(crate) fn set_backend(
+        &self,
+        backend: Option<&Arc<Backend>>,
+        upstreams: &[Rc<Upstream>],
+        ready_at: &dyn Fn(usize) -> Instant,
+        now: Instant,
+    ) {
+        let specs: Vec<EndpointSpec> = upstreams
+            .iter()
+            .enumerate()
+            .map(|(place, upstream)| EndpointSpec {
+                id: upstream.id,
+                release: upstream.release,
+                weight: 1,
+                zone: 0,
+                ready_at: ready_at(place),
+            })
+            .collect();
+        let shares = backend.iter().flat_map(|it| &it.split).map(|it| (it.release, it.weight));
+        let split = Split { shares: shares.collect() };
+        self.decide.borrow_mut().set_endpoints(&specs, &split, now);
+        let mut known: Vec<_> = upstreams.iter().map(|it| (it.id, Rc::clone(it))).collect();
+        known.sort_unstable_by_key(|(id, _)| *id);
+        *self.upstreams.borrow_mut() = known;
+        *self.backend.borrow_mut() = backend.map(Arc::clone);
+    }
+
+    /// The instance a decision named.
+    pub(crate) fn upstream(&self, id: EndpointId) -> Option<Rc<Upstream>> {
+        let upstreams = self.upstreams.borrow();
+        let place = upstreams.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        upstreams.get(place).map(|(_, upstream)| Rc::clone(upstream))
+    }
+
+    /// The release that requests go to which have a header that `is_there`, if one is matched.
+    pub(crate) fn matched_release(
+        &self,
+        is_there: &dyn Fn(&HeaderMatch) -> bool,
+    ) -> Option<ReleaseNumber> {
+        let backend = self.backend.borrow();
+        let mut matches = backend.iter().flat_map(|it| &it.matches);
+        matches.find(|it| is_there(&it.header)).map(|it| it.release)
+    }
+
+    /// What requests are told apart by, where that matters: the balance's key, or what keeps a caller at
+    /// its release.
+    pub(crate) fn key(&self) -> Option<model::edge::RequestKey> {
+        let own = self.policy.borrow().balance.key.clone();
+        own.or_else(|| self.backend.borrow().as_ref().and_then(|it| it.sticky.clone()))
+    }
+
+    /// Whether requests are told apart or matched at all: on the usual path nothing is looked up.
+    pub(crate) fn is_plain(&self) -> bool {
+        let backend = self.backend.borrow();
+        self.policy.borrow().balance.key.is_none()
+            && backend.as_ref().is_none_or(|it| it.sticky.is_none() && it.matches.is_empty())
+    }
+
+    pub(crate) fn leave(&self) {
+        self.gone.set(true);
+    }
+
+    /// Whether it is declared no more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+}

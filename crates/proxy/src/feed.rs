@@ -1,0 +1,105 @@
+//! The socket over which the data plane is fed, and reports.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use host::Clock;
+
+use serde::{Deserialize, Serialize};
+use telemetry::Report;
+use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use world::routing::Feed;
+
+use crate::deadline::Deadline;
+use crate::frame;
+
+/// Messages of the control process that may wait for the main thread.
+const WAITING_MAX: usize = 64;
+
+/// What comes over the socket.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Message {
+    /// From a control process.
+    Feed(Box<Feed>),
+    /// From a data plane that comes after this one.
+    Successor(Successor),
+}
+
+/// A data plane that comes after this one wants its sockets.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Successor {
+    /// All of them.
+    TakeOver,
+}
+
+/// Somebody at the other end of the socket: the one who connected last counts.
+#[derive(Debug)]
+pub(crate) struct Feeder {
+    pub(crate) reports: OwnedWriteHalf,
+    pub(crate) messages: mpsc::Receiver<Message>,
+    reader: JoinHandle<()>,
+}
+
+impl Feeder {
+    /// Begins to read what comes.
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        let (mut from, reports) = stream.into_split();
+        let (sender, messages) = mpsc::channel(WAITING_MAX);
+        let reader = tokio::spawn(async move {
+            loop {
+                match frame::read(&mut from).await {
+                    Ok(Some(message)) => {
+                        if sender.send(message).await.is_err() {
+                            return;
+                        }
+                    }
+                    Ok(None) => return,
+                    Err(error) => {
+                        tracing::warn!(%error, "the control process sends what cannot be read");
+                        return;
+                    }
+                }
+            }
+        });
+        Self { reports, messages, reader }
+    }
+}
+
+/// Time in which a report must be taken. A control process that is stopped must not stop the data plane.
+const REPORT_TIME: Duration = Duration::from_secs(5);
+
+impl Feeder {
+    /// Tells it something.
+    pub(crate) async fn report(&mut self, clock: Clock, report: &Report) -> io::Result<()> {
+        let mut deadline = Deadline::new(clock, clock.now().after(REPORT_TIME));
+        tokio::select! {
+            written = frame::write(&mut self.reports, report) => written,
+            () = deadline.passed() => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        }
+    }
+}
+
+impl Drop for Feeder {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+/// Listens on the socket. Whoever listened there before is gone, or has handed over.
+pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}

@@ -1,0 +1,171 @@
+//! What a gateway does with a connection before it is served.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::thread::JoinHandle;
+
+use host::Clock;
+use telemetry::GatewayOptions;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+use crate::access::{Logger, writer};
+use crate::buffer::Buffer;
+use crate::core::Core;
+use crate::deadline::Deadline;
+use crate::limits::HEAD_TIME;
+use crate::proxy_protocol::{self, Header, Malformed};
+
+/// What a worker knows of the gateway it is a part of.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Front {
+    /// The way to the access log, if there is one.
+    pub(crate) access_log: Option<Logger>,
+    /// What connections begin with.
+    pub(crate) begins: Begins,
+    /// Whether it was said already that connections begin with something else. Once is enough: whoever can
+    /// connect could fill the log otherwise.
+    pub(crate) is_said: Cell<bool>,
+}
+
+impl Front {
+    /// What workers know of a gateway with these options, and the thread that writes its access log, if
+    /// there is to be one.
+    pub(crate) fn start(
+        options: &GatewayOptions,
+        clock: Clock,
+    ) -> io::Result<(Self, Option<JoinHandle<()>>)> {
+        let GatewayOptions { access_log, proxy_protocol } = options;
+        let begins = if *proxy_protocol { Begins::WithProxyProtocol } else { Begins::AtOnce };
+        let started = access_log.as_ref().map(|it| writer::start(it, clock)).transpose()?;
+        let (access_log, thread) = started.unzip();
+        Ok((Self { access_log, begins, ..Self::default() }, thread))
+    }
+}
+
+/// What the gateway's connections begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Begins {
+    /// TLS or a request.
+    #[default]
+    AtOnce,
+    /// A header of the PROXY protocol, which says whose connection it is.
+    WithProxyProtocol,
+}
+
+/// Finds out who is at the other end of a connection to the gateway. Nothing if it does not say so as it
+/// must, and is to be closed. `peer` is the address the socket knows.
+pub(crate) async fn peer_of(
+    core: &Core,
+    stream: &mut TcpStream,
+    peer: SocketAddr,
+) -> Option<SocketAddr> {
+    if core.front.begins == Begins::AtOnce {
+        return Some(peer);
+    }
+    let mut deadline = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
+    let mut buffer = core.buffers.small();
+    let header = tokio::select! {
+        header = read_header(stream, &mut buffer) => header,
+        () = deadline.passed() => Err(io::ErrorKind::TimedOut.into()),
+    };
+    core.buffers.give(buffer);
+    match header {
+        Ok(header) => Some(header.source.unwrap_or(peer)),
+        Err(error) => {
+            // A connection without a byte is a health check, or a client who has thought better of it.
+            let is_wrong = error.kind() == io::ErrorKind::InvalidData;
+            if is_wrong && !core.front.is_said.replace(true) {
+                tracing::warn!(%peer, %error, "a connection to the gateway is closed; further ones like it are not reported");
+            }
+            None
+        }
+    }
+}
+
+/// Reads a header and nothing behind it: what follows may be TLS. So bytes are looked at first, and taken as
+/// far as they belong to it.
+async fn read_header(stream: &mut TcpStream, buffer: &mut Buffer) -> io::Result<Header> {
+    loop {
+        let before = buffer.len();
+        let seen = stream.peek(buffer.room()).await?;
+        if seen == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer.fill(seen);
+        let header = proxy_protocol::read(buffer.filled()).map_err(invalid)?;
+        let end = header.map_or(buffer.len(), |it| it.length);
+        buffer.truncate(before);
+        // They are there: this does not wait.
+        let room = buffer.room().get_mut(..end.saturating_sub(before)).unwrap_or_default();
+        let taken = stream.read_exact(room).await?;
+        buffer.fill(taken);
+        if let Some(header) = header {
+            return Ok(header);
+        }
+    }
+}
+
+fn invalid(malformed: Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::Buffers;
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+
+    /// What is found of a connection that begins with these pieces: an address, `socket` or `closed`; and
+    /// what follows the header.
+    async fn found(pieces: &[&[u8]]) -> (String, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.set_nodelay(true).unwrap();
+        let mut stream = listener.accept().await.unwrap().0;
+        let sending = async {
+            for piece in pieces {
+                client.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            client.shutdown().await.unwrap();
+        };
+        let mut buffer = Buffers::default().small();
+        let (header, ()) = tokio::join!(read_header(&mut stream, &mut buffer), sending);
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        let found = match header {
+            Ok(header) => header.source.map_or("socket".to_owned(), |it| it.to_string()),
+            Err(_) => "closed".to_owned(),
+        };
+        (found, rest)
+    }
+
+    #[track_caller]
+    fn check(pieces: &[&[u8]], expected: &str, follows: &str) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (source, rest) = runtime.block_on(found(pieces));
+        assert_eq!(source, expected);
+        if source != "closed" {
+            assert_eq!(String::from_utf8_lossy(&rest), follows);
+        }
+    }
+
+    #[test]
+    fn a_header_is_taken_off_and_nothing_else() {
+        let source = "192.0.2.7:4711";
+        let whole: &[u8] = b"PROXY TCP4 192.0.2.7 192.0.2.1 4711 80\r\nGET /";
+        check(&[whole], source, "GET /");
+        let pieces: Vec<&[u8]> = whole.chunks(1).collect();
+        check(&pieces, source, "GET /");
+        check(&[b"PROXY UNKNOWN\r\n", b"x"], "socket", "x");
+        let binary =
+            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\x12\x67\0\x50";
+        check(&[&binary[..20], &binary[20..], b"x"], source, "x");
+        check(&[b"GET / HTTP/1.1\r\n\r\n"], "closed", "");
+        check(&[b"PROXY TCP4 192.0.2.7 "], "closed", "");
+        check(&[], "closed", "");
+    }
+}

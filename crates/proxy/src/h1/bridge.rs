@@ -1,0 +1,243 @@
+//! A client that speaks HTTP/1.1, and an instance that speaks HTTP/2.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Version};
+use hyper::body::Body as _;
+use traffic::Outcome;
+
+use super::attempts::Event;
+use super::exchange::{After, Ends, Exchange, connection};
+use super::request::Method;
+use super::write::{self, Connection};
+use crate::crossing::Crossing;
+use crate::h1::client::Entry;
+use crate::h2::call::{Call, Refused};
+use crate::h2::outgoing::Outgoing;
+use crate::h2::pipe::{Writer, pipe};
+use crate::h2::server::passed;
+use crate::h2::upload::{Source, Upload};
+
+/// Passes a request on to an instance that speaks HTTP/2, and its answer back.
+pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> After {
+    let Some(head) = head_of(exchange) else {
+        let answer =
+            crate::answer::Answer::malformed(400, "the head cannot be passed on as HTTP/2");
+        return exchange.fail(crossing, &answer, Outcome::ClientError).await;
+    };
+    let (parts, received) = pipe();
+    let upload = Upload::new(Source::Pipe(received), exchange.body_max);
+    let forwarded = match exchange.client.entry {
+        Entry::Mesh(_) => None,
+        Entry::Gateway => {
+            let scheme = if exchange.client.stream.is_tls() { "https" } else { "http" };
+            Some((exchange.client.peer.ip(), scheme))
+        }
+    };
+    if exchange.work.head.expects_continue && exchange.body.bytes == 0 {
+        // Nobody says so over HTTP/2, and what is read here goes on as it comes.
+        if exchange.client.write(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_err() {
+            exchange.end(crossing, Outcome::Cancelled, None, Some("client-gone"));
+            return After::Close;
+        }
+    }
+    let call = Call {
+        core: Rc::clone(&exchange.client.core),
+        edge: Rc::clone(&exchange.edge),
+        route: exchange.route.as_ref().map(Rc::clone),
+        head: Rc::new(head),
+        upload,
+        forwarded,
+    };
+    let mut sender = Sender { parts: Some(parts), at: exchange.work.head.length };
+    let answered = {
+        let mut running = pin!(call.run(&mut crossing));
+        poll_fn(|context| {
+            if let Some(event) = sender.poll(context, exchange) {
+                return Poll::Ready(Err(event));
+            }
+            running.as_mut().poll(context).map(Ok)
+        })
+        .await
+    };
+    exchange.part_if_finishing();
+    match answered {
+        Err(Event::Rejected(answer)) => {
+            exchange.fail(crossing, &answer, Outcome::ClientError).await
+        }
+        Err(_) | Ok(Err(Refused::Gone)) => {
+            exchange.end(crossing, Outcome::Cancelled, None, Some("client-gone"));
+            After::Close
+        }
+        Ok(Err(Refused::With(answer, outcome))) => exchange.fail(crossing, &answer, outcome).await,
+        Ok(Ok((_, got))) => {
+            let response = passed(&call, crossing, got);
+            back(exchange, response, &mut sender).await
+        }
+    }
+}
+
+/// Hands the body on, as it comes.
+struct Sender {
+    parts: Option<Writer>,
+    at: usize,
+}
+
+impl Sender {
+    /// What the client did instead, if it is gone or sends what is no body.
+    fn poll(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+        exchange: &mut Exchange<'_>,
+    ) -> Option<Event> {
+        loop {
+            let Some(parts) = &self.parts else { return exchange.poll_client(context, None) };
+            if self.at < exchange.checked {
+                if parts.poll_room(context).is_pending() {
+                    return None;
+                }
+                // Chunks are taken apart here: HTTP/2 has frames of its own.
+                parts.put(Bytes::from(exchange.data_from(self.at)));
+                self.at = exchange.checked;
+            } else if exchange.body.is_done() {
+                self.parts.take().into_iter().for_each(Writer::finish);
+            } else {
+                let before = exchange.body.bytes;
+                if let Some(event) = exchange.poll_client(context, Some(true)) {
+                    return Some(event);
+                }
+                if std::mem::take(&mut exchange.made_room) {
+                    self.at = exchange.work.head.length;
+                }
+                if exchange.body.bytes == before {
+                    return None;
+                }
+            }
+        }
+    }
+}
+
+/// The head in hyper's types.
+fn head_of(exchange: &Exchange<'_>) -> Option<http::request::Parts> {
+    let head = &exchange.work.head;
+    let input = exchange.work.input.filled();
+    let text = |it: &super::head::Span| str::from_utf8(input.get(it.clone())?).ok();
+    if head.method == Method::Connect {
+        return None;
+    }
+    let target = text(&head.target).filter(|it| !it.is_empty()).unwrap_or("/");
+    let host = head.host.as_ref().and_then(text).filter(|it| !it.is_empty());
+    let uri = match host {
+        Some(host) if target != "*" => format!("http://{host}{target}"),
+        _ => target.to_owned(),
+    };
+    let mut builder = Request::builder().method(text(&head.method_name)?).uri(uri);
+    builder = builder.version(Version::HTTP_11);
+    for span in head.copies.iter() {
+        for line in input.get(span.clone())?.split(|it| *it == b'\n') {
+            let Some(colon) = line.iter().position(|it| *it == b':') else { continue };
+            let (name, value) = line.split_at(colon);
+            if name.eq_ignore_ascii_case(b"expect") {
+                continue;
+            }
+            let value = HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?;
+            builder = builder.header(name, value);
+        }
+    }
+    let [trace, span, sampled] = &head.b3_parts;
+    for (name, span) in [
+        ("x-forwarded-for", &head.forwarded_for),
+        ("traceparent", &head.traceparent),
+        ("b3", &head.b3),
+        ("x-b3-traceid", trace),
+        ("x-b3-spanid", span),
+        ("x-b3-sampled", sampled),
+    ] {
+        if let Some(value) = span.as_ref().and_then(text) {
+            builder = builder.header(name, value);
+        }
+    }
+    if head.wants_trailers {
+        builder = builder.header("te", "trailers");
+    }
+    builder.body(()).ok().map(|it| it.into_parts().0)
+}
+
+/// Passes the answer back.
+async fn back(
+    exchange: &mut Exchange<'_>,
+    response: http::Response<Outgoing>,
+    sender: &mut Sender,
+) -> After {
+    let (head, body) = response.into_parts();
+    let is_empty = exchange.work.head.method == Method::Head
+        || matches!(head.status.as_u16(), 204 | 304)
+        || head.status.is_informational();
+    let has_length = head.headers.contains_key(http::header::CONTENT_LENGTH);
+    let chunked = !is_empty && !has_length && !exchange.work.head.is_http10;
+    let by_close = !is_empty && !has_length && exchange.work.head.is_http10;
+    let ends = if exchange.work.head.keep_alive && !by_close { Ends::No } else { Ends::Yes };
+    let mut out = std::mem::take(&mut exchange.work.out);
+    out.clear();
+    let reason = head.status.canonical_reason().unwrap_or("");
+    write::put(&mut out, format_args!("HTTP/1.1 {} {reason}\r\n", head.status.as_u16()));
+    for (name, value) in &head.headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    if chunked {
+        out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+    match connection(exchange.work, ends) {
+        Connection::Open => {}
+        Connection::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
+        Connection::Close => out.extend_from_slice(b"connection: close\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+    let mut body = pin!(body);
+    loop {
+        if exchange.client.write(&out).await.is_err() {
+            return After::Close;
+        }
+        out.clear();
+        let next = poll_fn(|context| {
+            if sender.poll(context, exchange).is_some() {
+                return Poll::Ready(None);
+            }
+            Pin::new(&mut body).as_mut().poll_frame(context).map(Some)
+        })
+        .await;
+        match next {
+            None | Some(Some(Err(_))) => return After::Close,
+            Some(None) => break,
+            Some(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref().filter(|it| !is_empty && !it.is_empty()) {
+                    if chunked {
+                        write::put(&mut out, format_args!("{:x}\r\n", data.len()));
+                    }
+                    out.extend_from_slice(data);
+                    if chunked {
+                        out.extend_from_slice(b"\r\n");
+                    }
+                }
+            }
+        }
+    }
+    if chunked && exchange.client.write(b"0\r\n\r\n").await.is_err() {
+        return After::Close;
+    }
+    exchange.work.out = out;
+    let is_whole = exchange.body.is_done();
+    exchange.work.input.consume(exchange.checked);
+    match (is_whole, ends) {
+        (true, Ends::No) => After::Keep,
+        (true, Ends::Yes) => After::Close,
+        (false, _) => After::Linger,
+    }
+}

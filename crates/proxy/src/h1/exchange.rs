@@ -1,0 +1,458 @@
+//! One request and its answer.
+//!
+//! The head phase sends the request to one instance, to another if that fails and trying again is safe, to
+//! two at once if the policy hedges, until the head of an answer is there. Then the answer is relayed
+//! (`relay`). Meanwhile the rest of the request's body goes on being sent, and a client that goes away
+//! ends it all.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use model::Instant;
+use model::route::RouteTarget;
+use model::service::Protocol;
+use traffic::{Outcome, Refusal};
+
+use super::attempt::Attempt;
+use super::attempts::{Answered, Event};
+use super::body::Body;
+use super::client::{Client, Entry, Work};
+use super::head::Framing;
+use super::request::{Method, RequestHead};
+use super::write::{self, Connection, IsHead};
+use super::{bridge, relay};
+use crate::access::Record;
+use crate::answer::{Answer, Sent};
+use crate::buffer::{Buffer, SMALL_BYTES};
+use crate::connected::Connected;
+use crate::crossing::{Asked, Crossing, End, Facts, hash_of};
+use crate::edge::Edge;
+use crate::gateway;
+use crate::limits::{BODY_BYTES_MAX, SAMPLE_ONE_IN};
+use crate::router::Entry as Route;
+use crate::trace::{Sent as SentTrace, TraceContext};
+
+/// What becomes of the client's connection.
+pub(crate) enum After {
+    /// It goes on with the next request.
+    Keep,
+    /// It is closed.
+    Close,
+    /// It is closed after an answer, while the client may still be sending.
+    Linger,
+    /// It turns out to speak HTTP/2.
+    Http2,
+    /// It becomes a tunnel to this instance, which has said so much already.
+    Tunnel(Box<Tunnelled>, Buffer),
+}
+
+/// The instance's end of a tunnel, with the request that made it: it is in flight as long as the tunnel.
+pub(crate) struct Tunnelled {
+    pub(crate) connected: Connected,
+    pub(crate) crossing: Option<Crossing>,
+    pub(crate) status: u16,
+}
+
+/// A request on its way, and everything that belongs to it.
+pub(crate) struct Exchange<'a> {
+    pub(crate) client: &'a mut Client,
+    pub(crate) work: &'a mut Work,
+    pub(crate) edge: Rc<Edge>,
+    pub(crate) route: Option<Rc<Route>>,
+    pub(crate) body: Body,
+    /// Up to where the client's buffer holds this request's body.
+    pub(crate) checked: usize,
+    /// Whether all that has come of the body is still in the buffer.
+    pub(crate) is_whole: bool,
+    /// Whether the part of the buffer behind the head was sent and begins anew.
+    pub(crate) made_room: bool,
+    pub(crate) body_max: u64,
+    /// A second reader of the body, for those who want it without its frame.
+    unframed: Body,
+    /// When a byte of the body came last.
+    pub(crate) moved_at: Instant,
+    /// Whether an instance may have seen the request.
+    pub(crate) sent: Sent,
+}
+
+/// A head as the parts that do not speak HTTP/1.1 see it.
+pub(crate) struct View<'a> {
+    pub(crate) input: &'a [u8],
+    pub(crate) head: &'a RequestHead,
+}
+
+impl Asked for View<'_> {
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.find(self.input, name)
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        self.head.cookie(self.input, name)
+    }
+
+    fn method(&self) -> &str {
+        text(self.input, &self.head.method_name)
+    }
+
+    fn path(&self) -> &str {
+        let target = text(self.input, &self.head.target);
+        let path = target.split('?').next().unwrap_or_default();
+        if path.is_empty() { "/" } else { path }
+    }
+}
+
+pub(crate) fn text<'a>(input: &'a [u8], span: &super::head::Span) -> &'a str {
+    let bytes = input.get(span.clone()).unwrap_or_default();
+    str::from_utf8(bytes).unwrap_or_default()
+}
+
+impl Work {
+    pub(crate) fn view(&self) -> View<'_> {
+        View { input: self.input.filled(), head: &self.head }
+    }
+
+    fn host(&self) -> &str {
+        self.head.host.as_ref().map_or("", |it| text(self.input.filled(), it))
+    }
+}
+
+/// Where a request goes.
+enum Way {
+    Across(Rc<Edge>, Option<Rc<Route>>),
+    /// Nowhere: this is the answer.
+    Answered(After),
+}
+
+/// Serves the request whose head is in `work`. Afterwards the client's buffer begins with the next.
+pub(crate) async fn run(client: &mut Client, work: &mut Work) -> After {
+    let way = match &client.entry {
+        Entry::Mesh(edge) => Way::Across(Rc::clone(edge), None),
+        Entry::Gateway => route(client, work).await,
+    };
+    let (edge, route) = match way {
+        Way::Across(edge, route) => (edge, route),
+        Way::Answered(after) => return after,
+    };
+    let body_max =
+        route.as_ref().and_then(|it| it.route.max_body).map_or(BODY_BYTES_MAX, |it| it.0);
+    let checked = work.head.length;
+    let body = Body::new(work.head.framing.get());
+    let unframed = body.clone();
+    let moved_at = client.core.now();
+    let mut exchange = Exchange {
+        client,
+        work,
+        edge,
+        route,
+        body,
+        checked,
+        is_whole: true,
+        made_room: false,
+        body_max,
+        unframed,
+        moved_at,
+        sent: Sent::No,
+    };
+    exchange.run().await
+}
+
+/// Finds the route of a request at the gateway, and answers where it leads to no service.
+async fn route(client: &mut Client, work: &mut Work) -> Way {
+    let view = work.view();
+    let protocol = if work.head.is_http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let visit = client.visit(protocol);
+    client.record = visit.and_then(|it| Record::begin(&it, work.host(), &view));
+    let found = client.core.router().find(work.host().as_bytes(), &view);
+    let Some(entry) = found else {
+        let answer = Answer::no_route(work.host(), view.path());
+        return Way::Answered(answer_early(client, work, &answer, None).await);
+    };
+    if let Some(record) = &mut client.record {
+        record.routed(&entry);
+    }
+    let target = text(view.input, &work.head.target);
+    let own = gateway::own_answer(&entry, &view, work.host(), target);
+    if let Some(own) = own {
+        work.out.clear();
+        let ends = must_close(work);
+        let connection = connection(work, ends);
+        let reason = own.reason();
+        let status = match own {
+            gateway::Own::Bare(status, headers) => {
+                write::bare(&mut work.out, status, &headers, connection);
+                status
+            }
+            gateway::Own::Page(answer, page) => {
+                let is_head = is_head(work);
+                write::answer(&mut work.out, &answer, page.as_deref(), connection, is_head);
+                answer.status
+            }
+        };
+        client.note(&work.out, status, reason);
+        return Way::Answered(send_early(client, work, ends).await);
+    }
+    if let Some(limiter) = &entry.limiter {
+        let key = entry.route.rate_limit.as_ref().and_then(|it| it.key.as_ref());
+        let key = key.and_then(|it| hash_of(it, &view, client.peer.ip()));
+        let allowed = limiter.borrow_mut().allow(client.core.now(), key);
+        if let Err(after) = allowed {
+            if let Some(edge) = &entry.edge {
+                edge.counters.borrow_mut().refused("rate-limited");
+            }
+            let answer = Answer::rate_limited(after);
+            let page = entry.route.error_page.clone();
+            return Way::Answered(answer_early(client, work, &answer, page.as_deref()).await);
+        }
+    }
+    match (entry.target(), &entry.edge) {
+        (RouteTarget::Service(_), Some(edge)) => Way::Across(Rc::clone(edge), Some(entry)),
+        _ => Way::Answered(After::Close),
+    }
+}
+
+/// Answers a request before any of its body was read on.
+async fn answer_early(
+    client: &mut Client,
+    work: &mut Work,
+    answer: &Answer,
+    page: Option<&str>,
+) -> After {
+    work.out.clear();
+    let ends = must_close(work);
+    let (connection, is_head) = (connection(work, ends), is_head(work));
+    write::answer(&mut work.out, answer, page, connection, is_head);
+    client.note(&work.out, answer.status, answer.reason);
+    send_early(client, work, ends).await
+}
+
+async fn send_early(client: &mut Client, work: &mut Work, ends: Ends) -> After {
+    if client.write(&work.out).await.is_err() {
+        return After::Close;
+    }
+    work.input.consume(work.head.length);
+    match ends {
+        Ends::No => After::Keep,
+        Ends::Yes => After::Linger,
+    }
+}
+
+/// Whether the connection ends with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ends {
+    Yes,
+    No,
+}
+
+/// A body that is not read leaves nothing that could be understood after it.
+fn must_close(work: &Work) -> Ends {
+    let has_body = !matches!(work.head.framing.get(), Framing::None | Framing::Length(0));
+    if has_body || !work.head.keep_alive { Ends::Yes } else { Ends::No }
+}
+
+/// What the client is told about the connection.
+pub(crate) const fn connection(work: &Work, ends: Ends) -> Connection {
+    match ends {
+        Ends::Yes => Connection::Close,
+        Ends::No if work.head.is_http10 => Connection::KeepAlive,
+        Ends::No => Connection::Open,
+    }
+}
+
+fn is_head(work: &Work) -> IsHead {
+    if work.head.method == Method::Head { IsHead::Yes } else { IsHead::No }
+}
+
+impl Exchange<'_> {
+    async fn run(&mut self) -> After {
+        if self.edge.is_gone() {
+            // Should it be declared again, that is another edge, and another connection's.
+            self.work.head.keep_alive = false;
+            return self.refuse(&Answer::no_edge()).await;
+        }
+        if let Err(answer) = self.check_body() {
+            return self.refuse(&answer).await;
+        }
+        self.widen();
+        let facts = self.facts();
+        let (core, edge) = (Rc::clone(&self.client.core), Rc::clone(&self.edge));
+        let begun = Crossing::begin(&core, &edge, &self.work.view(), facts).await;
+        let mut crossing = match begun {
+            Ok(crossing) => crossing,
+            Err(refusal) => return self.refuse(&self.refusal(&refusal)).await,
+        };
+        crossing.record = self.client.record.take();
+        match self.edge.protocol() {
+            Protocol::Http | Protocol::Tcp => {}
+            Protocol::Http2 | Protocol::Grpc => return bridge::run(self, crossing).await,
+        }
+        let answered = self.head_phase(&mut crossing).await;
+        crossing.bytes_in = self.body.bytes;
+        self.part_if_finishing();
+        match answered {
+            Answered::Head(attempt) => relay::run(self, crossing, attempt).await,
+            Answered::Failed(answer, outcome) => self.fail(crossing, &answer, outcome).await,
+            Answered::Rejected(answer) => self.fail(crossing, &answer, Outcome::ClientError).await,
+            Answered::Gone => {
+                self.end(crossing, Outcome::Cancelled, None, Some("client-gone"));
+                After::Close
+            }
+        }
+    }
+
+    /// A head that fills most of its buffer leaves no room for a body behind it.
+    fn widen(&mut self) {
+        if self.body.is_done() || self.work.head.length <= SMALL_BYTES / 2 {
+            return;
+        }
+        self.client.core.buffers.enlarge(&mut self.work.input);
+    }
+
+    /// The process may have begun to end since the request came: then its answer is the last here.
+    pub(crate) fn part_if_finishing(&mut self) {
+        self.work.head.keep_alive &= !self.client.core.is_finishing();
+    }
+
+    /// What is known of the request.
+    pub(crate) fn facts(&self) -> Facts {
+        let head = &self.work.head;
+        let input = self.work.input.filled();
+        let part = |it: &Option<super::head::Span>| it.clone().and_then(|it| input.get(it));
+        let sent = SentTrace {
+            traceparent: part(&head.traceparent),
+            b3: part(&head.b3),
+            b3_parts: [&head.b3_parts[0], &head.b3_parts[1], &head.b3_parts[2]].map(part),
+        };
+        let mut rng = self.client.core.rng.borrow_mut();
+        let priority = match &self.route {
+            Some(route) => route.route.priority,
+            None => head.priority.unwrap_or_default(),
+        };
+        Facts {
+            client: self.client.peer.ip(),
+            idempotent: head.method.is_idempotent() && head.upgrade.is_none(),
+            priority,
+            time_left: head.timeout_ms.map(Duration::from_millis),
+            trace: TraceContext::of(&sent, &mut rng, SAMPLE_ONE_IN),
+        }
+    }
+
+    pub(crate) fn refusal(&self, refusal: &Refusal) -> Answer {
+        let wait = match refusal {
+            Refusal::CircuitOpen { until } => Some(until.since(self.client.core.now())),
+            _ => None,
+        };
+        Answer::refused(refusal, self.edge.name.callee.as_str(), wait)
+    }
+
+    /// Checks what has come of the body since the last time.
+    fn check_body(&mut self) -> Result<(), Answer> {
+        let new = self.work.input.filled().get(self.checked..).unwrap_or_default();
+        let taken = self.body.take(new);
+        let taken = taken.map_err(|_| Answer::malformed(400, "the body's chunks are malformed"))?;
+        self.checked += taken;
+        let announced = self.body.bytes.saturating_add(self.body.left().unwrap_or(0));
+        if self.body_max < announced {
+            let text = format!("the body is larger than the {} bytes allowed", self.body_max);
+            return Err(Answer::malformed(413, &text));
+        }
+        Ok(())
+    }
+
+    /// The data in what has come of the body from `at` on, without the frame of its chunks.
+    pub(crate) fn data_from(&mut self, at: usize) -> Vec<u8> {
+        let part = self.work.input.filled().get(at..self.checked).unwrap_or_default();
+        let mut data = Vec::with_capacity(part.len());
+        let mut at = 0;
+        while let Some(rest) = part.get(at..).filter(|it| !it.is_empty()) {
+            // It has been checked: a second reading of the same bytes finds the same.
+            let Ok((taken, span)) = self.unframed.step(rest) else { break };
+            data.extend_from_slice(rest.get(span).unwrap_or_default());
+            if taken == 0 {
+                break;
+            }
+            at += taken;
+        }
+        data
+    }
+
+    /// Reads what the client sends: more of the body, or that it is gone. `sent` says whether all that
+    /// has come of the body was sent, where there is one attempt alone.
+    pub(crate) fn poll_client(
+        &mut self,
+        context: &mut Context<'_>,
+        sent: Option<bool>,
+    ) -> Option<Event> {
+        if self.work.input.is_full() {
+            if self.body.is_done() || sent != Some(true) || self.checked < self.work.input.len() {
+                return None;
+            }
+            // The body is longer than the buffer. What was sent makes room, and cannot be sent again.
+            self.work.input.truncate(self.work.head.length);
+            self.client.core.buffers.enlarge(&mut self.work.input);
+            self.checked = self.work.head.length;
+            self.is_whole = false;
+            self.made_room = true;
+        }
+        if self.client.stream.poll_readable(context).is_pending() {
+            return None;
+        }
+        match self.client.stream.poll_fill(context, &mut self.work.input) {
+            Poll::Ready(Ok(0) | Err(_)) => Some(Event::Gone),
+            Poll::Ready(Ok(_)) if self.body.is_done() => None,
+            Poll::Ready(Ok(_)) => {
+                self.moved_at = self.client.core.now();
+                self.check_body().err().map(Event::Rejected)
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Whether there is more of the body to be read as soon as somebody looks. `poll_client` reads nothing
+    /// while the buffer is full of what is not sent, so whoever has sent it must look again: nothing else
+    /// will wake this task.
+    pub(crate) fn has_made_room(&self, attempt: &Attempt) -> bool {
+        self.work.input.is_full() && !self.body.is_done() && attempt.is_sent(self.work.input.len())
+    }
+
+    /// Answers in an instance's place, before anything was decided.
+    async fn refuse(&mut self, answer: &Answer) -> After {
+        let page = self.route.as_ref().and_then(|it| it.route.error_page.clone());
+        answer_early(self.client, self.work, answer, page.as_deref()).await
+    }
+
+    /// Answers in an instance's place, after attempts.
+    pub(crate) async fn fail(
+        &mut self,
+        mut crossing: Crossing,
+        answer: &Answer,
+        outcome: Outcome,
+    ) -> After {
+        let page = self.route.as_ref().and_then(|it| it.route.error_page.clone());
+        let ends =
+            if self.body.is_done() && self.work.head.keep_alive { Ends::No } else { Ends::Yes };
+        self.work.out.clear();
+        let (connection, is_head) = (connection(self.work, ends), is_head(self.work));
+        write::answer(&mut self.work.out, answer, page.as_deref(), connection, is_head);
+        if let Some(record) = &mut crossing.record {
+            record.own(answer.status, answer.reason, write::body_length(&self.work.out));
+        }
+        self.end(crossing, outcome, Some(answer.status), Some(answer.reason));
+        if self.client.write(&self.work.out).await.is_err() {
+            return After::Close;
+        }
+        self.work.input.consume(self.checked);
+        if ends == Ends::No { After::Keep } else { After::Linger }
+    }
+
+    /// The request is over.
+    pub(crate) fn end(
+        &self,
+        crossing: Crossing,
+        outcome: Outcome,
+        status: Option<u16>,
+        error: Option<&str>,
+    ) {
+        crossing.finish(&self.work.view(), &End { outcome, status, error });
+    }
+}

@@ -1,0 +1,140 @@
+//! What request and response heads have in common: lines, limits, framing.
+
+use std::ops::Range;
+
+/// Bytes a head may have. nginx takes 32 KiB by default, `HAProxy` 16 KiB.
+pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
+/// Headers a head may have, as in `HAProxy` (101) and Apache httpd (100).
+pub(crate) const HEADERS_MAX: usize = 100;
+/// Bytes of a request target, as nginx's `large_client_header_buffers`.
+pub(crate) const TARGET_BYTES_MAX: usize = 8 << 10;
+
+/// Where a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is none.
+    None,
+    /// After so many bytes.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+    /// Where the connection does; responses only.
+    UntilClose,
+}
+
+/// A range of a buffer's bytes.
+pub(crate) type Span = Range<usize>;
+
+/// Header lines that are copied as they are: neighbours are one span.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Copies(Vec<Span>);
+
+impl Copies {
+    /// Adds a line.
+    pub(crate) fn push(&mut self, line: Span) {
+        match self.0.last_mut() {
+            Some(last) if last.end == line.start => last.end = line.end,
+            _ => self.0.push(line),
+        }
+    }
+
+    /// The lines, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Span> {
+        self.0.iter()
+    }
+
+    /// Forgets all, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// The parsed headers of a head with the span of each one's line.
+pub(crate) struct Lines<'b, 'h> {
+    pub(crate) buffer: &'b [u8],
+    pub(crate) headers: &'h [httparse::Header<'b>],
+    pub(crate) end: usize,
+}
+
+impl<'b, 'h> Lines<'b, 'h> {
+    /// Each header with its line. Nothing if a line ends with a bare LF: one party may see two lines
+    /// where another sees one.
+    pub(crate) fn iter(
+        &self,
+    ) -> impl Iterator<Item = Option<(&'h httparse::Header<'b>, Span)>> + use<'_, 'b, 'h> {
+        let starts = self.headers.iter().map(|it| offset(self.buffer, it.name.as_bytes()));
+        let ends = starts.clone().skip(1).chain(std::iter::once(self.end.saturating_sub(2)));
+        self.headers.iter().zip(starts.zip(ends)).map(|(header, (start, end))| {
+            ends_with_crlf(self.buffer, end).then_some((header, start..end))
+        })
+    }
+
+    /// Whether the line before the first header, and the empty line, end as they should.
+    pub(crate) fn frame_is_strict(&self) -> bool {
+        let first = self.headers.first().map(|it| offset(self.buffer, it.name.as_bytes()));
+        ends_with_crlf(self.buffer, self.end)
+            && ends_with_crlf(self.buffer, first.unwrap_or(self.end.saturating_sub(2)))
+    }
+}
+
+fn ends_with_crlf(buffer: &[u8], end: usize) -> bool {
+    buffer.get(..end).is_some_and(|it| it.ends_with(b"\r\n"))
+}
+
+/// Where `part`, a slice of `buffer`, begins in it.
+pub(crate) fn offset(buffer: &[u8], part: &[u8]) -> usize {
+    (part.as_ptr() as usize).saturating_sub(buffer.as_ptr() as usize)
+}
+
+/// A `content-length` as strict as RFC 9110, section 8.6: digits only, once.
+pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
+    // 19 digits are below 2^64.
+    if value.is_empty() || 19 < value.len() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
+}
+
+/// The elements of a comma-separated list, without white space around them.
+pub(crate) fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|it| *it == b',').map(<[u8]>::trim_ascii).filter(|it| !it.is_empty())
+}
+
+/// Whether a header of this name is between two parties alone (RFC 9110, section 7.6.1) and is never
+/// passed on, whatever `connection` says.
+pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 8] = [
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    ];
+    NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths() {
+        assert_eq!(content_length(b"0"), Some(0));
+        assert_eq!(content_length(b"9999999999999999999"), Some(9_999_999_999_999_999_999));
+        for text in ["", "+5", "-1", " 5", "5 ", "0x5", "5, 5", "5;", "18446744073709551616"] {
+            assert_eq!(content_length(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn neighbours_are_one_span() {
+        let mut copies = Copies::default();
+        for line in [0..3, 3..9, 12..20, 20..21] {
+            copies.push(line);
+        }
+        assert_eq!(copies.iter().cloned().collect::<Vec<_>>(), [0..9, 12..21]);
+    }
+}

@@ -1,0 +1,437 @@
+//! An answer on its way from an instance to the client.
+//!
+//! On the usual path bytes are passed on as they are, from the buffer they were read into. Where the client
+//! must be told otherwise where the body ends, or wants it compressed, it is taken apart and written anew.
+
+use std::future::poll_fn;
+use std::io::{IoSlice, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use model::Instant;
+use tokio::io::AsyncWrite as _;
+use traffic::Outcome;
+
+use super::attempt::{Attempt, JOINED_BYTES_MAX};
+use super::attempts::outcome_of;
+use super::body::Body;
+use super::exchange::{After, Ends, Exchange, Tunnelled, connection};
+use super::head::Framing;
+use super::request::Method;
+use super::write::{self, Backward, NO_EDITS, Told};
+use crate::answer::{Answer, Failure, Sent};
+use crate::buffer::SMALL_BYTES;
+use crate::crossing::Crossing;
+use crate::gateway::{self, Coding};
+use crate::limits::STALL_TIME;
+
+/// An answer on its way.
+struct Relay {
+    attempt: Box<Attempt>,
+    body: Body,
+    /// The head, and what is written anew of the body, on its way to the client.
+    out: Vec<u8>,
+    written: usize,
+    /// Which part of the instance's buffer is to be passed on as it is.
+    from: usize,
+    to: usize,
+    rewriter: Option<Rewriter>,
+    bytes_out: u64,
+}
+
+/// How it ended.
+enum Ended {
+    /// All of it was passed on.
+    Whole,
+    /// The instance ended it too early, or went on with garbage.
+    CutShort,
+    /// The client is gone.
+    Gone,
+    /// The caller's time is over, or nothing moved any more.
+    Late,
+}
+
+/// Passes on the answer whose head an attempt has.
+pub(crate) async fn run(
+    exchange: &mut Exchange<'_>,
+    mut crossing: Crossing,
+    mut attempt: Box<Attempt>,
+) -> After {
+    let head = &attempt.head;
+    let status = head.status;
+    let is_tunnel = status == 101
+        || (exchange.work.head.method == Method::Connect && (200..300).contains(&status));
+    if is_tunnel {
+        return tunnel(exchange, crossing, attempt).await;
+    }
+    let framing = head.framing.get();
+    let coding = gateway::coding(exchange, &attempt);
+    let compress = coding == Coding::Gzip;
+    let told = match framing {
+        Framing::None => Told::Same,
+        _ if exchange.work.head.is_http10 && (framing == Framing::Chunked || compress) => {
+            Told::Close
+        }
+        Framing::UntilClose if exchange.work.head.is_http10 => Told::Close,
+        Framing::UntilClose => Told::Chunked,
+        _ if compress => Told::Chunked,
+        _ => Told::Same,
+    };
+    let ends =
+        if exchange.work.head.keep_alive && told != Told::Close { Ends::No } else { Ends::Yes };
+    let out = write_head(exchange, &attempt, told, ends, coding);
+    let rewriter = (told != Told::Same).then(|| Rewriter::new(told, coding));
+    let from = attempt.head.length;
+    let body = Body::new(framing);
+    if body.left().is_none_or(|it| SMALL_BYTES as u64 * 2 < it) {
+        let mut large = exchange.client.core.buffers.large();
+        large.put(attempt.response.filled());
+        let small = std::mem::replace(&mut attempt.response, large);
+        exchange.client.core.buffers.give(small);
+    }
+    let to = from;
+    let mut relay = Relay { attempt, body, out, written: 0, from, to, rewriter, bytes_out: 0 };
+    // What came with the head. Of an answer that is none nothing has been passed on yet.
+    if relay.take().is_err() {
+        drop(relay);
+        let answer = garbage(exchange, "its body is malformed");
+        return exchange.fail(crossing, &answer, Outcome::Reset).await;
+    }
+    let ended = relay.pass(exchange, &crossing).await;
+    crossing.bytes_in = exchange.body.bytes;
+    crossing.bytes_out = relay.bytes_out;
+    relay.finish(exchange, crossing, &ended, ends)
+}
+
+fn write_head(
+    exchange: &mut Exchange<'_>,
+    attempt: &Attempt,
+    told: Told,
+    ends: Ends,
+    coding: Coding,
+) -> Vec<u8> {
+    let more = match &exchange.route {
+        Some(route) => gateway::more_headers(&route.route, &exchange.work.view(), coding),
+        None => Vec::new(),
+    };
+    let edits = exchange.route.as_ref().map_or(&NO_EDITS, |it| &it.route.response_headers);
+    let connection = connection(exchange.work, ends);
+    let back = Backward { told, connection, edits, more: &more };
+    let mut out = std::mem::take(&mut exchange.work.out);
+    out.clear();
+    if !exchange.work.head.is_http10 {
+        // What came before the answer, and has not been passed on.
+        out.extend_from_slice(&attempt.interim);
+    }
+    write::response(&mut out, attempt.response.filled(), &attempt.head, &back);
+    out
+}
+
+fn garbage(exchange: &Exchange<'_>, what: &'static str) -> Answer {
+    let callee = exchange.edge.name.callee.as_str();
+    Answer::failed(&Failure::Garbage(what), callee, Sent::Perhaps)
+}
+
+/// Becomes a tunnel, if client and instance agreed on one.
+async fn tunnel(
+    exchange: &mut Exchange<'_>,
+    crossing: Crossing,
+    mut attempt: Box<Attempt>,
+) -> After {
+    let agreed = exchange.work.head.upgrade.is_some() || attempt.head.status != 101;
+    let connected = attempt.take_connected().filter(|_| agreed);
+    let Some(connected) = connected else {
+        let answer = garbage(exchange, "it switches protocols, which nobody asked for");
+        return exchange.fail(crossing, &answer, Outcome::Reset).await;
+    };
+    let out = write_head(exchange, &attempt, Told::Same, Ends::No, Coding::Identity);
+    let written = exchange.client.write(&out).await;
+    exchange.work.out = out;
+    if written.is_err() {
+        exchange.end(crossing, Outcome::Cancelled, None, Some("client-gone"));
+        return After::Close;
+    }
+    let status = attempt.head.status;
+    let mut said = std::mem::take(&mut attempt.response);
+    said.consume(attempt.head.length);
+    exchange.work.input.consume(exchange.checked);
+    let tunnelled = Tunnelled { connected, crossing: Some(crossing), status };
+    After::Tunnel(Box::new(tunnelled), said)
+}
+
+impl Relay {
+    async fn pass(&mut self, exchange: &mut Exchange<'_>, crossing: &Crossing) -> Ended {
+        let hard = crossing.caller_deadline();
+        exchange.client.deadline.set(patience(exchange.client.core.now(), hard));
+        poll_fn(|context| self.poll_pass(context, exchange, hard)).await
+    }
+
+    /// Takes what has come into the instance's buffer.
+    fn take(&mut self) -> Result<(), super::chunked::Malformed> {
+        let new = self.attempt.response.filled().get(self.to..).unwrap_or_default();
+        match &mut self.rewriter {
+            None => {
+                let taken = self.body.take(new)?;
+                self.to += taken;
+            }
+            Some(rewriter) => {
+                let mut at = 0;
+                while at < new.len() && !self.body.is_done() {
+                    let rest = new.get(at..).unwrap_or_default();
+                    let (taken, data) = self.body.step(rest)?;
+                    let data = rest.get(data).unwrap_or_default();
+                    rewriter.data(&mut self.out, data);
+                    self.bytes_out += data.len() as u64;
+                    at += taken;
+                }
+                self.to += at;
+                self.from = self.to;
+                if self.body.is_done() {
+                    rewriter.end(&mut self.out);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_pass(
+        &mut self,
+        context: &mut Context<'_>,
+        exchange: &mut Exchange<'_>,
+        hard: Option<Instant>,
+    ) -> Poll<Ended> {
+        let mut moved = false;
+        exchange.client.core.tick();
+        loop {
+            match self.poll_write(context, exchange) {
+                Poll::Ready(Ok(count)) => moved |= 0 < count,
+                Poll::Ready(Err(())) => return Poll::Ready(Ended::Gone),
+                Poll::Pending => {}
+            }
+            let is_passed = self.is_passed();
+            if is_passed && self.body.is_done() {
+                let stream = Pin::new(&mut exchange.client.stream);
+                match stream.poll_flush(context) {
+                    Poll::Ready(Ok(())) => return Poll::Ready(Ended::Whole),
+                    Poll::Ready(Err(_)) => return Poll::Ready(Ended::Gone),
+                    Poll::Pending => break,
+                }
+            }
+            if !self.poll_upload(context, exchange) {
+                return Poll::Ready(Ended::Gone);
+            }
+            if !is_passed {
+                break;
+            }
+            match self.poll_more(context) {
+                Poll::Ready(Ok(())) => moved = true,
+                Poll::Ready(Err(())) => return Poll::Ready(Ended::CutShort),
+                Poll::Pending => {
+                    let stream = Pin::new(&mut exchange.client.stream);
+                    if matches!(stream.poll_flush(context), Poll::Ready(Err(_))) {
+                        return Poll::Ready(Ended::Gone);
+                    }
+                    break;
+                }
+            }
+        }
+        let deadline = &mut exchange.client.deadline;
+        if moved {
+            deadline.set(patience(exchange.client.core.now(), hard));
+        }
+        deadline.poll(context).map(|()| Ended::Late)
+    }
+
+    fn is_passed(&self) -> bool {
+        self.written == self.out.len() && self.from == self.to
+    }
+
+    /// Writes what there is to the client.
+    fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        exchange: &mut Exchange<'_>,
+    ) -> Poll<Result<usize, ()>> {
+        let mut moved = 0;
+        if self.written == 0 && !self.out.is_empty() {
+            let body = self.attempt.response.filled().get(self.from..self.to).unwrap_or_default();
+            if !body.is_empty() && body.len() <= JOINED_BYTES_MAX {
+                self.out.extend_from_slice(body);
+                self.bytes_out += body.len() as u64;
+                self.from = self.to;
+            }
+        }
+        loop {
+            let head = self.out.get(self.written..).unwrap_or_default();
+            let body = self.attempt.response.filled().get(self.from..self.to).unwrap_or_default();
+            let stream = Pin::new(&mut exchange.client.stream);
+            let written = match (head, body) {
+                ([], []) => return Poll::Ready(Ok(moved)),
+                (head, []) => stream.poll_write(context, head),
+                ([], body) => stream.poll_write(context, body),
+                (head, body) => {
+                    stream.poll_write_vectored(context, &[IoSlice::new(head), IoSlice::new(body)])
+                }
+            };
+            match written {
+                Poll::Ready(Ok(count)) if 0 < count => {
+                    let of_head = count.min(head.len());
+                    self.written += of_head;
+                    self.from += count - of_head;
+                    self.bytes_out += (count - of_head) as u64;
+                    moved += count;
+                }
+                Poll::Ready(_) => return Poll::Ready(Err(())),
+                Poll::Pending if 0 < moved => return Poll::Ready(Ok(moved)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Goes on with the request's body, which may outlast the head of the answer, and notices when the
+    /// client goes away. False if it has.
+    fn poll_upload(&mut self, context: &mut Context<'_>, exchange: &mut Exchange<'_>) -> bool {
+        loop {
+            let before = exchange.body.bytes;
+            let sent = Some(self.attempt.is_sent(exchange.checked));
+            if exchange.poll_client(context, sent).is_some() {
+                return false;
+            }
+            if std::mem::take(&mut exchange.made_room) {
+                self.attempt.sent = exchange.work.head.length;
+            }
+            let input = exchange.work.input.filled();
+            // What the instance takes no more is not sent, and is no reason not to hear it out.
+            drop(self.attempt.poll_send(context, input, exchange.checked));
+            if exchange.body.bytes == before && !exchange.has_made_room(&self.attempt) {
+                return true;
+            }
+        }
+    }
+
+    /// Reads more of the answer.
+    fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        self.out.clear();
+        self.written = 0;
+        let attempt = &mut *self.attempt;
+        let mut response = std::mem::take(&mut attempt.response);
+        response.truncate(0);
+        (self.from, self.to) = (0, 0);
+        let read = match attempt.connection() {
+            Some(stream) => crate::stream::poll_fill(stream, context, &mut response),
+            None => Poll::Ready(Ok(0)),
+        };
+        attempt.response = response;
+        match read {
+            Poll::Ready(Ok(0)) if self.body.may_end() => {
+                self.body = Body::new(Framing::None);
+                if let Some(rewriter) = &mut self.rewriter {
+                    rewriter.end(&mut self.out);
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(())),
+            Poll::Ready(Ok(_)) => Poll::Ready(self.take().map_err(|_| ())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// What follows from how it ended.
+    fn finish(
+        mut self,
+        exchange: &mut Exchange<'_>,
+        crossing: Crossing,
+        ended: &Ended,
+        ends: Ends,
+    ) -> After {
+        let status = self.attempt.head.status;
+        let is_sent = exchange.body.is_done() && self.attempt.is_sent(exchange.checked);
+        let nothing_more = self.to == self.attempt.response.len();
+        let reusable = self.attempt.head.keep_alive && is_sent && nothing_more;
+        if reusable
+            && matches!(ended, Ended::Whole)
+            && self.attempt.is_open()
+            && let Some(connected) = self.attempt.take_connected()
+        {
+            connected.keep(exchange.client.core.now());
+        }
+        exchange.client.core.buffers.give(std::mem::take(&mut self.attempt.response));
+        exchange.work.out = std::mem::take(&mut self.out);
+        let (outcome, error) = match ended {
+            Ended::Whole => (outcome_of(status), (500 <= status).then_some("server-error")),
+            Ended::CutShort => (Outcome::Reset, Some("cut-short")),
+            Ended::Gone => (Outcome::Cancelled, Some("client-gone")),
+            Ended::Late => (Outcome::Timeout, Some("timeout")),
+        };
+        exchange.end(crossing, outcome, Some(status), error);
+        match ended {
+            Ended::Whole if !exchange.body.is_done() => After::Linger,
+            Ended::Whole => {
+                exchange.work.input.consume(exchange.checked);
+                if ends == Ends::No { After::Keep } else { After::Close }
+            }
+            // What is missing can only be told by ending the connection.
+            Ended::CutShort | Ended::Gone | Ended::Late => After::Close,
+        }
+    }
+}
+
+fn patience(now: Instant, hard: Option<Instant>) -> Instant {
+    let stall = now.after(STALL_TIME);
+    hard.map_or(stall, |it| it.min(stall))
+}
+
+/// Writes a body anew.
+struct Rewriter {
+    told: Told,
+    is_ended: bool,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+}
+
+/// As nginx's `gzip_comp_level`: more costs much and saves little.
+const GZIP_LEVEL: u32 = 1;
+
+impl Rewriter {
+    fn new(told: Told, coding: Coding) -> Self {
+        let compress = coding == Coding::Gzip;
+        let gzip = compress.then(|| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
+        Self { told, is_ended: false, gzip }
+    }
+
+    fn data(&mut self, out: &mut Vec<u8>, data: &[u8]) {
+        match &mut self.gzip {
+            None => self.told.chunk(out, data),
+            Some(gzip) => {
+                // Writing to memory cannot fail. Each piece is flushed: it may be an event somebody
+                // waits for.
+                drop(gzip.write_all(data).and_then(|()| gzip.flush()));
+                self.told.chunk(out, gzip.get_ref());
+                gzip.get_mut().clear();
+            }
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        if let Some(gzip) = self.gzip.take() {
+            self.told.chunk(out, &gzip.finish().unwrap_or_default());
+        }
+        if self.told == Told::Chunked && !std::mem::replace(&mut self.is_ended, true) {
+            out.extend_from_slice(b"0\r\n\r\n");
+        }
+    }
+}
+
+impl Told {
+    /// Writes data as the client was told that it comes.
+    fn chunk(self, out: &mut Vec<u8>, data: &[u8]) {
+        if self != Self::Chunked {
+            out.extend_from_slice(data);
+        } else if !data.is_empty() {
+            write::put(out, format_args!("{:x}\r\n", data.len()));
+            out.extend_from_slice(data);
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}

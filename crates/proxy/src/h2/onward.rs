@@ -1,0 +1,215 @@
+//! A request's head on its way to an instance, in hyper's types and as HTTP/1.1.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header};
+use model::route::HeaderEdits;
+
+use crate::crossing::Crossing;
+use crate::h1::head::is_hop_by_hop;
+use crate::h1::write::{number, put};
+use crate::h2::call::{Call, host};
+use crate::h2::grpc;
+use crate::router::rewritten;
+
+impl Call {
+    /// The path and query, rewritten as the route says.
+    fn target(&self) -> String {
+        let target = self.head.uri.path_and_query().map_or("/", |it| it.as_str());
+        let rewritten = self.route.as_ref().and_then(|it| rewritten(&it.route, target));
+        rewritten.unwrap_or_else(|| target.to_owned())
+    }
+
+    fn host(&self) -> &str {
+        match host(&self.head) {
+            "" => self.edge.name.callee.as_str(),
+            host => host,
+        }
+    }
+
+    /// The headers that are passed on, with those that are added.
+    fn headers(&self, crossing: &Crossing, left: Duration) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(self.head.headers.len() + 6);
+        for (name, value) in &self.head.headers {
+            if !is_hop_by_hop(name.as_str().as_bytes()) && *name != header::HOST {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let mut set = |name: &'static str, value: String| {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        if let Some((client, scheme)) = self.forwarded {
+            let before = self.head.headers.get_all("x-forwarded-for").into_iter();
+            let mut all: Vec<String> =
+                before.filter_map(|it| it.to_str().ok().map(str::to_owned)).collect();
+            all.push(client.to_string());
+            set("x-forwarded-for", all.join(", "));
+            set("x-forwarded-proto", scheme.to_owned());
+            set("x-forwarded-host", self.host().to_owned());
+        }
+        let text = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap_or_default()
+        };
+        set("traceparent", text(&|out| crossing.trace.write_traceparent(out)));
+        if self.head.headers.contains_key("b3") {
+            set("b3", text(&|out| crossing.trace.write_b3(out)));
+        }
+        if self.head.headers.contains_key("x-b3-traceid") {
+            let lines = text(&|out| crossing.trace.write_b3_parts(out));
+            for line in lines.lines() {
+                if let Some((name, value)) = line.split_once(": ")
+                    && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse())
+                {
+                    headers.insert(name, value);
+                }
+            }
+        }
+        let mut set = |name: &'static str, value: String| {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        set("x-pelago-timeout-ms", left.as_millis().to_string());
+        if grpc::is_grpc(&self.head.headers) && self.head.headers.contains_key("grpc-timeout") {
+            set("grpc-timeout", grpc::timeout_text(left));
+        }
+        if self.head.headers.get(header::TE).is_some_and(|it| it == "trailers") {
+            set("te", "trailers".to_owned());
+        }
+        if let Some(route) = &self.route {
+            edit(&mut headers, &route.route.request_headers);
+        }
+        headers
+    }
+
+    /// The head for HTTP/1.1. Header by header into one buffer, where the route changes none.
+    pub(crate) fn http1_head(&self, crossing: &Crossing, left: Duration) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1024);
+        put(&mut out, format_args!("{} {} HTTP/1.1\r\n", self.head.method, self.target()));
+        line(&mut out, "host", self.host().as_bytes());
+        let is_edited = self.route.as_ref().is_some_and(|it| !it.route.request_headers.is_empty());
+        if is_edited {
+            let headers = self.headers(crossing, left);
+            for (name, value) in headers.iter().filter(|(name, _)| **name != header::COOKIE) {
+                line(&mut out, name.as_str(), value.as_bytes());
+            }
+            cookies(&mut out, &headers);
+        } else {
+            self.http1_lines(&mut out, crossing, left);
+        }
+        if self.is_chunked() {
+            line(&mut out, "transfer-encoding", b"chunked");
+        }
+        out.extend_from_slice(b"\r\n");
+        out
+    }
+
+    fn http1_lines(&self, out: &mut Vec<u8>, crossing: &Crossing, left: Duration) {
+        for (name, value) in &self.head.headers {
+            if !self.is_written_anew(name) {
+                line(out, name.as_str(), value.as_bytes());
+            }
+        }
+        cookies(out, &self.head.headers);
+        if let Some((client, scheme)) = self.forwarded {
+            out.extend_from_slice(b"x-forwarded-for: ");
+            for before in self.head.headers.get_all("x-forwarded-for") {
+                out.extend_from_slice(before.as_bytes());
+                out.extend_from_slice(b", ");
+            }
+            put(out, format_args!("{client}\r\n"));
+            line(out, "x-forwarded-proto", scheme.as_bytes());
+            line(out, "x-forwarded-host", self.host().as_bytes());
+        }
+        out.extend_from_slice(b"traceparent: ");
+        crossing.trace.write_traceparent(out);
+        out.extend_from_slice(b"\r\nx-pelago-timeout-ms: ");
+        number(out, u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+        out.extend_from_slice(b"\r\n");
+        if self.head.headers.contains_key("b3") {
+            out.extend_from_slice(b"b3: ");
+            crossing.trace.write_b3(out);
+            out.extend_from_slice(b"\r\n");
+        }
+        if self.head.headers.contains_key("x-b3-traceid") {
+            crossing.trace.write_b3_parts(out);
+        }
+        if self.head.headers.get(header::TE).is_some_and(|it| it == "trailers") {
+            line(out, "te", b"trailers");
+        }
+    }
+
+    /// Whether a header is not copied: it is between two parties alone, or is written anew.
+    fn is_written_anew(&self, name: &HeaderName) -> bool {
+        const NAMES: [&str; 9] = [
+            "host",
+            "cookie",
+            "traceparent",
+            "x-pelago-timeout-ms",
+            "b3",
+            "x-b3-traceid",
+            "x-b3-spanid",
+            "x-b3-parentspanid",
+            "x-b3-sampled",
+        ];
+        let name = name.as_str();
+        let is_forwarded = self.forwarded.is_some()
+            && matches!(name, "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host");
+        is_forwarded || NAMES.contains(&name) || is_hop_by_hop(name.as_bytes())
+    }
+
+    pub(crate) fn http2_request(&self, crossing: &Crossing, left: Duration) -> Option<Request<()>> {
+        let uri = Uri::builder()
+            .scheme("http")
+            .authority(self.host())
+            .path_and_query(self.target())
+            .build()
+            .ok()?;
+        let mut request = Request::new(());
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_2;
+        *request.headers_mut() = self.headers(crossing, left);
+        Some(request)
+    }
+}
+
+/// HTTP/2 may have cookies in several lines, HTTP/1.1 may not (RFC 9113, section 8.2.3).
+fn cookies(out: &mut Vec<u8>, headers: &HeaderMap) {
+    let mut separator: &[u8] = b"cookie: ";
+    for value in headers.get_all(header::COOKIE) {
+        out.extend_from_slice(separator);
+        out.extend_from_slice(value.as_bytes());
+        separator = b"; ";
+    }
+    if separator == b"; " {
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Changes headers as a route says.
+pub(crate) fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
+    for name in &edits.remove {
+        headers.remove(name.as_str());
+    }
+    let parsed = |(name, value): &(String, String)| {
+        Some((name.parse::<HeaderName>().ok()?, value.parse::<HeaderValue>().ok()?))
+    };
+    for (name, value) in edits.set.iter().filter_map(parsed) {
+        headers.insert(name, value);
+    }
+    for (name, value) in edits.add.iter().filter_map(parsed) {
+        headers.append(name, value);
+    }
+}

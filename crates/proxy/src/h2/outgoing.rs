@@ -1,0 +1,351 @@
+//! An answer's body on its way, in hyper's types.
+
+use std::io::Write as _;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use ::h2::RecvStream;
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::request::Parts;
+use hyper::body::{Body as HttpBody, Frame};
+use model::Instant;
+use traffic::Outcome;
+
+use crate::core::{Core, Lent};
+use crate::crossing::{Crossing, End};
+use crate::h1::attempt::Attempt;
+use crate::h1::attempts::outcome_of;
+use crate::h1::body::Body;
+use crate::h2::call::Pump;
+use crate::h2::grpc;
+use crate::h2::pool::Place;
+use crate::h2::uplink::Uplink;
+use crate::h2::upload::Upload;
+use crate::limits::STALL_TIME;
+use crate::stream::poll_fill;
+
+/// The body of an answer.
+pub(crate) enum Outgoing {
+    /// One of our own.
+    Own(Option<Bytes>),
+    /// One of an instance's.
+    Passed(Box<Passed>),
+}
+
+/// The body of an instance's answer, and the request it answers.
+pub(crate) struct Passed {
+    core: Rc<Core>,
+    source: Source,
+    crossing: Option<Crossing>,
+    head: Rc<Parts>,
+    upload: Upload,
+    status: u16,
+    outcome: Outcome,
+    gzip: Option<GzEncoder<Vec<u8>>>,
+    deadline: Lent,
+    hard: Option<Instant>,
+}
+
+enum Source {
+    Http1(Box<Http1>),
+    Http2(Box<Http2>),
+    Ended,
+}
+
+struct Http1 {
+    attempt: Box<Attempt>,
+    pump: Box<Pump>,
+    body: Body,
+    from: usize,
+}
+
+/// A body that came to no good end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Cut {
+    /// The instance ended it too early.
+    #[error("the answer was cut short")]
+    Short,
+    /// It took too long.
+    #[error("the answer took too long")]
+    Late,
+}
+
+impl Passed {
+    pub(crate) fn new(
+        core: &Rc<Core>,
+        crossing: Crossing,
+        head: &Rc<Parts>,
+        upload: &Upload,
+        (status, outcome): (u16, Outcome),
+    ) -> Self {
+        let hard = crossing.caller_deadline();
+        let stall = core.now().after(STALL_TIME);
+        let until = hard.map_or(stall, |it| it.min(stall));
+        Self {
+            source: Source::Ended,
+            hard,
+            crossing: Some(crossing),
+            head: Rc::clone(head),
+            upload: upload.clone(),
+            status,
+            outcome,
+            gzip: None,
+            deadline: core.deadline(until),
+            core: Rc::clone(core),
+        }
+    }
+
+    /// From HTTP/1.1.
+    pub(crate) fn http1(mut self, attempt: Box<Attempt>, pump: Box<Pump>) -> Self {
+        let body = Body::new(attempt.head.framing.get());
+        let from = attempt.head.length;
+        self.source = Source::Http1(Box::new(Http1 { attempt, pump, body, from }));
+        self
+    }
+
+    /// From HTTP/2.
+    pub(crate) fn http2(mut self, http2: Http2) -> Self {
+        self.source = Source::Http2(Box::new(http2));
+        self
+    }
+
+    /// Compressed on its way.
+    pub(crate) fn compressed(mut self) -> Self {
+        self.gzip = Some(GzEncoder::new(Vec::new(), Compression::new(1)));
+        self
+    }
+
+    /// Over already, if the head was all of the answer. Then the head must say so: to gRPC, an empty body
+    /// behind a head that has the status is a broken protocol.
+    pub(crate) fn settled(mut self) -> Self {
+        if self.source.is_over() {
+            self.end();
+        }
+        self
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.source, Source::Ended) && self.gzip.is_none()
+    }
+
+    /// The instance has said everything.
+    fn end(&mut self) {
+        let ended = std::mem::replace(&mut self.source, Source::Ended);
+        if let Source::Http1(http1) = ended {
+            http1.keep(&self.core);
+        }
+        let outcome = self.outcome;
+        let is_bad = matches!(outcome, Outcome::ServerError | Outcome::GatewayError);
+        self.finish(outcome, is_bad.then_some("server-error"));
+    }
+
+    fn finish(&mut self, outcome: Outcome, error: Option<&str>) {
+        if let Some(mut crossing) = self.crossing.take() {
+            crossing.bytes_in = self.upload.bytes();
+            let status = Some(self.status);
+            crossing.finish(&*self.head, &End { outcome, status, error });
+        }
+    }
+
+    fn poll_source(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut self.source {
+            Source::Ended => Poll::Ready(None),
+            Source::Http2(http2) => {
+                let frame = ready!(http2.poll(context));
+                Poll::Ready(frame.map(|it| it.map_err(|_| Cut::Short)))
+            }
+            Source::Http1(http1) => {
+                let data = ready!(http1.poll(context, &self.core));
+                Poll::Ready(data.map(|it| it.map(Frame::data)))
+            }
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.core.tick();
+        loop {
+            let Poll::Ready(next) = self.poll_source(context) else {
+                ready!(self.deadline.poll(context));
+                self.finish(Outcome::Timeout, Some("timeout"));
+                self.source = Source::Ended;
+                return Poll::Ready(Some(Err(Cut::Late)));
+            };
+            let stall = self.core.now().after(STALL_TIME);
+            self.deadline.set(self.hard.map_or(stall, |it| it.min(stall)));
+            match next {
+                Some(Ok(frame)) => {
+                    let is_last = frame.is_trailers();
+                    match self.pass(frame) {
+                        // What is compressed has an end of its own, which must come before them.
+                        Some(_) if is_last && self.gzip.is_some() => {}
+                        Some(frame) => {
+                            if is_last {
+                                // Nobody asks for more behind trailers.
+                                self.end();
+                            }
+                            return Poll::Ready(Some(Ok(frame)));
+                        }
+                        None => {}
+                    }
+                }
+                Some(Err(cut)) => {
+                    self.source = Source::Ended;
+                    self.finish(Outcome::Reset, Some("cut-short"));
+                    return Poll::Ready(Some(Err(cut)));
+                }
+                None => {
+                    self.end();
+                    let rest = self.gzip.take().map(|it| it.finish().unwrap_or_default());
+                    return Poll::Ready(rest.map(|it| Ok(Frame::data(Bytes::from(it)))));
+                }
+            }
+        }
+    }
+
+    /// A frame as it is passed on; nothing if it has become part of the next.
+    fn pass(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        if let Some(trailers) = frame.trailers_ref()
+            && let Some(outcome) = grpc::outcome(trailers)
+            && outcome_of(self.status) == Outcome::Ok
+        {
+            self.outcome = outcome;
+        }
+        let Some(data) = frame.data_ref() else { return Some(frame) };
+        if let Some(crossing) = &mut self.crossing {
+            crossing.bytes_out += data.len() as u64;
+        }
+        let Some(gzip) = &mut self.gzip else { return Some(frame) };
+        // Writing to memory cannot fail.
+        drop(gzip.write_all(data).and_then(|()| gzip.flush()));
+        let compressed = std::mem::take(gzip.get_mut());
+        (!compressed.is_empty()).then(|| Frame::data(Bytes::from(compressed)))
+    }
+}
+
+impl Source {
+    /// Whether nothing of the body is to come, as far as the head says.
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Http1(http1) => http1.body.is_done(),
+            Self::Http2(http2) => http2.stream.is_end_stream(),
+            Self::Ended => true,
+        }
+    }
+}
+
+/// An answer over HTTP/2, with what is still sent of its request.
+pub(crate) struct Http2 {
+    stream: RecvStream,
+    uplink: Uplink,
+    is_at_trailers: bool,
+    #[expect(dead_code, reason = "held as long as the stream is open")]
+    place: Place,
+}
+
+impl Http2 {
+    pub(crate) const fn new(stream: RecvStream, uplink: Uplink, place: Place) -> Self {
+        Self { stream, uplink, is_at_trailers: false, place }
+    }
+
+    fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ::h2::Error>>> {
+        self.uplink.poll(context);
+        if !self.is_at_trailers {
+            if let Some(data) = ready!(self.stream.poll_data(context)) {
+                return Poll::Ready(Some(data.and_then(|data| {
+                    self.stream.flow_control().release_capacity(data.len())?;
+                    Ok(Frame::data(data))
+                })));
+            }
+            self.is_at_trailers = true;
+        }
+        let trailers = ready!(self.stream.poll_trailers(context));
+        Poll::Ready(trailers.transpose().map(|it| it.map(Frame::trailers)))
+    }
+}
+
+impl Http1 {
+    fn poll(&mut self, context: &mut Context<'_>, core: &Core) -> Poll<Option<Result<Bytes, Cut>>> {
+        // What the instance does not take is no reason not to hear it out.
+        let _more: Poll<bool> = self.pump.poll(context, &mut self.attempt);
+        drop(self.attempt.poll_send(context, &[], 0));
+        loop {
+            if self.body.is_done() {
+                return Poll::Ready(None);
+            }
+            let new = self.attempt.response.filled().get(self.from..).unwrap_or_default();
+            if !new.is_empty() {
+                let Ok((taken, data)) = self.body.step(new) else {
+                    return Poll::Ready(Some(Err(Cut::Short)));
+                };
+                let data = Bytes::copy_from_slice(new.get(data).unwrap_or_default());
+                self.from += taken;
+                if data.is_empty() {
+                    continue;
+                }
+                return Poll::Ready(Some(Ok(data)));
+            }
+            let mut response = std::mem::take(&mut self.attempt.response);
+            response.truncate(0);
+            self.from = 0;
+            if response.capacity() == 0 {
+                response = core.buffers.small();
+            }
+            let read = match self.attempt.connection() {
+                Some(stream) => poll_fill(stream, context, &mut response),
+                None => Poll::Ready(Ok(0)),
+            };
+            self.attempt.response = response;
+            match ready!(read) {
+                Ok(0) if self.body.may_end() => return Poll::Ready(None),
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Cut::Short))),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Keeps the connection for the next request, if it can take one.
+    fn keep(mut self, core: &Core) {
+        let is_clean = self.from == self.attempt.response.len() && self.body.is_done();
+        let is_sent = self.pump.is_done(&self.attempt);
+        if is_clean
+            && is_sent
+            && self.attempt.head.keep_alive
+            && self.attempt.is_open()
+            && let Some(connected) = self.attempt.take_connected()
+        {
+            connected.keep(core.now());
+        }
+        core.buffers.give(std::mem::take(&mut self.attempt.response));
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match self.get_mut() {
+            Self::Own(body) => Poll::Ready(body.take().map(|it| Ok(Frame::data(it)))),
+            Self::Passed(passed) => passed.poll(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(body) => body.is_none(),
+            Self::Passed(passed) => passed.is_over(),
+        }
+    }
+}

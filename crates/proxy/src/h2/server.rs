@@ -1,0 +1,477 @@
+//! HTTP/2 from clients.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use model::route::RouteTarget;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use traffic::Outcome;
+
+use crate::access::{Record, Visit};
+use crate::answer::{Answer, Fault};
+use crate::buffer::Buffer;
+use crate::core::Core;
+use crate::crossing::{Asked as _, Crossing, End, Facts, hash_of};
+use crate::deadline::Deadline;
+use crate::edge::Edge;
+use crate::gateway::{self, Coding};
+use crate::h1::client::{Client, Entry};
+use crate::h1::head::{HEAD_BYTES_MAX, content_length, is_hop_by_hop};
+use crate::h1::request::{is_host, priority};
+use crate::h1::response::ResponseHead;
+use crate::h2::call::{Call, Got, Refused, host, kind_of};
+use crate::h2::onward::edit;
+use crate::h2::outgoing::{Cut, Http2, Outgoing, Passed};
+use crate::h2::upload::{Source, Upload};
+use crate::h2::{Here, grpc};
+use crate::limits::{BODY_BYTES_MAX, IDLE_TIME, SAMPLE_ONE_IN};
+use crate::router::Entry as Route;
+use crate::stream::Stream;
+use crate::trace::{Sent, TraceContext};
+
+/// Requests a client may have on one connection, as Envoy and nginx (128) allow.
+const STREAMS_MAX: u32 = 128;
+/// Bytes a client may send on a stream, and on a connection, before they are taken.
+const STREAM_WINDOW: u32 = 256 << 10;
+const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// A stream with what was read of it already.
+struct Rewound {
+    read: Buffer,
+    at: usize,
+    stream: Stream,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        let left = this.read.filled().get(this.at..).unwrap_or_default();
+        if left.is_empty() {
+            return Pin::new(&mut this.stream).poll_read(context, buffer);
+        }
+        let count = left.len().min(buffer.remaining());
+        buffer.put_slice(left.get(..count).unwrap_or_default());
+        this.at += count;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[std::io::IoSlice<'_>],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+    }
+}
+
+/// Serves a connection that speaks HTTP/2.
+pub(crate) async fn serve(client: Client, input: Buffer) {
+    let Client { core, stream, entry, peer, .. } = client;
+    let scheme = if stream.is_tls() { "https" } else { "http" };
+    let active = Rc::new(());
+    let handler = Rc::new(Handler { core: Rc::clone(&core), entry, peer, scheme });
+    let service = service_fn(|request| {
+        let (handler, active) = (Rc::clone(&handler), Rc::clone(&active));
+        async move {
+            let response = handler.handle(request).await?;
+            Ok::<_, Infallible>(response.map(|body| Streaming { body, _active: active }))
+        }
+    });
+    let io = TokioIo::new(Rewound { read: input, at: 0, stream });
+    let connection = http2::Builder::new(Here)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(32 << 10)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .keep_alive_interval(IDLE_TIME)
+        .serve_connection(io, service);
+    let mut connection = std::pin::pin!(connection);
+    let mut idle = Deadline::new(core.clock, core.clock.now().after(IDLE_TIME));
+    let mut is_ending = core.is_finishing();
+    if is_ending {
+        connection.as_mut().graceful_shutdown();
+    }
+    loop {
+        tokio::select! {
+            // Whoever breaks the protocol, or is gone, is told nothing more.
+            _ = connection.as_mut() => return,
+            () = core.finish.notified(), if !is_ending => {
+                is_ending = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = idle.passed() => {
+                if is_ending {
+                    return;
+                }
+                if Rc::strong_count(&active) == 1 {
+                    is_ending = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                idle.set(core.clock.now().after(IDLE_TIME));
+            }
+        }
+    }
+}
+
+/// The body of an answer, by which its request is known to be under way.
+struct Streaming {
+    body: Outgoing,
+    _active: Rc<()>,
+}
+
+impl Body for Streaming {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+struct Handler {
+    core: Rc<Core>,
+    entry: Entry,
+    peer: SocketAddr,
+    scheme: &'static str,
+}
+
+/// The edge a request crosses, and the route that led there.
+type Way = (Rc<Edge>, Option<Rc<Route>>);
+type Answered = Result<Response<Outgoing>, Infallible>;
+
+impl Handler {
+    async fn handle(&self, request: Request<Incoming>) -> Answered {
+        self.core.tick();
+        let (head, body) = request.into_parts();
+        let head = Rc::new(head);
+        let mut record = self.record(&head);
+        if let Some(answer) = refused(&head) {
+            return Ok(note(&mut record, own(&head, &answer, None)));
+        }
+        let (edge, route) = match self.way(&head, &mut record) {
+            Ok(way) => way,
+            Err(owned) => return Ok(note(&mut record, *owned)),
+        };
+        let facts = self.facts(&head, route.as_deref());
+        let begun = Crossing::begin(&self.core, &edge, &*head, facts).await;
+        let mut crossing = match begun {
+            Ok(crossing) => crossing,
+            Err(refusal) => {
+                let wait = match refusal {
+                    traffic::Refusal::CircuitOpen { until } => Some(until.since(self.core.now())),
+                    _ => None,
+                };
+                let answer = Answer::refused(&refusal, edge.name.callee.as_str(), wait);
+                return Ok(note(&mut record, own(&head, &answer, route.as_deref())));
+            }
+        };
+        crossing.record = record;
+        let body_max = route.as_ref().and_then(|it| it.route.max_body);
+        let upload = Upload::new(Source::Stream(body), body_max.map_or(BODY_BYTES_MAX, |it| it.0));
+        let forwarded = match self.entry {
+            Entry::Mesh(_) => None,
+            Entry::Gateway => Some((self.peer.ip(), self.scheme)),
+        };
+        let core = Rc::clone(&self.core);
+        let call = Call { core, edge, route, head, upload, forwarded };
+        match call.run(&mut crossing).await {
+            Ok((_, got)) => Ok(passed(&call, crossing, got)),
+            Err(refused) => Ok(refuse(&call, crossing, refused)),
+        }
+    }
+
+    /// Where a request goes; else the answer in an instance's place.
+    fn way(&self, head: &Rc<Parts>, record: &mut Option<Box<Record>>) -> Result<Way, Box<Owned>> {
+        let route = match &self.entry {
+            Entry::Mesh(edge) if edge.is_gone() => {
+                return Err(Box::new(own(head, &Answer::no_edge(), None)));
+            }
+            Entry::Mesh(edge) => return Ok((Rc::clone(edge), None)),
+            Entry::Gateway => {
+                let host = host(head);
+                let found = self.core.router().find(host.as_bytes(), &**head);
+                found.ok_or_else(|| {
+                    Box::new(own(head, &Answer::no_route(host, head.uri.path()), None))
+                })?
+            }
+        };
+        if let Some(record) = record {
+            record.routed(&route);
+        }
+        let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
+        if let Some(answer) = gateway::own_answer(&route, &**head, host(head), target) {
+            let reason = answer.reason();
+            let response = match answer {
+                gateway::Own::Bare(status, headers) => bare(status, &headers),
+                gateway::Own::Page(answer, page) => page_of(&answer, page.as_deref()),
+            };
+            return Err(Box::new(Owned { response, reason }));
+        }
+        if let Some(limiter) = &route.limiter {
+            let key = route.route.rate_limit.as_ref().and_then(|it| it.key.as_ref());
+            let key = key.and_then(|it| hash_of(it, &**head, self.peer.ip()));
+            if let Err(after) = limiter.borrow_mut().allow(self.core.now(), key) {
+                if let Some(edge) = &route.edge {
+                    edge.counters.borrow_mut().refused("rate-limited");
+                }
+                return Err(Box::new(own(head, &Answer::rate_limited(after), Some(&route))));
+            }
+        }
+        match (&route.edge, route.target()) {
+            (Some(edge), RouteTarget::Service(_)) => Ok((Rc::clone(edge), Some(route))),
+            _ => Err(Box::new(own(head, &Answer::no_route(host(head), head.uri.path()), None))),
+        }
+    }
+
+    /// What will be logged of a request, where it came in at the gateway.
+    fn record(&self, head: &Parts) -> Option<Box<Record>> {
+        let Entry::Gateway = self.entry else { return None };
+        self.core.front.access_log.as_ref()?;
+        let is_tls = self.scheme == "https";
+        let visit = Visit { core: &self.core, client: self.peer.ip(), protocol: "HTTP/2", is_tls };
+        Record::begin(&visit, host(head), head)
+    }
+
+    fn facts(&self, head: &Parts, route: Option<&Route>) -> Facts {
+        let header = |name: &str| head.headers.get(name).map(HeaderValue::as_bytes);
+        let sent = Sent {
+            traceparent: header("traceparent"),
+            b3: header("b3"),
+            b3_parts: ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled"].map(header),
+        };
+        let asked = header("x-pelago-timeout-ms").and_then(content_length);
+        let left = header("grpc-timeout").and_then(grpc::timeout);
+        let said = header("x-pelago-priority").and_then(priority);
+        let mut rng = self.core.rng.borrow_mut();
+        Facts {
+            client: self.peer.ip(),
+            idempotent: kind_of(&head.method).is_idempotent(),
+            priority: route.map_or_else(|| said.unwrap_or_default(), |it| it.route.priority),
+            time_left: left.or_else(|| asked.map(Duration::from_millis)),
+            trace: TraceContext::of(&sent, &mut rng, SAMPLE_ONE_IN),
+        }
+    }
+}
+
+/// The answer to what must not be passed on: written as HTTP/1.1, it would be read in another way than here.
+fn refused(head: &Parts) -> Option<Answer> {
+    if head.method == Method::CONNECT {
+        let text = "tunnels are made over HTTP/1.1";
+        return Some(Answer::new(501, "method-not-supported", Fault::Caller, text));
+    }
+    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).into_iter();
+    let is_length = |it: &HeaderValue| content_length(it.as_bytes()).is_some();
+    if !lengths.next().is_none_or(is_length) || lengths.next().is_some() {
+        return Some(Answer::malformed(400, "content-length is wrong"));
+    }
+    let hosts = head.headers.get_all(header::HOST).into_iter().map(HeaderValue::as_bytes);
+    let hosts: Vec<&[u8]> = hosts.chain([host(head).as_bytes()]).collect();
+    if 2 < hosts.len() || !hosts.into_iter().all(is_host) {
+        return Some(Answer::malformed(400, "the host is malformed"));
+    }
+    None
+}
+
+/// The answer in an instance's place.
+fn refuse(call: &Call, mut crossing: Crossing, refused: Refused) -> Response<Outgoing> {
+    crossing.bytes_in = call.upload.bytes();
+    match refused {
+        Refused::With(answer, outcome) => {
+            let owned = own(&call.head, &answer, call.route.as_deref());
+            let response = note(&mut crossing.record, owned);
+            let end = End { outcome, status: Some(answer.status), error: Some(answer.reason) };
+            crossing.finish(&*call.head, &end);
+            response
+        }
+        Refused::Gone => {
+            let error = Some("client-gone");
+            crossing.finish(&*call.head, &End { outcome: Outcome::Cancelled, status: None, error });
+            // Nobody reads it.
+            bare(499, &[])
+        }
+    }
+}
+
+/// An answer of our own, and why it is given.
+struct Owned {
+    response: Response<Outgoing>,
+    reason: &'static str,
+}
+
+/// Notes an answer of our own for the log.
+fn note(record: &mut Option<Box<Record>>, owned: Owned) -> Response<Outgoing> {
+    let Owned { response, reason } = owned;
+    if let Some(record) = record {
+        let bytes = match response.body() {
+            Outgoing::Own(Some(body)) => body.len(),
+            Outgoing::Own(None) | Outgoing::Passed(_) => 0,
+        };
+        record.own(response.status().as_u16(), reason, bytes);
+    }
+    response
+}
+
+/// An answer of our own, in the words the caller understands.
+fn own(head: &Parts, answer: &Answer, route: Option<&Route>) -> Owned {
+    let reason = answer.reason;
+    if !grpc::is_grpc(&head.headers) {
+        let page = route.and_then(|it| it.route.error_page.as_deref());
+        return Owned { response: page_of(answer, page), reason };
+    }
+    let mut response = bare(200, &[]);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(u16::from(grpc::status_of(answer))));
+    if let Ok(text) = HeaderValue::from_str(&answer.text) {
+        headers.insert("grpc-message", text);
+    }
+    say_why(headers, answer);
+    Owned { response, reason }
+}
+
+fn page_of(answer: &Answer, page: Option<&str>) -> Response<Outgoing> {
+    let (kind, body) = answer.body(page);
+    let mut response = Response::new(Outgoing::Own(Some(Bytes::from(body))));
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    say_why(response.headers_mut(), answer);
+    response
+}
+
+fn say_why(headers: &mut HeaderMap, answer: &Answer) {
+    for (name, value) in answer.headers() {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+fn bare(status: u16, headers: &[(&'static str, String)]) -> Response<Outgoing> {
+    let mut response = Response::new(Outgoing::Own(None));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    for (name, value) in headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().append(HeaderName::from_static(name), value);
+        }
+    }
+    response
+}
+
+/// An instance's answer.
+pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<Outgoing> {
+    let outcome = got.outcome();
+    let (status, mut headers) = match &mut got {
+        Got::Http1(attempt, _) => {
+            (attempt.head.status, headers_of(&attempt.head, attempt.response.filled()))
+        }
+        Got::Http2(answer, _) => {
+            let response = &mut answer.0;
+            (response.status().as_u16(), std::mem::take(response.headers_mut()))
+        }
+    };
+    let compress = call.route.as_ref().is_some_and(|it| {
+        it.route.compress
+            && status == 200
+            && !got.is_over()
+            && !headers.contains_key(header::CONTENT_ENCODING)
+            && kind_is_compressible(&headers)
+            && gateway::accepts_gzip(&*call.head)
+            && call.head.method() != "HEAD"
+    });
+    let coding = if compress { Coding::Gzip } else { Coding::Identity };
+    if compress {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    if let Some(route) = &call.route {
+        for (name, value) in gateway::added_headers(&route.route, &*call.head, coding) {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.append(HeaderName::from_static(name), value);
+            }
+        }
+        edit(&mut headers, &route.route.response_headers);
+    }
+    let passed = Passed::new(&call.core, crossing, &call.head, &call.upload, (status, outcome));
+    let passed = match got {
+        Got::Http1(attempt, pump) => passed.http1(attempt, pump),
+        Got::Http2(answer, place) => {
+            let (response, uplink) = *answer;
+            passed.http2(Http2::new(response.into_body(), uplink, place))
+        }
+    };
+    let passed = if compress { passed.compressed() } else { passed };
+    let mut response = Response::new(Outgoing::Passed(Box::new(passed.settled())));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    *response.headers_mut() = headers;
+    response
+}
+
+fn kind_is_compressible(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|it| gateway::is_compressible(it.as_bytes()))
+}
+
+/// The headers of an answer that came over HTTP/1.1.
+fn headers_of(head: &ResponseHead, buffer: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for span in head.copies.iter() {
+        let lines = buffer.get(span.clone()).unwrap_or_default();
+        for line in lines.split(|it| *it == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let Some(colon) = line.iter().position(|it| *it == b':') else { continue };
+            let (name, value) = line.split_at(colon);
+            let value = value.get(1..).unwrap_or_default().trim_ascii();
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+                && !is_hop_by_hop(name.as_str().as_bytes())
+            {
+                headers.append(name, value);
+            }
+        }
+    }
+    headers
+}

@@ -1,0 +1,41 @@
+//! What one data plane process allows itself and others. Each with its reason.
+
+use std::time::Duration;
+
+/// Clients' connections a worker holds; more wait in the kernel's queue. At 2 KiB each they are 20 MiB.
+pub(crate) const CLIENTS_MAX: u32 = 10_000;
+/// Time a client may take to send a head, as nginx's `client_header_timeout`, but for the better: a head
+/// is one packet.
+pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
+/// Time after an answer in which a connection is ready for the next request, and larger for it.
+pub(crate) const AWAKE_TIME: Duration = Duration::from_secs(1);
+/// Time a connection without a request still has when the process ends: a request may be on its way.
+pub(crate) const FINISH_TIME: Duration = Duration::from_secs(2);
+/// Connections that are so: 4 KiB each.
+pub(crate) const AWAKE_MAX: u32 = 256;
+/// Time a connection may be open without a request, as nginx's `keepalive_timeout`.
+pub(crate) const IDLE_TIME: Duration = Duration::from_secs(75);
+/// Time in which some byte of a body must move, as nginx's `send_timeout`, halved.
+pub(crate) const STALL_TIME: Duration = Duration::from_secs(30);
+/// Time in which some byte must move through a tunnel, or a raw TCP edge.
+pub(crate) const TUNNEL_TIME: Duration = Duration::from_hours(1);
+/// Connections to one instance that are kept open without a request.
+pub(crate) const POOLED_MAX: usize = 256;
+/// Time a connection to an instance is kept without a request.
+pub(crate) const POOLED_TIME: Duration = Duration::from_mins(1);
+/// Time after which such a connection is not used for what must not be sent twice: many servers close
+/// theirs after a few seconds (gunicorn 2, Node and uvicorn 5), and it would get lost on the way.
+pub(crate) const POOLED_FRESH: Duration = Duration::from_secs(1);
+/// Bytes of a request's body, at most, where the route says nothing else. nginx has 1 MiB, and everybody
+/// raises it.
+pub(crate) const BODY_BYTES_MAX: u64 = 64 << 20;
+/// Bytes that are still read of a request that was refused, so that the client reads the answer.
+pub(crate) const LINGER_BYTES_MAX: usize = 256 << 10;
+/// Time that is spent on it.
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
+/// Spans a worker keeps until they are fetched, once a second.
+pub(crate) const SPANS_MAX: usize = 1_000;
+/// One of so many traces that nobody decided about is sampled.
+pub(crate) const SAMPLE_ONE_IN: u64 = 100;
+/// Time a request may take before its span is kept for being slow.
+pub(crate) const SLOW: Duration = Duration::from_millis(500);

@@ -1,0 +1,454 @@
+//! The process: its main thread, and how it begins and ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::Clock;
+use model::{ApplicationName, Index, InstanceId, Instant};
+use telemetry::GatewayOptions;
+use telemetry::report::{Report, Signals};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use world::routing::{Feed, Table};
+
+use crate::core::Told;
+use crate::counters::Extent;
+use crate::deadline::Deadline;
+use crate::feed::{self, Feeder, Message, Successor};
+use crate::frame;
+use crate::gather::Gathered;
+use crate::listeners::{Changes, Listeners};
+use crate::tls::{self, TlsError};
+use crate::worker::{Order, Place};
+use crate::workers::Workers;
+
+/// Time between two reports of what was measured.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Time that connections get to end when the process does.
+const GOODBYE: Duration = Duration::from_secs(30);
+
+/// Time after which it ends when nobody feeds it and it has nothing to pass on.
+const UNFED_TIME: Duration = Duration::from_mins(5);
+
+/// What a data plane is told when it is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The Unix socket on which it is fed.
+    pub socket: PathBuf,
+    /// The gateway's address, if there is to be a gateway.
+    pub gateway: Option<SocketAddr>,
+    /// The gateway's address for TLS.
+    pub gateway_tls: Option<SocketAddr>,
+    /// Where certificates are; a local authority is made there if there are none.
+    pub tls_folder: Option<PathBuf>,
+    /// What else the gateway does.
+    pub front: GatewayOptions,
+    /// Worker threads, at least one.
+    pub workers: usize,
+    /// Whether the sockets of the data plane that is fed on the same socket are taken over.
+    pub take_over: bool,
+    /// The seed of all randomness.
+    pub seed: u64,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// Why a data plane could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Its socket cannot be used.
+    #[error("the socket {path} cannot be used")]
+    Socket {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The data plane before did not hand over.
+    #[error("the sockets of the data plane that runs could not be taken over")]
+    TakeOver(#[source] io::Error),
+    /// A worker or the main thread could not be started.
+    #[error("a thread could not be started")]
+    Thread(#[source] io::Error),
+    /// Certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+/// Runs a data plane until its process is told to end (SIGTERM), or it has handed over.
+pub fn run(options: &Options) -> Result<(), RunError> {
+    runtime()?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Thread)?;
+        serve(options, async {
+            terminate.recv().await;
+        })
+        .await
+    })
+}
+
+/// Runs a data plane until `end` says so, or it has handed over: several fit into one process.
+pub fn run_until(options: &Options, end: impl Future<Output = ()>) -> Result<(), RunError> {
+    runtime()?.block_on(serve(options, end))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(RunError::Thread)
+}
+
+async fn serve(options: &Options, end: impl Future<Output = ()>) -> Result<(), RunError> {
+    let mut main = Main::begin(options).await?;
+    main.serve(pin!(end)).await;
+    Ok(())
+}
+
+struct Main {
+    clock: Clock,
+    socket: Option<UnixListener>,
+    listeners: Listeners,
+    workers: Workers,
+    told: mpsc::UnboundedReceiver<(usize, Told)>,
+    table: Table,
+    /// Who feeds it.
+    feeder: Option<Feeder>,
+    /// Who has connected since, and has not said what for.
+    newcomer: Option<Feeder>,
+    unfed_since: Instant,
+    hello: Report,
+    applied: Vec<Index>,
+    /// The table that was reported as applied.
+    reported: Option<Index>,
+    /// Instances somebody waits for, with the workers that are done with them.
+    draining: BTreeMap<(ApplicationName, InstanceId), BTreeSet<usize>>,
+    gathered: Gathered,
+    tls: Option<tls::Source>,
+    is_listening: bool,
+    report_all: bool,
+}
+
+/// Whether the process goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goes {
+    On,
+    Out,
+}
+
+/// What the main thread waits for.
+enum Event {
+    Connected(UnixStream),
+    Message(Option<Message>),
+    /// What somebody who has connected wants.
+    Wanted(Option<Message>),
+    Told(usize, Told),
+    Tick,
+    Terminate,
+}
+
+impl Main {
+    async fn begin(options: &Options) -> Result<Self, RunError> {
+        let socket_error = |source| RunError::Socket { path: options.socket.clone(), source };
+        let mut listeners = if options.take_over {
+            take_over(&options.socket).await.map_err(RunError::TakeOver)?
+        } else {
+            Listeners::default()
+        };
+        let mut open = |place: Place, address: Option<SocketAddr>| {
+            let Some(address) = address else {
+                listeners.close(&place);
+                return None;
+            };
+            match listeners.gateway(&place, address) {
+                Ok(address) => Some(address),
+                Err(error) => {
+                    tracing::warn!(%address, %error, "the gateway does not listen there");
+                    None
+                }
+            }
+        };
+        let gateway = open(Place::Gateway, options.gateway);
+        let gateway_tls = open(Place::GatewayTls, options.gateway_tls);
+        let tls = match (&options.tls_folder, gateway_tls) {
+            (Some(folder), Some(_)) => Some(tls::Source::new(folder.clone())),
+            _ => None,
+        };
+        let socket = feed::listen(&options.socket).map_err(socket_error)?;
+        let (teller, told) = mpsc::unbounded_channel();
+        let workers = Workers::start(options, &teller).map_err(RunError::Thread)?;
+        let hello = Report::Hello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            gateway,
+            gateway_tls,
+            options: options.front.clone(),
+        };
+        let count = workers.count();
+        let mut main = Self {
+            clock: options.clock,
+            socket: Some(socket),
+            listeners,
+            workers,
+            told,
+            table: Table::default(),
+            feeder: None,
+            newcomer: None,
+            unfed_since: options.clock.now(),
+            hello,
+            applied: vec![Index::ZERO; count],
+            reported: None,
+            draining: BTreeMap::new(),
+            gathered: Gathered::default(),
+            tls,
+            is_listening: false,
+            report_all: true,
+        };
+        main.certificates()?;
+        Ok(main)
+    }
+
+    async fn serve(&mut self, mut end: Pin<&mut impl Future<Output = ()>>) {
+        let mut tick = Deadline::new(self.clock, self.clock.now().after(REPORT_EVERY));
+        loop {
+            let event = tokio::select! {
+                biased;
+                message = next_message(&mut self.feeder) => Event::Message(message),
+                message = next_message(&mut self.newcomer) => Event::Wanted(message),
+                told = self.told.recv() => match told {
+                    Some((worker, told)) => Event::Told(worker, told),
+                    None => Event::Terminate,
+                },
+                stream = next_connection(self.socket.as_ref()) => Event::Connected(stream),
+                () = end.as_mut() => Event::Terminate,
+                () = tick.passed() => Event::Tick,
+            };
+            if matches!(event, Event::Tick) {
+                tick.set(self.clock.now().after(REPORT_EVERY));
+            }
+            if self.on(event).await == Goes::Out {
+                break;
+            }
+        }
+        self.finish().await;
+    }
+
+    async fn on(&mut self, event: Event) -> Goes {
+        match event {
+            Event::Connected(stream) => self.connected(stream).await,
+            Event::Message(Some(Message::Feed(feed))) => self.fed(*feed).await,
+            // Whoever feeds it is no successor.
+            Event::Message(Some(Message::Successor(Successor::TakeOver)) | None) => {
+                self.feeder = None;
+                self.unfed_since = self.clock.now();
+            }
+            Event::Wanted(Some(Message::Feed(feed))) => {
+                self.feeder = self.newcomer.take();
+                self.report_all = true;
+                self.reported = None;
+                self.fed(*feed).await;
+            }
+            Event::Wanted(Some(Message::Successor(Successor::TakeOver))) => {
+                return self.hand_over().await;
+            }
+            Event::Wanted(None) => self.newcomer = None,
+            Event::Told(worker, told) => self.told(worker, told).await,
+            Event::Tick => {
+                self.tick().await;
+                if self.is_forgotten() {
+                    tracing::info!("nobody feeds it, and there is nothing to pass on");
+                    return Goes::Out;
+                }
+            }
+            Event::Terminate => return Goes::Out,
+        }
+        Goes::On
+    }
+
+    /// Somebody has connected: a control process, or a successor. The one that feeds it goes on until
+    /// it is clear which.
+    async fn connected(&mut self, stream: UnixStream) {
+        let mut newcomer = Feeder::new(stream);
+        match newcomer.report(self.clock, &self.hello).await {
+            Ok(()) => self.newcomer = Some(newcomer),
+            Err(error) => tracing::debug!(%error, "somebody connects and does not listen"),
+        }
+    }
+
+    /// Whether there is nothing to pass on, and nobody who might change that.
+    fn is_forgotten(&self) -> bool {
+        let is_empty = self.table.backends.values().all(|it| it.endpoints.is_empty());
+        let unfed = self.feeder.is_none() && self.newcomer.is_none();
+        unfed && is_empty && UNFED_TIME <= self.clock.now().since(self.unfed_since)
+    }
+
+    /// Tells the control process. One that does not listen is not waited for: it will connect again.
+    async fn report(&mut self, report: &Report) {
+        if let Some(feeder) = &mut self.feeder
+            && let Err(error) = feeder.report(self.clock, report).await
+        {
+            tracing::debug!(%error, "the control process does not listen");
+            self.feeder = None;
+            self.unfed_since = self.clock.now();
+        }
+    }
+
+    async fn fed(&mut self, feed: Feed) {
+        match feed {
+            Feed::Table(table) => self.table = table,
+            Feed::Patch(patch) => self.table.apply(patch),
+            Feed::Drain { application, instance } => {
+                self.draining.insert((application.clone(), instance.clone()), BTreeSet::new());
+                self.workers.tell(|| Order::Drain(application.clone(), instance.clone()));
+                return;
+            }
+        }
+        let table = Arc::new(self.table.clone());
+        self.workers.tell(|| Order::Table(Arc::clone(&table)));
+        self.listen().await;
+    }
+
+    /// Listens where the table says. The gateway waits for the first table: before it there is no route.
+    async fn listen(&mut self) {
+        let changes = self.listeners.follow(&self.table);
+        if !self.is_listening {
+            self.is_listening = true;
+            match self.listeners.copies() {
+                Ok(copies) => self.workers.listen_at(copies),
+                Err(error) => tracing::error!(%error, "sockets cannot be shared with workers"),
+            }
+            self.report_failed(changes).await;
+            return;
+        }
+        for place in &changes.closed {
+            self.workers.tell(|| Order::Leave(place.clone()));
+        }
+        let Changes { opened, failed, .. } = changes;
+        self.workers.listen_at(opened);
+        self.report_failed(Changes { failed, ..Changes::default() }).await;
+    }
+
+    async fn report_failed(&mut self, changes: Changes) {
+        for (edge, error) in changes.failed {
+            tracing::warn!(%edge, %error, "the edge's address cannot be listened on");
+            self.report(&Report::ListenFailed { edge, reason: error.to_string() }).await;
+        }
+    }
+
+    async fn told(&mut self, worker: usize, told: Told) {
+        match told {
+            Told::Applied(index) => {
+                if let Some(applied) = self.applied.get_mut(worker) {
+                    *applied = index;
+                }
+                let now = self.applied.iter().min().copied();
+                if self.reported != now
+                    && let Some(index) = now
+                {
+                    self.reported = now;
+                    self.report(&Report::Applied { index }).await;
+                }
+            }
+            Told::Drained(application, instance) => {
+                let key = (application, instance);
+                let Some(done) = self.draining.get_mut(&key) else { return };
+                done.insert(worker);
+                if done.len() == self.workers.count() {
+                    self.draining.remove(&key);
+                    let (application, instance) = key;
+                    self.report(&Report::Drained { application, instance }).await;
+                }
+            }
+        }
+    }
+
+    async fn tick(&mut self) {
+        if self.is_listening {
+            // What could not be listened on is tried again.
+            self.listen().await;
+        }
+        if let Err(error) = self.certificates() {
+            tracing::warn!(error = %model::chain(&error), "certificates go on as they were");
+        }
+        if self.feeder.is_some() {
+            let signals = self.gather().await;
+            self.report(&Report::Signals(signals)).await;
+        }
+    }
+
+    /// Takes certificates that are new to the workers.
+    fn certificates(&mut self) -> Result<(), TlsError> {
+        let Some(source) = &mut self.tls else { return Ok(()) };
+        if let Some(config) = source.changed()? {
+            self.workers.tell(|| Order::Certificates(Arc::clone(&config)));
+        }
+        Ok(())
+    }
+
+    /// What all workers measured.
+    async fn gather(&mut self) -> Signals {
+        let all = std::mem::take(&mut self.report_all);
+        let extent = if all { Extent::All } else { Extent::Changed };
+        let of_workers = self.workers.signals(extent).await;
+        self.gathered.together(self.clock.timestamp(), of_workers)
+    }
+
+    /// Hands the sockets to a successor, and goes if that went well.
+    async fn hand_over(&mut self) -> Goes {
+        let Some(successor) = self.newcomer.take() else { return Goes::On };
+        match self.listeners.hand_over(successor.reports.as_ref()).await {
+            Ok(()) => {
+                self.socket = None;
+                tracing::info!("handed over; what is in flight is finished");
+                Goes::Out
+            }
+            Err(error) => {
+                tracing::error!(%error, "handing over failed; going on");
+                Goes::On
+            }
+        }
+    }
+
+    /// Lets connections end, for a while.
+    async fn finish(&mut self) {
+        self.workers.tell(|| Order::Finish);
+        let ended = self.workers.ended();
+        let mut goodbye = Deadline::new(self.clock, self.clock.now().after(GOODBYE));
+        tokio::select! {
+            () = ended => {}
+            () = goodbye.passed() => tracing::info!("connections that were still open are cut"),
+        }
+    }
+}
+
+async fn next_message(feeder: &mut Option<Feeder>) -> Option<Message> {
+    match feeder {
+        Some(feeder) => feeder.messages.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_connection(socket: Option<&UnixListener>) -> UnixStream {
+    loop {
+        match socket {
+            Some(socket) => match socket.accept().await {
+                Ok((stream, _)) => return stream,
+                Err(error) => tracing::warn!(%error, "nobody can connect to the socket"),
+            },
+            None => return std::future::pending().await,
+        }
+    }
+}
+
+async fn take_over(socket: &std::path::Path) -> io::Result<Listeners> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut from, mut to) = stream.into_split();
+    // The other side says who it is before it is asked anything.
+    let _hello: Option<Report> = frame::read(&mut from).await?;
+    frame::write(&mut to, &Message::Successor(Successor::TakeOver)).await?;
+    let stream = from.reunite(to).map_err(io::Error::other)?;
+    Listeners::take_over(&stream).await
+}

@@ -1,0 +1,285 @@
+//! Routes from outside: which one a request takes.
+//!
+//! Routes are tried from the most specific: a host before none, a whole host before `*.`, a longer path
+//! before a shorter, more conditions before fewer; then in the order written.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use model::route::{HeaderMatch, Route, RouteTarget};
+use model::{ApplicationName, Instant, Rng};
+use telemetry::report::{Caller, EdgeName};
+use traffic::RateLimiter;
+use world::routing::route_key;
+
+use crate::crossing::Asked;
+use crate::edge::Edge;
+
+/// All routes of all applications.
+#[derive(Debug, Default)]
+pub(crate) struct Router {
+    entries: Vec<Rc<Entry>>,
+}
+
+/// One route, ready to be taken.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) route: Route,
+    /// The edge to the service, if the route leads to one.
+    pub(crate) edge: Option<Rc<Edge>>,
+    pub(crate) limiter: Option<RefCell<RateLimiter>>,
+    application: ApplicationName,
+}
+
+impl Router {
+    /// A router of `routes`. What `before` has learned about a route that stays is kept.
+    pub(crate) fn new(
+        routes: &BTreeMap<ApplicationName, Arc<[Route]>>,
+        before: &Self,
+        (rng, now): (&Rng, Instant),
+    ) -> Self {
+        let mut entries: Vec<Rc<Entry>> = Vec::new();
+        for (application, routes) in routes {
+            for route in routes.iter() {
+                let entry = before.entry(application, route, rng);
+                if let Some(edge) = &entry.edge {
+                    edge.set_policy(&route.resilience, now);
+                }
+                entries.push(entry);
+            }
+        }
+        // Stable: the order written decides between equals.
+        entries.sort_by_key(|it| std::cmp::Reverse(specificity(&it.route)));
+        Self { entries }
+    }
+
+    fn entry(&self, application: &ApplicationName, route: &Route, rng: &Rng) -> Rc<Entry> {
+        let same = |it: &&Rc<Entry>| it.application == *application && it.route == *route;
+        if let Some(known) = self.entries.iter().find(same) {
+            return Rc::clone(known);
+        }
+        let key = route_key(route);
+        let edge = route.service().map(|service| {
+            let name = EdgeName {
+                application: application.clone(),
+                caller: Caller::Route(key.clone()),
+                callee: service.clone(),
+            };
+            // A route that is only treated otherwise is the same edge: its counters only grow.
+            self.edges().find(|it| it.name == name).unwrap_or_else(|| {
+                let rng = rng.child(application.as_str()).child(&key);
+                Rc::new(Edge::new(name, &route.resilience, rng))
+            })
+        });
+        let limiter = route.rate_limit.as_ref().map(|it| RefCell::new(RateLimiter::new(it)));
+        Rc::new(Entry { route: route.clone(), edge, limiter, application: application.clone() })
+    }
+
+    /// The edges of all routes.
+    pub(crate) fn edges(&self) -> impl Iterator<Item = Rc<Edge>> + use<'_> {
+        self.entries.iter().filter_map(|it| it.edge.as_ref().map(Rc::clone))
+    }
+
+    /// The route a request for `host` takes, the host as the request says it.
+    pub(crate) fn find(&self, host: &[u8], asked: &impl Asked) -> Option<Rc<Entry>> {
+        let host = without_port(host);
+        let path = asked.path().as_bytes();
+        let takes = |it: &&Rc<Entry>| {
+            let route = &it.route;
+            is_host(route.host.as_deref(), host)
+                && is_below(path, route.path.as_bytes())
+                && (route.methods.is_empty() || route.methods.iter().any(|it| it == asked.method()))
+                && route.headers.iter().all(|it| has(asked, it))
+        };
+        self.entries.iter().find(takes).map(Rc::clone)
+    }
+}
+
+fn specificity(route: &Route) -> (u8, usize, usize, usize) {
+    let host = match route.host.as_deref() {
+        None => (0, 0),
+        Some(host) if host.starts_with("*.") => (1, host.len()),
+        Some(host) => (2, host.len()),
+    };
+    let conditions = route.headers.len() + usize::from(!route.methods.is_empty());
+    (host.0, host.1, route.path.trim_end_matches('/').len(), conditions)
+}
+
+fn has(asked: &impl Asked, wanted: &HeaderMatch) -> bool {
+    let found = asked.header(&wanted.name);
+    found.is_some_and(|it| wanted.value.as_deref().is_none_or(|value| it == value.as_bytes()))
+}
+
+fn is_host(wanted: Option<&str>, host: &[u8]) -> bool {
+    let Some(wanted) = wanted else { return true };
+    match wanted.strip_prefix('*') {
+        // At least one character stands before the dot.
+        Some(suffix) => {
+            let start = host.len().saturating_sub(suffix.len());
+            0 < start
+                && host.get(start..).is_some_and(|it| it.eq_ignore_ascii_case(suffix.as_bytes()))
+        }
+        None => host.eq_ignore_ascii_case(wanted.as_bytes()),
+    }
+}
+
+/// Whether `path` is `prefix`, or a path below it: `/api` takes `/api` and `/api/x`, not `/apis`.
+fn is_below(path: &[u8], prefix: &[u8]) -> bool {
+    let bare = prefix.strip_suffix(b"/").unwrap_or(prefix);
+    path.strip_prefix(bare).is_some_and(|rest| match rest.first() {
+        Some(b'/') => true,
+        None => !prefix.ends_with(b"/") || bare.is_empty(),
+        Some(_) => false,
+    })
+}
+
+/// A host without its port; the colons of an IPv6 address are inside brackets.
+pub(crate) fn without_port(host: &[u8]) -> &[u8] {
+    let end = host.iter().rposition(|it| matches!(it, b':' | b']'));
+    match end {
+        Some(end) if host.get(end) == Some(&b':') => host.get(..end).unwrap_or_default(),
+        _ => host,
+    }
+}
+
+/// The path and query that are passed on.
+pub(crate) fn rewritten(route: &Route, target: &str) -> Option<String> {
+    let replacement = match (&route.rewrite, route.strip_prefix) {
+        (Some(rewrite), _) => rewrite.as_str(),
+        (None, true) => "",
+        (None, false) => return None,
+    };
+    let bare = route.path.strip_suffix('/').unwrap_or(&route.path);
+    let rest = target.strip_prefix(bare)?;
+    let replacement = replacement.strip_suffix('/').unwrap_or(replacement);
+    let slash = if rest.starts_with('/') { "" } else { "/" };
+    // `/api?x` becomes `/?x`, and `/new?x` with a rewrite to `/new`.
+    let slash = if replacement.is_empty() {
+        slash
+    } else if rest.is_empty() || rest.starts_with('?') {
+        ""
+    } else {
+        slash
+    };
+    Some(format!("{replacement}{slash}{rest}"))
+}
+
+/// Where a redirect leads.
+pub(crate) fn location(to: &str, host: &str, target: &str) -> String {
+    to.replace("{host}", host).replace("{path}", target)
+}
+
+impl Entry {
+    /// The application it is a route of.
+    pub(crate) const fn application(&self) -> &ApplicationName {
+        &self.application
+    }
+
+    /// As it is called in signals.
+    pub(crate) fn label(&self) -> String {
+        route_key(&self.route)
+    }
+
+    /// Whether the route leads to a service, elsewhere, or nowhere.
+    pub(crate) const fn target(&self) -> &RouteTarget {
+        &self.route.target
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Request<'a>(&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+    impl Asked for Request<'_> {
+        fn header(&self, name: &str) -> Option<&[u8]> {
+            self.2.iter().find(|it| it.0 == name).map(|it| it.1.as_bytes())
+        }
+
+        fn cookie(&self, _: &str) -> Option<&[u8]> {
+            None
+        }
+
+        fn method(&self) -> &str {
+            self.0
+        }
+
+        fn path(&self) -> &str {
+            self.1
+        }
+    }
+
+    fn router(routes: &str) -> Router {
+        let routes: Vec<Route> = serde_json::from_str(routes).unwrap();
+        let routes = BTreeMap::from([("shop".parse().unwrap(), Arc::from(routes))]);
+        Router::new(&routes, &Router::default(), (&Rng::new(1), Instant::ZERO))
+    }
+
+    #[track_caller]
+    fn check(router: &Router, host: &str, request: &Request<'_>, service: Option<&str>) {
+        let found = router.find(host.as_bytes(), request);
+        let found = found.and_then(|it| it.route.service().map(ToString::to_string));
+        assert_eq!(found.as_deref(), service, "{host}{}", request.1);
+    }
+
+    #[test]
+    fn the_most_specific_route_is_taken() {
+        let router = router(
+            r#"[{"path": "/", "service": "any"},
+                {"host": "shop.localhost", "path": "/", "service": "web"},
+                {"host": "shop.localhost", "path": "/api", "service": "api"},
+                {"host": "shop.localhost", "path": "/api", "methods": ["POST"], "service": "writes"},
+                {"host": "shop.localhost", "path": "/api", "headers": [{"name": "x-beta"}], "service": "beta"},
+                {"host": "*.localhost", "path": "/", "service": "wild"},
+                {"host": "shop.localhost", "path": "/api/orders/", "service": "orders"}]"#,
+        );
+        let get = |path| Request("GET", path, &[]);
+        check(&router, "other", &get("/"), Some("any"));
+        check(&router, "SHOP.localhost:8080", &get("/x"), Some("web"));
+        check(&router, "shop.localhost", &get("/api"), Some("api"));
+        check(&router, "shop.localhost", &get("/api/x"), Some("api"));
+        check(&router, "shop.localhost", &get("/apis"), Some("web"));
+        check(&router, "shop.localhost", &get("/api/orders/1"), Some("orders"));
+        check(&router, "shop.localhost", &get("/api/orders"), Some("api"));
+        check(&router, "shop.localhost", &Request("POST", "/api", &[]), Some("writes"));
+        check(&router, "shop.localhost", &Request("GET", "/api", &[("x-beta", "1")]), Some("beta"));
+        check(&router, "a.b.localhost", &get("/"), Some("wild"));
+        check(&router, ".localhost", &get("/"), Some("any"));
+        check(&router, "[::1]:8080", &get("/"), Some("any"));
+    }
+
+    #[track_caller]
+    fn check_rewritten(route: &str, target: &str, expected: Option<&str>) {
+        let route: Route = serde_json::from_str(route).unwrap();
+        assert_eq!(rewritten(&route, target).as_deref(), expected, "{target}");
+    }
+
+    #[test]
+    fn prefixes_are_taken_off_or_replaced() {
+        let strip = r#"{"path": "/api", "service": "a", "strip_prefix": true}"#;
+        check_rewritten(strip, "/api/x?y", Some("/x?y"));
+        check_rewritten(strip, "/api", Some("/"));
+        check_rewritten(strip, "/api?y", Some("/?y"));
+        let rewrite = r#"{"path": "/api/", "service": "a", "rewrite": "/v2/"}"#;
+        check_rewritten(rewrite, "/api/x", Some("/v2/x"));
+        check_rewritten(rewrite, "/api/", Some("/v2/"));
+        check_rewritten(rewrite, "/api?y", Some("/v2?y"));
+        check_rewritten(r#"{"path": "/api", "service": "a"}"#, "/api/x", None);
+    }
+
+    #[test]
+    fn what_a_route_has_learned_outlives_other_changes() {
+        let before = router(r#"[{"path": "/", "service": "a"}]"#);
+        let routes: Vec<Route> = serde_json::from_str(
+            r#"[{"path": "/b", "service": "b"}, {"path": "/", "service": "a"}]"#,
+        )
+        .unwrap();
+        let routes = BTreeMap::from([("shop".parse().unwrap(), Arc::from(routes))]);
+        let after = Router::new(&routes, &before, (&Rng::new(1), Instant::ZERO));
+        let edge = |it: &Router| it.edges().find(|it| it.name.callee.as_str() == "a").unwrap();
+        assert!(Rc::ptr_eq(&edge(&before), &edge(&after)));
+    }
+}

@@ -1,0 +1,146 @@
+//! A client's connection: plain, or with TLS around it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use crate::buffer::Buffer;
+
+/// A client's connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Whether TLS is around it.
+    pub(crate) const fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Ready when a read may give something: bytes, the end, or an error.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        if let Self::Tls(stream) = self
+            && !stream.get_ref().1.wants_read()
+        {
+            return Poll::Ready(());
+        }
+        self.socket().poll_read_ready(context).map(drop)
+    }
+
+    /// Ready when something has come indeed. A socket that is new looks readable until somebody has
+    /// looked, and whoever is believed to have sent something is given memory for it.
+    pub(crate) fn poll_arrived(&self, context: &mut Context<'_>) -> Poll<()> {
+        ready!(self.poll_readable(context));
+        match self {
+            Self::Tls(stream) if !stream.get_ref().1.wants_read() => Poll::Ready(()),
+            Self::Tls(_) | Self::Plain(_) => {
+                let mut byte = [0];
+                self.socket().poll_peek(context, &mut ReadBuf::new(&mut byte)).map(drop)
+            }
+        }
+    }
+
+    /// Reads into the room of `buffer`, which must have some; 0 is the end.
+    pub(crate) fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut Buffer,
+    ) -> Poll<io::Result<usize>> {
+        let count = {
+            let mut room = ReadBuf::new(buffer.room());
+            match Pin::new(&mut *self).poll_read(context, &mut room) {
+                Poll::Ready(Ok(())) => room.filled().len(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        };
+        buffer.fill(count);
+        Poll::Ready(Ok(count))
+    }
+}
+
+/// Reads from an instance into the room of `buffer`, which must have some; 0 is the end.
+pub(crate) fn poll_fill(
+    stream: &mut TcpStream,
+    context: &mut Context<'_>,
+    buffer: &mut Buffer,
+) -> Poll<io::Result<usize>> {
+    let count = {
+        let mut room = ReadBuf::new(buffer.room());
+        match Pin::new(stream).poll_read(context, &mut room) {
+            Poll::Ready(Ok(())) => room.filled().len(),
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+    };
+    buffer.fill(count);
+    Poll::Ready(Ok(count))
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, parts),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(context, parts),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
+        }
+    }
+}

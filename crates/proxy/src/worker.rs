@@ -1,0 +1,250 @@
+//! One worker: a thread with a runtime of its own, and everything that runs on it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::Clock;
+use model::service::Protocol;
+use model::{ApplicationName, InstanceId, Rng};
+use telemetry::report::Signals;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use world::routing::Table;
+
+use crate::core::{Core, Told};
+use crate::counters::Extent;
+use crate::deadline::Deadline;
+use crate::front::{Front, peer_of};
+use crate::h1::client::{self, Entry};
+use crate::limits::{CLIENTS_MAX, HEAD_TIME};
+use crate::stream::Stream;
+use crate::tcp;
+
+/// Time between two looks at connections nobody uses.
+const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// Time to wait when no connection can be accepted, for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// An address that is listened on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    Gateway,
+    GatewayTls,
+    /// An edge, by its key in the table.
+    Edge(String),
+}
+
+/// What the main thread tells a worker.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Table(Arc<Table>),
+    Listen(Place, std::net::TcpListener),
+    Leave(Place),
+    Drain(ApplicationName, InstanceId),
+    Signals {
+        extent: Extent,
+        answer: oneshot::Sender<Signals>,
+    },
+    Certificates(Arc<ServerConfig>),
+    /// End when no client is connected any more.
+    Finish,
+}
+
+/// What a worker begins with.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) number: usize,
+    pub(crate) clock: Clock,
+    pub(crate) rng: Rng,
+    pub(crate) orders: mpsc::UnboundedReceiver<Order>,
+    pub(crate) told: mpsc::UnboundedSender<(usize, Told)>,
+    pub(crate) front: Front,
+}
+
+/// Runs a worker on this thread until it is told to finish, or nobody can tell it anything any more.
+pub(crate) fn run(beginning: Beginning) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    runtime.block_on(Worker::new(&beginning).run(beginning.orders));
+    Ok(())
+}
+
+struct Worker {
+    core: Rc<Core>,
+    listeners: BTreeMap<Place, JoinHandle<()>>,
+    tls: Rc<RefCell<Option<TlsAcceptor>>>,
+}
+
+impl Worker {
+    fn new(beginning: &Beginning) -> Self {
+        let Beginning { number, clock, rng, told, front, .. } = beginning;
+        let core = Core::new(*clock, rng.clone(), *number, told.clone(), front.clone());
+        Self { core: Rc::new(core), listeners: BTreeMap::new(), tls: Rc::default() }
+    }
+
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let clock = self.core.clock;
+        let mut tidy = Deadline::new(clock, clock.now().after(TIDY_EVERY));
+        loop {
+            tokio::select! {
+                order = orders.recv() => match order {
+                    None | Some(Order::Finish) => break,
+                    Some(order) => self.obey(order),
+                },
+                () = tidy.passed() => {
+                    self.core.tidy();
+                    tidy.set(clock.now().after(TIDY_EVERY));
+                }
+            }
+        }
+        self.listeners.values().for_each(JoinHandle::abort);
+        self.core.finish();
+        while 0 < self.core.clients.get() {
+            let mut pause = Deadline::new(clock, clock.now().after(ACCEPT_PAUSE));
+            tokio::select! {
+                order = orders.recv() => match order {
+                    None => break,
+                    Some(order) => self.obey(order),
+                },
+                () = pause.passed() => {}
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Table(table) => self.core.apply(&table),
+            Order::Listen(place, listener) => self.listen(place, listener),
+            Order::Leave(place) => {
+                if let Some(listener) = self.listeners.remove(&place) {
+                    listener.abort();
+                }
+            }
+            Order::Drain(application, instance) => self.core.drain(application, instance),
+            Order::Signals { extent, answer } => drop(answer.send(self.core.signals(extent))),
+            Order::Certificates(config) => {
+                *self.tls.borrow_mut() = Some(TlsAcceptor::from(config));
+            }
+            Order::Finish => {}
+        }
+    }
+
+    fn listen(&mut self, place: Place, listener: std::net::TcpListener) {
+        let listener = match TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(?place, %error, "an address cannot be listened on");
+                return;
+            }
+        };
+        let accepting =
+            accept(Rc::clone(&self.core), listener, place.clone(), Rc::clone(&self.tls));
+        let before = self.listeners.insert(place, tokio::task::spawn_local(accepting));
+        if let Some(before) = before {
+            before.abort();
+        }
+    }
+}
+
+/// Accepts connections for as long as the place is listened on.
+async fn accept(
+    core: Rc<Core>,
+    listener: TcpListener,
+    place: Place,
+    tls: Rc<RefCell<Option<TlsAcceptor>>>,
+) {
+    loop {
+        if CLIENTS_MAX <= core.clients.get() {
+            pause(&core).await;
+            continue;
+        }
+        let (mut stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(?place, %error, "a connection could not be accepted");
+                pause(&core).await;
+                continue;
+            }
+        };
+        // A socket that cannot be told so still works.
+        drop(stream.set_nodelay(true));
+        let counted = Counted::new(Rc::clone(&core));
+        match &place {
+            Place::Gateway => {
+                let core = Rc::clone(&core);
+                tokio::task::spawn_local(async move {
+                    if let Some(peer) = peer_of(&core, &mut stream, peer).await {
+                        client::serve(core, Stream::Plain(stream), Entry::Gateway, peer).await;
+                    }
+                    drop(counted);
+                });
+            }
+            Place::GatewayTls => {
+                let acceptor = tls.borrow().clone();
+                let core = Rc::clone(&core);
+                tokio::task::spawn_local(async move {
+                    if let Some(peer) = peer_of(&core, &mut stream, peer).await
+                        && let Some(stream) = shake_hands(&core, acceptor, stream).await
+                    {
+                        client::serve(core, stream, Entry::Gateway, peer).await;
+                    }
+                    drop(counted);
+                });
+            }
+            Place::Edge(key) => {
+                let Some(edge) = core.edge(key) else { continue };
+                let core = Rc::clone(&core);
+                if edge.protocol() == Protocol::Tcp {
+                    tokio::task::spawn_local(async move {
+                        tcp::serve(core, stream, edge, peer).await;
+                        drop(counted);
+                    });
+                } else {
+                    tokio::task::spawn_local(async move {
+                        client::serve(core, Stream::Plain(stream), Entry::Mesh(edge), peer).await;
+                        drop(counted);
+                    });
+                }
+            }
+        }
+    }
+}
+
+async fn shake_hands(
+    core: &Core,
+    acceptor: Option<TlsAcceptor>,
+    stream: TcpStream,
+) -> Option<Stream> {
+    let mut deadline = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
+    tokio::select! {
+        shaken = acceptor?.accept(stream) => Some(Stream::Tls(Box::new(shaken.ok()?))),
+        () = deadline.passed() => None,
+    }
+}
+
+async fn pause(core: &Core) {
+    Deadline::new(core.clock, core.clock.now().after(ACCEPT_PAUSE)).passed().await;
+}
+
+/// A connection that is counted while it is open.
+struct Counted(Rc<Core>);
+
+impl Counted {
+    fn new(core: Rc<Core>) -> Self {
+        core.clients.set(core.clients.get() + 1);
+        Self(core)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.clients.set(self.0.clients.get().saturating_sub(1));
+    }
+}

@@ -1,0 +1,105 @@
+//! All workers, as the main thread has them.
+
+use std::io;
+use std::net::TcpListener;
+use std::thread;
+
+use model::Rng;
+use telemetry::report::Signals;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::core::Told;
+use crate::counters::Extent;
+use crate::front::Front;
+use crate::process::Options;
+use crate::worker::{self, Beginning, Order, Place};
+
+/// Worker threads, and the ways to tell them something.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    orders: Vec<mpsc::UnboundedSender<Order>>,
+    threads: Vec<thread::JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Starts as many as the options say.
+    pub(crate) fn start(
+        options: &Options,
+        teller: &mpsc::UnboundedSender<(usize, Told)>,
+    ) -> io::Result<Self> {
+        let rng = Rng::new(options.seed);
+        let mut workers = Self { orders: Vec::new(), threads: Vec::new() };
+        let (front, writer) = Front::start(&options.front, options.clock)?;
+        for number in 0..options.workers.max(1) {
+            let (order, orders) = mpsc::unbounded_channel();
+            let beginning = Beginning {
+                number,
+                clock: options.clock,
+                rng: rng.child(&format!("worker/{number}")),
+                orders,
+                told: teller.clone(),
+                front: front.clone(),
+            };
+            let thread =
+                thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                    if let Err(error) = worker::run(beginning) {
+                        tracing::error!(%error, "a worker could not run");
+                    }
+                })?;
+            workers.orders.push(order);
+            workers.threads.push(thread);
+        }
+        // It ends when they have.
+        workers.threads.extend(writer);
+        Ok(workers)
+    }
+
+    /// How many there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// Tells all of them.
+    pub(crate) fn tell(&self, order: impl Fn() -> Order) {
+        for worker in &self.orders {
+            // A worker that has ended has said why.
+            drop(worker.send(order()));
+        }
+    }
+
+    /// Gives each a copy of these sockets, to accept from.
+    pub(crate) fn listen_at(&self, places: Vec<(Place, TcpListener)>) {
+        for (place, listener) in places {
+            for worker in &self.orders {
+                match listener.try_clone() {
+                    Ok(copy) => drop(worker.send(Order::Listen(place.clone(), copy))),
+                    Err(error) => tracing::error!(?place, %error, "no worker can listen there"),
+                }
+            }
+        }
+    }
+
+    /// What each has measured, in their order.
+    pub(crate) async fn signals(&self, extent: Extent) -> Vec<Signals> {
+        let mut all = Vec::new();
+        for worker in &self.orders {
+            let (answer, answered) = oneshot::channel();
+            drop(worker.send(Order::Signals { extent, answer }));
+            all.push(answered.await.unwrap_or_default());
+        }
+        all
+    }
+
+    /// Waits until all have ended.
+    pub(crate) async fn ended(&mut self) {
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                // One that panicked has said so.
+                drop(thread.join());
+            }
+        });
+        // The thread that waits for them cannot fail.
+        drop(joined.await);
+    }
+}

@@ -1,0 +1,138 @@
+//! What the gateway is told beside where it listens: to log, and to expect PROXY protocol headers.
+
+use serde_json::Value;
+
+use crate::harness::{Instance, Plane, Shop, Start};
+use crate::wire::{get, ok};
+
+/// The lines of a data plane that has ended, and so has written them all.
+fn logged(plane: Plane) -> Vec<Value> {
+    let folder = std::sync::Arc::clone(&plane.folder);
+    plane.end();
+    let text = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
+    text.lines().map(|it| serde_json::from_str(it).unwrap()).collect()
+}
+
+/// What differs between the ways a request may end: status, reason, bytes in and out, attempts.
+fn ends(lines: &[Value]) -> Vec<String> {
+    const NAMES: [&str; 5] = ["status", "reason", "bytes_in", "bytes_out", "attempts"];
+    let one = |line: &Value| NAMES.map(|name| line[name].to_string().replace('"', "")).join(" ");
+    lines.iter().map(one).collect()
+}
+
+#[test]
+fn the_address_in_the_header_is_the_clients() {
+    let cart = Instance::answering(ok("x"));
+    let plane = Plane::start(&Shop::new(&[cart.port]), Start::BehindBalancer);
+    let mut client = plane.client();
+    let header = "PROXY TCP6 2001:db8::7 ::1 4711 80\r\n";
+    assert_eq!(client.ask([header, &get("/")].concat()).verdict(), "200 -");
+    assert_eq!(client.get("/").verdict(), "200 -");
+    let mut local = plane.client();
+    local.send("PROXY UNKN");
+    assert_eq!(local.ask(["OWN\r\n", &get("/")].concat()).verdict(), "200 -");
+    drop((client, local));
+    let from: Vec<_> =
+        cart.heads().iter().map(|it| it.get("x-forwarded-for").unwrap().to_owned()).collect();
+    assert_eq!(from, ["2001:db8::7", "2001:db8::7", "127.0.0.1"]);
+    let clients: Vec<_> = logged(plane).iter().map(|it| it["client"].clone()).collect();
+    assert_eq!(clients, from);
+}
+
+#[test]
+fn clients_are_told_apart_by_the_address_in_the_header() {
+    let cart = Instance::answering(ok("x"));
+    let mut shop = Shop::new(&[cart.port]);
+    shop.route["rate_limit"] =
+        serde_json::json!({"per_second_thousandths": 1, "burst": 1, "key": "client-address"});
+    let plane = Plane::start(&shop, Start::BehindBalancer);
+    let ask = |address: &str| {
+        let header = format!("PROXY TCP4 {address} 192.0.2.1 4711 80\r\n");
+        plane.client().ask([header, get("/")].concat()).head.status()
+    };
+    assert_eq!(["192.0.2.7", "192.0.2.8", "192.0.2.7"].map(ask), [200, 200, 429]);
+    assert_eq!(ends(&logged(plane))[2], "429 rate-limited 0 54 0");
+}
+
+#[test]
+fn whoever_sends_no_header_is_not_served() {
+    let cart = Instance::answering(ok("x"));
+    let plane = Plane::start(&Shop::new(&[cart.port]), Start::BehindBalancer);
+    for begin in [&get("/"), "PROXY TCP4 1.2.3.4 1.2.3.4 x 1\r\n", "\r\n\r\n\0\r\nQUIT\n\u{1}"] {
+        let mut client = plane.client();
+        client.send(begin);
+        client.closed();
+    }
+    assert!(cart.heads().is_empty());
+    plane.end();
+}
+
+#[test]
+fn every_end_of_a_request_is_logged() {
+    let cart = Instance::new(|mut asked| {
+        while let Some((head, _)) = asked.request() {
+            match head.0.split(' ').nth(1).unwrap() {
+                "/bad" => asked.wire.send("HTTP/1.1 500 Oh\r\nContent-Length: 2\r\n\r\nno"),
+                "/chunks" => asked.wire.send(
+                    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+                ),
+                "/short" => {
+                    asked.wire.send("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+                    return;
+                }
+                "/reset" => return,
+                "/up" => {
+                    asked.wire.send("HTTP/1.1 101 Up\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+                    let said = asked.wire.exact(4);
+                    asked.wire.send([&said[..], b"more"].concat());
+                    return;
+                }
+                "/never" => {
+                    asked.wire.closed();
+                    return;
+                }
+                _ => asked.wire.send(ok("hello")),
+            }
+        }
+    });
+    let plane = Plane::start(&Shop::new(&[cart.port]), Start::Logging);
+    let mut client = plane.client();
+    client.get("/");
+    client.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc");
+    client.get("/bad");
+    client.get("/chunks");
+    client.ask("POST /reset HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx");
+    let mut short = plane.client();
+    short.send(get("/short"));
+    short.rest();
+    let mut upgraded = plane.client();
+    upgraded.send("GET /up HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    upgraded.head().unwrap();
+    upgraded.send("ping");
+    assert_eq!(upgraded.exact(8), b"pingmore");
+    upgraded.end();
+    upgraded.closed();
+    plane.client().ask("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n");
+    let mut gone = plane.client();
+    gone.send(get("/never"));
+    while cart.heads().last().is_none_or(|it| !it.0.contains("/never")) {
+        std::thread::yield_now();
+    }
+    gone.end();
+    gone.closed();
+    drop(client);
+    let mut ends = ends(&logged(plane));
+    // They are connections of their own.
+    ends.sort();
+    insta::assert_snapshot!(ends.join("\n"), @"
+    101 null 4 8 1
+    200 cut-short 0 4 1
+    200 null 0 13 1
+    200 null 0 5 1
+    200 null 3 5 1
+    400 malformed-request 0 46 0
+    500 server-error 0 2 1
+    502 reset 1 52 1
+    null client-gone 0 0 1
+    ");
+}

@@ -1,0 +1,493 @@
+//! HTTP/2 and gRPC, on either side or on both.
+
+mod ends;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Collected, Empty, Full};
+use hyper::body::{Body, Frame, Incoming};
+use hyper::client::conn::http2::SendRequest;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use model::service::Protocol;
+use telemetry::report::Outcomes;
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, mpsc};
+
+use crate::harness::{Instance, Plane, Shop, free_port};
+use crate::wire::{PATIENCE, ok};
+
+/// A body written while it is sent. Dropped without an end, it is broken off.
+struct Written(mpsc::UnboundedReceiver<Option<Frame<Bytes>>>);
+
+impl Body for Written {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        self.get_mut().0.poll_recv(context).map(|it| match it {
+            Some(Some(frame)) => Some(Ok(frame)),
+            Some(None) => None,
+            None => Some(Err(std::io::Error::other("broken off"))),
+        })
+    }
+}
+
+type AnyBody = BoxBody<Bytes, std::io::Error>;
+
+fn whole(bytes: impl Into<Bytes>) -> AnyBody {
+    Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
+}
+
+fn nothing() -> AnyBody {
+    Empty::new().map_err(|never: Infallible| match never {}).boxed()
+}
+
+fn trailers(name: &'static str, value: &'static str) -> HeaderMap {
+    [(http::HeaderName::from_static(name), http::HeaderValue::from_static(value))]
+        .into_iter()
+        .collect()
+}
+
+/// What is told of a request that ended at an instance without an answer, or of its body.
+#[derive(Debug, PartialEq, Eq)]
+enum Heard {
+    Asked,
+    Dropped,
+    BrokenOff,
+    Ended,
+}
+
+/// Tells when a request is given up.
+struct Guard(Sender<Heard>);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        drop(self.0.send(Heard::Dropped));
+    }
+}
+
+/// An instance that speaks HTTP/2, with the runtime it runs on.
+struct Instance2 {
+    port: u16,
+    heard: Receiver<Heard>,
+    _runtime: Runtime,
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
+}
+
+impl Instance2 {
+    fn new() -> Self {
+        Self::of(usize::MAX)
+    }
+
+    /// One that ends each connection, as the protocol wants it, when it has had so many requests.
+    fn of(requests: usize) -> Self {
+        let runtime = runtime();
+        let (tell, heard) = channel();
+        let listener = crate::harness::listener();
+        let port = listener.local_addr().unwrap().port();
+        listener.set_nonblocking(true).unwrap();
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let tell = tell.clone();
+                let (count, enough) = (AtomicUsize::new(0), Arc::new(Notify::new()));
+                let is_enough = Arc::clone(&enough);
+                let service = service_fn(move |request| {
+                    if count.fetch_add(1, Ordering::SeqCst) + 1 == requests {
+                        is_enough.notify_one();
+                    }
+                    answer(request, tell.clone())
+                });
+                let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let serving = server.serve_connection(TokioIo::new(stream), service);
+                tokio::spawn(async move {
+                    let mut serving = pin!(serving);
+                    tokio::select! {
+                        _ = serving.as_mut() => return,
+                        () = enough.notified() => serving.as_mut().graceful_shutdown(),
+                    }
+                    drop(serving.await);
+                });
+            }
+        });
+        Self { port, heard, _runtime: runtime }
+    }
+
+    fn heard(&self) -> Heard {
+        self.heard.recv_timeout(PATIENCE).unwrap()
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    tell: Sender<Heard>,
+) -> Result<Response<AnyBody>, Infallible> {
+    let (head, body) = request.into_parts();
+    match head.uri.path() {
+        "/echo" => {
+            let mut response = Response::new(body.map_err(std::io::Error::other).boxed());
+            response.headers_mut().insert("x-te", head.headers.contains_key("te").into_text());
+            Ok(response)
+        }
+        "/headers" => {
+            let mut lines: Vec<String> = head
+                .headers
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
+                .collect();
+            lines.sort_unstable();
+            Ok(Response::new(whole(lines.join("\n"))))
+        }
+        "/hang" => {
+            tell.send(Heard::Asked).unwrap();
+            let _guard = Guard(tell);
+            std::future::pending().await
+        }
+        "/upload" => {
+            tell.send(Heard::Asked).unwrap();
+            let all = body.collect().await;
+            tell.send(if all.is_ok() { Heard::Ended } else { Heard::BrokenOff }).unwrap();
+            Ok(Response::new(nothing()))
+        }
+        path => {
+            // A gRPC call whose path ends with the status it comes to.
+            let status = path.rsplit('/').next().unwrap().to_owned();
+            let (write, written) = mpsc::unbounded_channel();
+            write.send(Some(Frame::data(Bytes::from_static(b"\0\0\0\0\x01x")))).unwrap();
+            let status = http::HeaderValue::from_str(&status).unwrap();
+            let end = HeaderMap::from_iter([("grpc-status".parse().unwrap(), status)]);
+            write.send(Some(Frame::trailers(end))).unwrap();
+            write.send(None).unwrap();
+            let mut response = Response::new(Written(written).boxed());
+            response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+            Ok(response)
+        }
+    }
+}
+
+/// A truth as a header's value.
+trait IntoText {
+    fn into_text(self) -> http::HeaderValue;
+}
+
+impl IntoText for bool {
+    fn into_text(self) -> http::HeaderValue {
+        http::HeaderValue::from_static(if self { "yes" } else { "no" })
+    }
+}
+
+/// A client that speaks HTTP/2, with the runtime it runs on.
+pub(crate) struct Client {
+    runtime: Runtime,
+    sender: SendRequest<AnyBody>,
+}
+
+impl Client {
+    fn new(address: SocketAddr) -> Self {
+        let runtime = runtime();
+        let sender = runtime.block_on(async {
+            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+            let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(async move { drop(connection.await) });
+            sender
+        });
+        Self { runtime, sender }
+    }
+
+    fn send(
+        &self,
+        request: Request<AnyBody>,
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> + use<> {
+        let mut sender = self.sender.clone();
+        async move {
+            sender.ready().await?;
+            sender.send_request(request).await
+        }
+    }
+
+    fn ask(&self, request: Request<AnyBody>) -> (http::response::Parts, Collected<Bytes>) {
+        let answered = self.send(request);
+        self.runtime.block_on(async {
+            let (head, body) = answered.await.unwrap().into_parts();
+            (head, body.collect().await.unwrap())
+        })
+    }
+}
+
+fn request(path: &str, body: AnyBody) -> Request<AnyBody> {
+    Request::post(format!("http://shop{path}")).body(body).unwrap()
+}
+
+fn grpc(path: &str, timeout: Option<&str>) -> Request<AnyBody> {
+    let mut request = request(path, whole(&b"\0\0\0\0\x01x"[..]));
+    let headers = request.headers_mut();
+    headers.insert("content-type", "application/grpc".parse().unwrap());
+    headers.insert("te", "trailers".parse().unwrap());
+    if let Some(timeout) = timeout {
+        headers.insert("grpc-timeout", timeout.parse().unwrap());
+    }
+    request
+}
+
+fn pattern(size: usize) -> Vec<u8> {
+    (0..size).map(|it| u8::try_from(it % 251).unwrap()).collect()
+}
+
+#[test]
+fn bodies_go_from_http2_to_http1_and_back() {
+    let cart = Instance::echo();
+    let mut plane = Plane::new(&Shop::new(&[cart.port]));
+    let client = Client::new(plane.gateway);
+    for size in [0, 1, 16_384, 65_536, 2_000_000] {
+        let (head, body) = client.ask(request("/", whole(pattern(size))));
+        assert_eq!(head.status, 200);
+        assert!(body.to_bytes() == pattern(size), "{size}");
+    }
+    // Without a length it comes in chunks.
+    let (write, written) = mpsc::unbounded_channel();
+    for part in pattern(300_000).chunks(7_000) {
+        write.send(Some(Frame::data(Bytes::copy_from_slice(part)))).unwrap();
+    }
+    write.send(None).unwrap();
+    let (_, body) = client.ask(request("/", Written(written).boxed()));
+    assert!(body.to_bytes() == pattern(300_000));
+    let last = cart.heads().pop().unwrap();
+    assert_eq!(last.get("transfer-encoding"), Some("chunked"));
+    // A hundred at once, over this one connection.
+    let all: Vec<_> =
+        (0..100).map(|_| client.runtime.spawn(client.send(request("/", whole("x"))))).collect();
+    for one in all {
+        assert_eq!(client.runtime.block_on(one).unwrap().unwrap().status(), 200);
+    }
+    assert_eq!(plane.outcomes(106).ok, 106);
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn bodies_and_trailers_go_from_http2_to_http2_and_back() {
+    let cart = Instance2::new();
+    let plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Http2));
+    let client = Client::new(plane.gateway);
+    let (write, written) = mpsc::unbounded_channel();
+    for part in pattern(2_000_000).chunks(50_000) {
+        write.send(Some(Frame::data(Bytes::copy_from_slice(part)))).unwrap();
+    }
+    write.send(Some(Frame::trailers(trailers("x-sum", "7")))).unwrap();
+    write.send(None).unwrap();
+    let mut request = request("/echo", Written(written).boxed());
+    request.headers_mut().insert("te", "trailers".parse().unwrap());
+    let (head, body) = client.ask(request);
+    assert_eq!((head.status.as_u16(), &head.headers["x-te"]), (200, &"yes".parse().unwrap()));
+    assert_eq!(body.trailers(), Some(&trailers("x-sum", "7")));
+    assert!(body.to_bytes() == pattern(2_000_000));
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn a_stream_that_is_reset_ends_its_request() {
+    let cart = Instance2::new();
+    let mut plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Http2));
+    let client = Client::new(plane.gateway);
+    let waiting = client.runtime.spawn(client.send(request("/hang", nothing())));
+    assert_eq!(cart.heard(), Heard::Asked);
+    waiting.abort();
+    assert_eq!(cart.heard(), Heard::Dropped);
+    // A body that is broken off is not taken for a whole one.
+    let (write, written) = mpsc::unbounded_channel();
+    write.send(Some(Frame::data(Bytes::from_static(b"half")))).unwrap();
+    let waiting = client.runtime.spawn(client.send(request("/upload", Written(written).boxed())));
+    assert_eq!(cart.heard(), Heard::Asked);
+    drop(write);
+    assert_eq!(cart.heard(), Heard::BrokenOff);
+    drop(client.runtime.block_on(waiting));
+    assert_eq!(plane.outcomes(2), Outcomes { cancelled: 2, ..Outcomes::default() });
+    drop(client);
+    plane.end();
+    let (told, tell) = channel();
+    let cart = Instance::new(move |mut asked| {
+        asked.request();
+        told.send(()).unwrap();
+        asked.wire.closed();
+        told.send(()).unwrap();
+    });
+    let mut plane = Plane::new(&Shop::new(&[cart.port]));
+    let client = Client::new(plane.gateway);
+    let waiting = client.runtime.spawn(client.send(request("/", nothing())));
+    tell.recv().unwrap();
+    waiting.abort();
+    tell.recv().unwrap();
+    assert_eq!(plane.outcomes(1), Outcomes { cancelled: 1, ..Outcomes::default() });
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn grpc_is_answered_in_its_own_words() {
+    let check = |plane: &Plane, request, status: &str, reason: &str| {
+        let client = Client::new(plane.gateway);
+        let (head, body) = client.ask(request);
+        let get = |name| head.headers.get(name).map(|it: &http::HeaderValue| it.to_str().unwrap());
+        assert_eq!((head.status.as_u16(), get("grpc-status")), (200, Some(status)), "{head:?}");
+        assert_eq!(get("content-type"), Some("application/grpc"));
+        assert_eq!(get("x-pelago-reason"), Some(reason));
+        assert!(body.to_bytes().is_empty());
+    };
+    let nobody = Shop::new(&[]).speaking(Protocol::Grpc);
+    let plane = Plane::new(&nobody);
+    check(&plane, grpc("/shop.Cart/0", None), "14", "no-instance");
+    plane.end();
+    let mut plane = Plane::new(&Shop::new(&[free_port()]).speaking(Protocol::Grpc));
+    check(&plane, grpc("/shop.Cart/0", None), "14", "connect-failure");
+    assert_eq!(plane.outcomes(1).failed, 1);
+    plane.end();
+    let cart = Instance2::new();
+    let shop = Shop::new(&[cart.port]).speaking(Protocol::Grpc);
+    let mut plane = Plane::new(&shop.policy(|it| it.timeout = Duration::from_mins(1)));
+    check(&plane, grpc("/hang", Some("50m")), "4", "timeout");
+    assert_eq!((cart.heard(), cart.heard()), (Heard::Asked, Heard::Dropped));
+    assert_eq!(plane.outcomes(1).timeout, 1);
+    // What is left of the time is told.
+    let client = Client::new(plane.gateway);
+    let (_, body) = client.ask(grpc("/headers", Some("5S")));
+    let headers = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    let left = headers.lines().find_map(|it| it.strip_prefix("grpc-timeout: ")).unwrap();
+    let left: u32 = left.strip_suffix('m').unwrap().parse().unwrap();
+    assert!((4_000..=5_000).contains(&left), "{left}");
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn a_grpc_status_counts_though_it_comes_last() {
+    let cart = Instance2::new();
+    let mut plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Grpc));
+    let client = Client::new(plane.gateway);
+    for status in ["0", "5", "13"] {
+        let (head, body) = client.ask(grpc(&format!("/shop.Cart/{status}"), None));
+        assert_eq!(head.status, 200);
+        let end = body.trailers().unwrap();
+        assert_eq!(end.get("grpc-status").unwrap(), status);
+    }
+    let outcomes = plane.outcomes(3);
+    assert_eq!(
+        outcomes,
+        Outcomes { ok: 1, client_error: 1, server_error: 1, ..Outcomes::default() }
+    );
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn bodies_go_from_http1_to_http2_and_back() {
+    let cart = Instance2::new();
+    let plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Http2));
+    let mut client = plane.client();
+    for size in [0, 1, 16_384, 65_536, 3_000_000] {
+        let body = pattern(size);
+        // It echoes while it is still being sent, so somebody must read meanwhile.
+        let mut writing = client.twin();
+        let sent = body.clone();
+        let writer = std::thread::spawn(move || {
+            writing
+                .send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"));
+            writing.send(&sent);
+            writing.send("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for chunk in sent.chunks(9_999) {
+                writing.send(format!("{:x}\r\n", chunk.len()));
+                writing.send(chunk);
+                writing.send("\r\n");
+            }
+            writing.send("0\r\n\r\n");
+        });
+        assert!(client.answer().body == body, "{size}");
+        assert!(client.answer().body == body, "{size} in chunks");
+        writer.join().unwrap();
+    }
+    let head =
+        "POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    assert_eq!(client.ask(head).head.status(), 100);
+    assert_eq!(client.ask("hi").text(), "hi");
+    let head = "GET /headers HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 9.9.9.9\r\nX-B3-TraceId: \
+                00000000000000000000000000000abc\r\nX-B3-SpanId: 00000000000000ef\r\n\r\n";
+    let headers = client.ask(head);
+    let lines: Vec<_> = headers.text().lines().collect();
+    assert!(lines.contains(&"x-forwarded-for: 9.9.9.9, 127.0.0.1"), "{lines:?}");
+    assert!(lines.contains(&"x-b3-traceid: 00000000000000000000000000000abc"), "{lines:?}");
+    let connect = "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";
+    assert_eq!(client.ask(connect).head.status(), 404);
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn a_client_of_http1_that_goes_away_breaks_its_body_off() {
+    let cart = Instance2::new();
+    let mut plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Http2));
+    for framing in
+        ["Content-Length: 100\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"]
+    {
+        let mut client = plane.client();
+        client.send(format!("POST /upload HTTP/1.1\r\nHost: a\r\n{framing}"));
+        assert_eq!(cart.heard(), Heard::Asked);
+        drop(client);
+        assert_eq!(cart.heard(), Heard::BrokenOff);
+    }
+    assert_eq!(plane.outcomes(2), Outcomes { cancelled: 2, ..Outcomes::default() });
+    let mut client = plane.client();
+    let head = "POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n";
+    client.send(head);
+    assert_eq!(cart.heard(), Heard::Asked);
+    client.send("nonsense\r\n");
+    assert_eq!(client.answer().verdict(), "400 malformed-request caller useless");
+    assert_eq!(cart.heard(), Heard::BrokenOff);
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn a_callers_time_ends_an_answer_over_http2() {
+    let cart = Instance::new(|mut asked| {
+        asked.request();
+        asked.wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        asked.wire.closed();
+    });
+    let mut plane = Plane::new(&Shop::new(&[cart.port]));
+    let client = Client::new(plane.gateway);
+    let mut request = request("/", nothing());
+    request.headers_mut().insert("x-pelago-timeout-ms", "200".parse().unwrap());
+    let answered = client.send(request);
+    let body =
+        client.runtime.block_on(async { answered.await.unwrap().into_body().collect().await });
+    assert!(body.is_err());
+    assert_eq!(plane.outcomes(1).timeout, 1);
+    drop(client);
+    plane.end();
+    // It is no fault of the connection's.
+    let cart = Instance::answering(ok("x"));
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let client = Client::new(plane.gateway);
+    assert_eq!(client.ask(self::request("/", nothing())).1.to_bytes(), "x");
+    drop(client);
+    plane.end();
+}
