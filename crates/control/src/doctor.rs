@@ -1,18 +1,27 @@
 //! A look at the machine and at what the platform has on it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use api::logs::{Finding, FindingVerdict};
 use host::process;
 use runtime::cgroup::{self, Support};
 use world::World;
 
+use crate::dataplane::{Following, Observed};
+
 /// Free space below which a data folder will soon be full.
 const FREE_BYTES_MIN: u64 = 1 << 30;
 
+/// How long an address that could not be listened on is shown after the last try.
+const FAILURE_SHOWN_FOR: Duration = Duration::from_mins(5);
+
 /// Looks at everything that could be wrong.
-pub(crate) fn examine(folder: &Path, world: &World) -> Vec<Finding> {
-    vec![control(world), space(folder), limits(), applications(world)]
+pub(crate) fn examine(folder: &Path, world: &World, observed: &Observed) -> Vec<Finding> {
+    let mut findings = vec![control(world), data_plane(observed)];
+    findings.extend(addresses(observed, world));
+    findings.extend([space(folder), limits(), applications(world)]);
+    findings
 }
 
 fn finding(subject: &str, verdict: FindingVerdict, detail: String) -> Finding {
@@ -25,6 +34,53 @@ fn control(world: &World) -> Finding {
     let version = env!("CARGO_PKG_VERSION");
     let detail = format!("version {version}, process {pid}, {memory} MiB, index @{}", world.index);
     finding("control", FindingVerdict::Good, detail)
+}
+
+fn data_plane(observed: &Observed) -> Finding {
+    let subject = "data plane";
+    let Some(hello) = observed.hello.as_ref().filter(|_| observed.is_connected) else {
+        let detail = "not connected; proxy.log in the data folder says why".to_owned();
+        return finding(subject, FindingVerdict::Bad, detail);
+    };
+    let memory = process::resident_bytes(hello.pid).unwrap_or(0) >> 20;
+    let follows = follows(&observed.following);
+    let process =
+        format!("version {}, process {}, {memory} MiB{follows}", hello.version, hello.pid);
+    let gateways: Vec<String> =
+        [hello.gateway, hello.gateway_tls].iter().flatten().map(ToString::to_string).collect();
+    if gateways.is_empty() {
+        let detail = format!(
+            "{process}; no gateway listens: its address is in use, or none was asked for; choose \
+             another with `pelago serve --gateway`"
+        );
+        return finding(subject, FindingVerdict::Limited, detail);
+    }
+    let detail = format!("{process}, gateway at {}", gateways.join(" and "));
+    finding(subject, FindingVerdict::Good, detail)
+}
+
+/// How soon what is recorded is routed by, once there is something to go by.
+fn follows(following: &Following) -> String {
+    let millis = |percent| following.percentile(percent).map(|it| it.as_secs_f64() * 1e3);
+    match (millis(50), millis(99)) {
+        (Some(median), Some(most)) => {
+            let count = following.count();
+            format!(", follows within {median:.2} ms (p99 {most:.2} ms of {count} changes)")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Addresses of edges that another program has.
+fn addresses(observed: &Observed, world: &World) -> Option<Finding> {
+    let is_recent = |at: &model::Timestamp| world.at.since(*at) < FAILURE_SHOWN_FOR;
+    let recent = observed.failures.iter().filter(|(_, (at, _))| is_recent(at));
+    let failures: Vec<String> =
+        recent.map(|(edge, (_, reason))| format!("{edge}: {reason}")).collect();
+    (!failures.is_empty()).then(|| {
+        let detail = format!("cannot be listened on, and are tried again: {}", failures.join(", "));
+        finding("addresses of calls", FindingVerdict::Bad, detail)
+    })
 }
 
 fn space(folder: &Path) -> Finding {

@@ -2,20 +2,28 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::change::{PlanView, changes};
 use api::logs::{ExecView, Finding, LogPage, LogQuery};
 use api::request::{Accepted, Apply, At, EventQuery};
+use api::spans::{SpanQuery, SpanView};
+use api::traffic::Traffic;
 use api::{ApiError, ErrorKind, Platform};
 use model::{ApplicationName, Index, InstanceId, ServiceName};
 use tokio::sync::{oneshot, watch};
 use world::{Recorded, World};
 
 use crate::command::Command;
+use crate::dataplane::Observed;
 use crate::inbox::Input;
 use crate::launch::{Launcher, working_folder};
 use crate::parts::Parts;
+use crate::traffic_view::{self, Seen};
 use crate::{apply, doctor, history, logs};
+
+/// Time a data plane may take to start before it is called missing.
+const DATA_PLANE_START: Duration = Duration::from_secs(3);
 
 /// A control process, as everybody else sees it.
 #[derive(Clone, Debug)]
@@ -32,6 +40,12 @@ impl Control {
         folder: PathBuf,
     ) -> Self {
         Self { parts, worlds, folder }
+    }
+
+    /// Looks at what the data plane is and has measured. Whoever reads holds up what comes in: take what is
+    /// needed, and work with it afterwards.
+    pub fn data_plane<T>(&self, read: impl FnOnce(&Observed) -> T) -> T {
+        self.parts.data_plane.read(read)
     }
 
     async fn wish(&self, command: Command) -> Result<Accepted, ApiError> {
@@ -151,9 +165,19 @@ impl Platform for Control {
         })
     }
 
+    fn traffic(&self) -> Traffic {
+        self.data_plane(Seen::of).traffic()
+    }
+
+    fn spans(&self, query: &SpanQuery) -> Vec<SpanView> {
+        self.data_plane(|it| traffic_view::spans(it, query))
+    }
+
     async fn doctor(&self) -> Vec<Finding> {
         let (folder, world) = (self.folder.clone(), self.world());
-        let examined = blocking(move || Ok(doctor::examine(&folder, &world))).await;
+        self.parts.data_plane.arrival(DATA_PLANE_START).await;
+        let observed = self.data_plane(Observed::clone);
+        let examined = blocking(move || Ok(doctor::examine(&folder, &world, &observed))).await;
         examined.unwrap_or_default()
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use model::health::{Check, Probe};
-use model::name::url_variable;
+use model::name::{address_variable, url_variable};
 use model::release::Release;
-use model::service::Source;
-use model::{ApplicationName, InstanceId, Template};
+use model::service::{Protocol, Source};
+use model::{ApplicationName, InstanceId, ServiceName, Template};
 use runtime::launch::{LaunchSpec, LogLimits};
 use runtime::probe::Try;
 use world::{ApplicationState, Instance, World};
@@ -108,9 +108,13 @@ impl<'a> Launcher<'a> {
         tell("PELAGO_RELEASE", self.instance.release.to_string());
         tell("OTEL_SERVICE_NAME", self.id.service.to_string());
         for callee in self.release.service.calls.keys() {
-            let slot = self.state.services.get(callee).and_then(|it| it.slots.get(&0));
-            if let Some(slot) = slot {
-                tell(&url_variable(callee.as_str()), format!("http://127.0.0.1:{}", slot.port));
+            let Some(port) = self.edge_port(callee) else { continue };
+            let definition = self.state.definition.services.get(callee);
+            if definition.is_some_and(|it| it.protocol == Protocol::Tcp) {
+                tell(&address_variable(callee.as_str()), format!("127.0.0.1:{port}"));
+                tell(&url_variable(callee.as_str()), format!("tcp://127.0.0.1:{port}"));
+            } else {
+                tell(&url_variable(callee.as_str()), format!("http://127.0.0.1:{port}"));
             }
         }
         if let Source::Behaviour(workload) = &self.release.service.source {
@@ -119,6 +123,14 @@ impl<'a> Launcher<'a> {
         }
         fill_environment(&mut environment, &self.release.service.environment)?;
         Ok(environment)
+    }
+
+    /// Where this instance finds `callee`: at the edge, or, in an application that was last applied by a
+    /// version without edges, at the callee's first instance.
+    fn edge_port(&self, callee: &ServiceName) -> Option<u16> {
+        let edge = self.state.edge_port(&self.id.service, callee);
+        let first = || Some(self.state.services.get(callee)?.slots.get(&0)?.port);
+        edge.or_else(first)
     }
 
     /// A health check of this instance, ready to be tried.
@@ -234,5 +246,60 @@ mod tests {
             &[("A", "${B:-}"), ("B", "${A:-}")],
             Err("its environment variables refer to each other in a circle"),
         );
+    }
+
+    /// What an instance of web, which calls cart, is told of it, with these edges and this protocol.
+    #[track_caller]
+    fn told(edges: &str, protocol: &str, expected: &[(&str, &str)]) {
+        let policy = serde_json::to_string(&model::edge::Resilience::default()).unwrap();
+        let service = |extra: String| {
+            format!(
+                r#"{{"source": {{"process": {{"command": ["true"]}}}}, "replicas": 1,
+                    "stop_grace_period": "1s", "restart": {{"policy": "always", "backoff": "1s",
+                    "max_backoff": "1s", "crash_loop": 5}}{extra}}}"#
+            )
+        };
+        let web = service(format!(r#", "calls": {{"cart": {policy}}}"#));
+        let cart = service(format!(r#", "protocol": "{protocol}""#));
+        let state = |service: &str, instances: &str| {
+            format!(
+                r#"{{"current": 1, "releases": {{"1": {{"number": 1, "service": {service},
+                    "made_at": 0}}}}, "replicas": 1, "removed": false, "slots": {{"0": {{"port":
+                    20001, "failures": 0, "last_end": null}}}}, "instances": {{{instances}}},
+                    "next_instance": 2, "restart_before": 1, "once_healthy": false,
+                    "crash_loop_since": null, "ended": []}}"#
+            )
+        };
+        let instance = r#""1": {"slot": 0, "release": 1, "port": 20001, "phase": "created", "ready":
+            false, "ready_at": null, "failing": null, "liveness_failed": false, "created_at": 0,
+            "started_at": null, "process": null}"#;
+        let (web_state, cart_state) = (state(&web, instance), state(&cart, ""));
+        let application: ApplicationState = serde_json::from_str(&format!(
+            r#"{{"definition": {{"name": "shop", "services": {{"web": {web}, "cart": {cart}}}}},
+                "folder": "/", "applied_at": 0, "desired": "running", "services": {{"web":
+                {web_state}, "cart": {cart_state}}}, "edges": {edges}}}"#
+        ))
+        .unwrap();
+        let name: ApplicationName = "shop".parse().unwrap();
+        let mut world = World::default();
+        world.applications.insert(name.clone(), std::sync::Arc::new(application));
+        let machine = Machine { program: "/pelago".into(), inherited: BTreeMap::new() };
+        let id = "web.1".parse().unwrap();
+        let launcher = Launcher::find(&machine, &world, &name, &id).unwrap();
+        let folders = Folders { release: None, scratch: "/tmp".into() };
+        let environment = launcher.environment(&folders).unwrap();
+        let of_cart = environment.iter().filter(|(key, _)| key.starts_with("CART_"));
+        let of_cart: Vec<_> = of_cart.map(|(key, it)| (key.as_str(), it.as_str())).collect();
+        assert_eq!(of_cart, expected);
+    }
+
+    #[test]
+    fn callees_are_found_at_their_edges() {
+        let edges = r#"{"web": {"cart": 22001}}"#;
+        told(edges, "http", &[("CART_URL", "http://127.0.0.1:22001")]);
+        told(edges, "grpc", &[("CART_URL", "http://127.0.0.1:22001")]);
+        let tcp = [("CART_ADDRESS", "127.0.0.1:22001"), ("CART_URL", "tcp://127.0.0.1:22001")];
+        told(edges, "tcp", &tcp);
+        told("{}", "http", &[("CART_URL", "http://127.0.0.1:20001")]);
     }
 }

@@ -12,6 +12,7 @@ mod apply;
 mod calendar;
 mod checkup;
 mod command;
+pub mod dataplane;
 mod doctor;
 mod draft;
 mod handle;
@@ -24,6 +25,7 @@ mod parts;
 mod reconciler;
 mod storage;
 mod strays;
+mod traffic_view;
 mod watch;
 
 pub use handle::Control;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use host::{Clock, process};
 use journal::Damage;
@@ -13,6 +14,7 @@ use runtime::bake::Bakery;
 use tokio::sync::{mpsc, watch};
 use world::{Event, Recorded, World};
 
+use crate::dataplane::{self, DataPlane};
 use crate::handle::Control;
 use crate::launch::{INHERITED, Machine};
 use crate::parts::Parts;
@@ -21,6 +23,9 @@ use crate::storage::{Storage, StorageError};
 
 /// Wishes and facts that may wait for the reconciler; more make their senders wait.
 const INBOX_LENGTH: usize = 4_096;
+
+/// Time the data plane gets to be told the last table when the control process ends.
+const FEEDING_ENDS_IN: Duration = Duration::from_secs(1);
 
 /// Where the control process works.
 #[derive(Clone, Debug)]
@@ -33,6 +38,8 @@ pub struct Options {
     pub environment: BTreeMap<String, String>,
     /// The clock.
     pub clock: Clock,
+    /// What the data plane is to be; without it none is started or fed.
+    pub data_plane: Option<dataplane::Settings>,
 }
 
 /// A control process that is in charge.
@@ -91,6 +98,19 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         .collect();
     let (inbox, received) = mpsc::channel(INBOX_LENGTH);
     let (published, worlds) = watch::channel(Arc::new(world));
+    let place = options.data_plane.map(|settings| dataplane::Place {
+        settings,
+        folder: options.folder.clone(),
+        program: options.program.clone(),
+        clock: options.clock,
+    });
+    let (data_plane, feeding) = match place {
+        Some(place) => {
+            let (data_plane, feeding) = dataplane::start(place, worlds.clone());
+            (data_plane, Some(feeding))
+        }
+        None => (DataPlane::absent(), None),
+    };
     let parts = Parts {
         machine: Machine { program: options.program, inherited },
         clock: options.clock,
@@ -100,12 +120,23 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         bakes: Arc::default(),
         inbox,
         first_port: runtime::ports::start(&options.folder),
+        data_plane,
     };
     let control = Control::new(parts.clone(), worlds, options.folder);
     let mut reconciler = Reconciler::new(parts, published);
     // Before anybody is answered: what the journal says last may no longer be so.
     reconciler.take_over().await;
-    let task = tokio::spawn(reconciler.run(received));
+    let task = tokio::spawn(async move {
+        reconciler.run(received).await;
+        // It was the last to publish a world, which is what ends the feeding.
+        if let Some(feeding) = feeding
+            && tokio::time::timeout(FEEDING_ENDS_IN, feeding).await.is_err()
+        {
+            tracing::warn!(
+                "the data plane did not take in the last table; it serves by the one before"
+            );
+        }
+    });
     Ok(Opened { control, damage, task })
 }
 

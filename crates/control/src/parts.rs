@@ -7,6 +7,7 @@ use runtime::Processes;
 use runtime::bake::Bakery;
 use tokio::sync::{RwLock, mpsc};
 
+use crate::dataplane::DataPlane;
 use crate::inbox::Input;
 use crate::launch::{Folders, Launcher, Machine};
 use crate::storage::Storage;
@@ -25,6 +26,7 @@ pub(crate) struct Parts {
     pub(crate) inbox: mpsc::Sender<Input>,
     /// Where the search for a first port begins.
     pub(crate) first_port: u16,
+    pub(crate) data_plane: DataPlane,
 }
 
 impl Parts {

@@ -195,6 +195,7 @@ impl Reconciler {
                 return Err(ApiError::new(ErrorKind::Unavailable, message));
             }
         };
+        let recorded_at = self.parts.clock.now();
         let mut world = World::clone(&self.world);
         for recorded in &events {
             if let Err(error) = world.fold(recorded) {
@@ -204,6 +205,7 @@ impl Reconciler {
             tracing::debug!(index = %recorded.index, kind = recorded.event.kind(), "recorded");
         }
         self.world = Arc::new(world);
+        self.parts.data_plane.recorded(self.world.index, recorded_at);
         self.published.send_replace(Arc::clone(&self.world));
         Ok(())
     }
@@ -284,9 +286,28 @@ impl Reconciler {
         self.tasks.insert((application.clone(), id.clone()), task);
     }
 
+    /// Requests that are in flight end first. The world without the instance is published already, so that
+    /// no further ones come.
     fn stop(&self, application: &ApplicationName, id: &InstanceId) {
         let watched = self.watched(application, id);
-        tokio::spawn(watched.stop());
+        let (data_plane, drain) = (self.parts.data_plane.clone(), self.drain_time(application, id));
+        tokio::spawn(async move {
+            if let Some(limit) = drain {
+                data_plane.drain(&watched.application, &watched.instance, limit).await;
+            }
+            watched.stop().await;
+        });
+    }
+
+    /// How long an instance that should stop may go on with what it has begun. One that has failed gets no
+    /// time: what waits for it is better told at once.
+    fn drain_time(&self, application: &ApplicationName, id: &InstanceId) -> Option<Duration> {
+        let service = self.world.service(application, &id.service)?;
+        let instance = service.instances.get(&id.number)?;
+        match instance.phase {
+            Phase::Stopping { reason, .. } if reason.is_failure() => None,
+            _ => Some(service.releases.get(&instance.release)?.service.stop_grace_period),
+        }
     }
 
     fn watched(&self, application: &ApplicationName, id: &InstanceId) -> Watched {

@@ -54,6 +54,11 @@ pub fn signal(process: ProcessId, signal: Signal) -> io::Result<()> {
     }
 }
 
+/// Asks this very process to end.
+pub fn terminate(process: ProcessId) -> io::Result<()> {
+    signal(process, Signal::TERM)
+}
+
 /// Sends a signal to the process group led by `leader`, if it has members left.
 pub fn signal_group(leader: u32, signal: Signal) -> io::Result<()> {
     // To kill(2) group 1 is every process there is.

@@ -1,0 +1,180 @@
+//! The data plane, as control sees it: another process, which is told the routing table and says what it
+//! measures.
+//!
+//! The process outlives this one: it serves by the table it has when nobody feeds it. A control
+//! process that begins finds it by its socket, and only starts one where none answers. What goes
+//! wrong with it is logged and tried again; nothing of that holds up the reconciler, which knows the
+//! data plane only by `DataPlane::drain`.
+//!
+//! It refuses to interpret what was measured.
+
+mod following;
+mod link;
+mod observed;
+mod process;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use host::Clock;
+use model::{ApplicationName, Index, InstanceId, Instant};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use world::World;
+
+pub use following::Following;
+use link::Link;
+pub use observed::{Hello, Observed, Window};
+use process::Launcher;
+pub use telemetry::{AccessLog, GatewayOptions};
+
+/// Instances that may wait for the data plane to be told to drain them; more are stopped undrained.
+const DRAINS_MAX: usize = 4_096;
+
+/// What the data plane is to be, for whoever starts control.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where requests from outside come in.
+    pub gateway: Option<SocketAddr>,
+    /// Where those come in that are encrypted.
+    pub gateway_tls: Option<SocketAddr>,
+    /// What else the gateway is told.
+    pub options: GatewayOptions,
+    /// Threads that pass requests on.
+    pub workers: usize,
+}
+
+/// What must be known to reach the data plane, and to start it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) settings: Settings,
+    /// The data folder.
+    pub(crate) folder: PathBuf,
+    /// This binary.
+    pub(crate) program: PathBuf,
+    pub(crate) clock: Clock,
+}
+
+type Key = (ApplicationName, InstanceId);
+
+/// The way to the data plane for everybody else.
+#[derive(Clone, Debug)]
+pub(crate) struct DataPlane {
+    shared: Arc<Shared>,
+    drains: mpsc::Sender<Key>,
+}
+
+/// What the task and the handles to it both need.
+#[derive(Debug, Default)]
+struct Shared {
+    observed: Mutex<Observed>,
+    waiting: Mutex<Waiting>,
+    /// Told when one is connected.
+    arrived: Notify,
+}
+
+/// Who waits for an instance to be drained. While nobody is connected, nobody may wait.
+#[derive(Debug, Default)]
+struct Waiting {
+    is_connected: bool,
+    drained: BTreeMap<Key, Vec<oneshot::Sender<()>>>,
+}
+
+/// The handle to a data plane, and the task that keeps it fed until `worlds` end.
+pub(crate) fn start(
+    place: Place,
+    worlds: watch::Receiver<Arc<World>>,
+) -> (DataPlane, tokio::task::JoinHandle<()>) {
+    let (drains, asked) = mpsc::channel(DRAINS_MAX);
+    let shared = Arc::<Shared>::default();
+    let launcher = Launcher::new(&place);
+    let link = Link { shared: Arc::clone(&shared), worlds, asked, place };
+    (DataPlane { shared, drains }, tokio::spawn(link.run(launcher)))
+}
+
+impl DataPlane {
+    /// One that nobody feeds: nothing is drained or observed.
+    pub(crate) fn absent() -> Self {
+        Self { shared: Arc::default(), drains: mpsc::channel(1).0 }
+    }
+
+    /// Waits until an instance, which is in no published world's table any more, has no request in
+    /// flight: at most `limit`, and not at all when no data plane is connected.
+    pub(crate) async fn drain(
+        &self,
+        application: &ApplicationName,
+        instance: &InstanceId,
+        limit: Duration,
+    ) {
+        let key = (application.clone(), instance.clone());
+        let (drained, told) = oneshot::channel();
+        {
+            let mut waiting = self.shared.waiting();
+            if !waiting.is_connected || self.drains.try_send(key.clone()).is_err() {
+                return;
+            }
+            waiting.drained.entry(key.clone()).or_default().push(drained);
+        }
+        if tokio::time::timeout(limit, told).await.is_err() {
+            tracing::info!(%application, %instance, ?limit, "requests are still in flight; stopping it nevertheless");
+            self.shared.waiting().drained.remove(&key);
+        }
+    }
+
+    /// Waits until a data plane is connected, `limit` at most: one that is being started is no trouble.
+    pub(crate) async fn arrival(&self, limit: Duration) {
+        let arrived = self.shared.arrived.notified();
+        if !self.shared.waiting().is_connected {
+            // Whoever looks afterwards sees whether it was in vain.
+            drop(tokio::time::timeout(limit, arrived).await);
+        }
+    }
+
+    /// Says that events up to `index` were recorded at `now`: what the data plane is to follow.
+    pub(crate) fn recorded(&self, index: Index, now: Instant) {
+        let mut observed = self.shared.observed();
+        if observed.is_connected {
+            observed.following.recorded(index, now);
+        }
+    }
+
+    /// Looks at what the data plane has said so far.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Observed) -> T) -> T {
+        read(&self.shared.observed())
+    }
+}
+
+impl Shared {
+    // A thread that panicked in between leaves nothing half done that matters.
+    fn observed(&self) -> MutexGuard<'_, Observed> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn connected(&self) {
+        self.waiting().is_connected = true;
+        self.observed().is_connected = true;
+        self.arrived.notify_waiters();
+    }
+
+    /// Nobody is left who could say that something is drained, and no request that was in flight there.
+    fn disconnected(&self) {
+        *self.waiting() = Waiting::default();
+        let mut observed = self.observed();
+        observed.is_connected = false;
+        observed.following.interrupted();
+    }
+
+    fn drained(&self, key: &Key) {
+        for waits in self.waiting().drained.remove(key).into_iter().flatten() {
+            // Whoever waited may have given up.
+            let _heard: Result<(), ()> = waits.send(());
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! The task that keeps the data plane fed: it connects, starts what does not answer, and hands on every
+//! change of the routing table as soon as it is published.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use host::process::identify;
+use model::instance::ProcessId;
+use telemetry::Report;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use world::routing::{Feed, Table};
+use world::{Desired, World};
+
+use super::process::{Launcher, Predecessor, bound_log, terminate};
+use super::wire::{WireError, receive, send};
+use super::{Hello, Key, Place, Shared};
+
+/// The version that is wanted of the data plane: it is the same binary.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// Time a new process may take until it listens; it has nothing to read first.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a process that is starting is tried.
+const CONNECT_POLL: Duration = Duration::from_millis(5);
+/// Time after which one that has said nothing is taken for dead.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first pause after a connection that failed or ended early; each further one is twice as long.
+const PAUSE: Duration = Duration::from_millis(10);
+/// The longest such pause.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// A connection that lasted for so long was a good one: the next try is immediate.
+const STEADY_AFTER: Duration = Duration::from_secs(10);
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("the data plane cannot be started")]
+    Start(#[source] io::Error),
+    #[error("the data plane ended before it listened")]
+    Ended,
+    #[error("the data plane did not listen within {START_TIMEOUT:?}")]
+    Timeout,
+    #[error("the data plane has said nothing within {HELLO_TIMEOUT:?}")]
+    Silent,
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+/// What the task has.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) shared: Arc<Shared>,
+    pub(super) worlds: watch::Receiver<Arc<World>>,
+    pub(super) asked: mpsc::Receiver<Key>,
+    pub(super) place: Place,
+}
+
+impl Link {
+    /// Until the last world was published. Where nothing runs then, the data plane ends too.
+    pub(super) async fn run(mut self, launcher: Launcher) {
+        let mut worlds = self.worlds.clone();
+        let mut peer = Peer { launcher, process: None, is_replaced: false, handing_over: None };
+        tokio::select! {
+            () = self.keep(&mut peer) => {}
+            () = ended(&mut worlds) => {}
+        }
+        self.shared.disconnected();
+        if is_idle(&worlds.borrow()) {
+            peer.launcher.kill().await;
+            if let Some(process) = peer.process {
+                terminate(process);
+            }
+        }
+    }
+
+    /// Connects again and again.
+    async fn keep(&mut self, peer: &mut Peer) {
+        let mut pause = Duration::ZERO;
+        loop {
+            let begun = self.place.clock.now();
+            let link = self.link(peer).await;
+            self.shared.disconnected();
+            if STEADY_AFTER <= self.place.clock.now().since(begun) {
+                pause = Duration::ZERO;
+            }
+            match link {
+                Ok(()) => tracing::info!("the data plane has closed the connection"),
+                Err(error) => {
+                    tracing::warn!(error = %model::chain(&error), ?pause, "no connection to the data plane; it serves by the table it has");
+                }
+            }
+            wait(pause).await;
+            pause = (pause * 2).clamp(PAUSE, PAUSE_MAX);
+        }
+    }
+
+    /// One connection, from its beginning to its end.
+    async fn link(&mut self, peer: &mut Peer) -> Result<(), LinkError> {
+        let socket = self.place.folder.join("proxy.sock");
+        if let Some(before) = peer.handing_over.take() {
+            handed_over(&socket, before, &mut peer.launcher).await;
+        }
+        let stream = connect(&socket, &mut peer.launcher).await?;
+        let (mut from, mut to) = stream.into_split();
+        let mut listener = Listener { shared: &self.shared, place: &self.place, peer };
+        tokio::select! {
+            heard = listener.listen(&mut from) => heard,
+            fed = feed(&mut self.worlds, &mut self.asked, &mut to) => Ok(fed?),
+        }
+    }
+}
+
+/// The process on the other side.
+#[derive(Debug)]
+struct Peer {
+    launcher: Launcher,
+    process: Option<ProcessId>,
+    /// Whether this control process has had it replaced by another. It does so once: what a new process
+    /// of this binary does not mend, a further one will not.
+    is_replaced: bool,
+    /// The socket of the one that is being replaced, until that has closed the connection.
+    handing_over: Option<SocketMark>,
+}
+
+/// What tells a socket from another at the same path.
+type SocketMark = (u64, i64, i64);
+
+fn mark(socket: &Path) -> Option<SocketMark> {
+    let found = std::fs::metadata(socket).ok()?;
+    Some((found.ino(), found.ctime(), found.ctime_nsec()))
+}
+
+/// Waits until a successor has the socket, or has given up. Whoever connects before then is in its way: the
+/// one that is being replaced talks to one at a time.
+async fn handed_over(socket: &Path, before: SocketMark, launcher: &mut Launcher) {
+    let changed = async {
+        let mut ticks = tokio::time::interval(CONNECT_POLL);
+        loop {
+            ticks.tick().await;
+            if mark(socket) != Some(before) || !launcher.is_running() {
+                return;
+            }
+        }
+    };
+    if tokio::time::timeout(START_TIMEOUT, changed).await.is_err() {
+        tracing::warn!("the data plane's successor did not take over; it goes on as it is");
+        launcher.kill().await;
+    }
+}
+
+async fn connect(socket: &Path, launcher: &mut Launcher) -> Result<UnixStream, LinkError> {
+    if let Ok(stream) = UnixStream::connect(socket).await {
+        return Ok(stream);
+    }
+    if !launcher.is_running() {
+        launcher.start(Predecessor::None).map_err(LinkError::Start)?;
+    }
+    let answered = async {
+        let mut ticks = tokio::time::interval(CONNECT_POLL);
+        loop {
+            ticks.tick().await;
+            if let Ok(stream) = UnixStream::connect(socket).await {
+                return Ok(stream);
+            }
+            if !launcher.is_running() {
+                return Err(LinkError::Ended);
+            }
+        }
+    };
+    let answered = tokio::time::timeout(START_TIMEOUT, answered).await;
+    if answered.is_err() {
+        launcher.kill().await;
+    }
+    answered.map_err(|_| LinkError::Timeout)?
+}
+
+/// Sends the table, and then what changes in it, until no further world is published. An instance is
+/// drained only after the table without it has been sent.
+async fn feed(
+    worlds: &mut watch::Receiver<Arc<World>>,
+    asked: &mut mpsc::Receiver<Key>,
+    to: &mut (impl AsyncWrite + Unpin + Send),
+) -> Result<(), WireError> {
+    let mut table = Table::of(&current(worlds));
+    send(to, &Feed::Table(table.clone())).await?;
+    loop {
+        let drain = tokio::select! {
+            changed = worlds.changed() => match changed {
+                Ok(()) => None,
+                Err(_) => return Ok(()),
+            },
+            Some(key) = asked.recv() => Some(key),
+        };
+        let world = current(worlds);
+        if table.index != world.index {
+            let later = Table::of(&world);
+            let patch = table.patch_to(&later);
+            table = later;
+            if !patch.is_empty() {
+                send(to, &Feed::Patch(patch)).await?;
+            }
+        }
+        if let Some((application, instance)) = drain {
+            send(to, &Feed::Drain { application, instance }).await?;
+        }
+    }
+}
+
+fn current(worlds: &mut watch::Receiver<Arc<World>>) -> Arc<World> {
+    Arc::clone(&worlds.borrow_and_update())
+}
+
+/// Takes in what the data plane says.
+struct Listener<'a> {
+    shared: &'a Shared,
+    place: &'a Place,
+    peer: &'a mut Peer,
+}
+
+impl Listener<'_> {
+    async fn listen(
+        &mut self,
+        from: &mut (impl AsyncRead + Unpin + Send),
+    ) -> Result<(), LinkError> {
+        let first = tokio::time::timeout(HELLO_TIMEOUT, receive(from)).await;
+        let mut next: Option<Report> = first.map_err(|_| LinkError::Silent)??;
+        while let Some(report) = next {
+            self.take_in(report);
+            next = receive(from).await?;
+        }
+        Ok(())
+    }
+
+    fn take_in(&mut self, report: Report) {
+        match &report {
+            Report::Drained { application, instance } => {
+                self.shared.drained(&(application.clone(), instance.clone()));
+            }
+            Report::ListenFailed { edge, reason } => {
+                tracing::warn!(%edge, %reason, "the address of an edge cannot be listened on");
+            }
+            Report::Signals(_) => {
+                let log = self.peer.launcher.log().to_owned();
+                tokio::task::spawn_blocking(move || bound_log(&log));
+            }
+            Report::Applied { index } => {
+                self.shared.observed().following.applied(*index, self.place.clock.now());
+            }
+            Report::Hello { .. } => {}
+        }
+        let is_hello = matches!(report, Report::Hello { .. });
+        self.shared.observed().take_in(report, self.place.clock.timestamp());
+        if is_hello {
+            self.greeted();
+        }
+    }
+
+    fn greeted(&mut self) {
+        let Some(hello) = self.shared.observed().hello.clone() else { return };
+        self.peer.process = identify(hello.pid);
+        self.shared.connected();
+        tracing::info!(pid = hello.pid, version = hello.version, "the data plane is connected");
+        let settings = &self.place.settings;
+        for (wanted, found, option) in [
+            (settings.gateway, hello.gateway, "--gateway"),
+            (settings.gateway_tls, hello.gateway_tls, "--gateway-tls"),
+        ] {
+            if let (Some(address), None) = (wanted, found) {
+                tracing::warn!(%address, option, "the gateway cannot listen there; is the address in use? choose another with the option");
+            }
+        }
+        if needs_replacement(&hello, self.place) && !self.peer.is_replaced {
+            self.peer.is_replaced = true;
+            self.peer.handing_over = mark(&self.place.folder.join("proxy.sock"));
+            if let Err(error) = self.peer.launcher.start(Predecessor::Serving) {
+                tracing::warn!(%error, "the data plane cannot be replaced; it goes on as it is");
+            }
+        }
+    }
+}
+
+/// Whether it is another version than this, was told something else, or listens where it should not. An address that it could not
+/// have is not tried again by replacing it.
+fn needs_replacement(hello: &Hello, place: &Place) -> bool {
+    let is_elsewhere = |wanted: Option<SocketAddr>, found: Option<SocketAddr>| match (wanted, found)
+    {
+        (Some(wanted), Some(found)) => wanted.port() != 0 && wanted != found,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    };
+    hello.version != VERSION
+        || hello.options != place.settings.options
+        || is_elsewhere(place.settings.gateway, hello.gateway)
+        || is_elsewhere(place.settings.gateway_tls, hello.gateway_tls)
+}
+
+/// Until no further world is published.
+async fn ended(worlds: &mut watch::Receiver<Arc<World>>) {
+    while worlds.changed().await.is_ok() {}
+}
+
+fn is_idle(world: &World) -> bool {
+    world.applications.values().all(|it| it.desired == Desired::Stopped)
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing tells when the data plane will answer")]
+async fn wait(pause: Duration) {
+    tokio::time::sleep(pause).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! The task against a data plane that does what a test says.
+
+use std::collections::BTreeMap;
+
+use model::release::Release;
+use model::{Application, Index, ReleaseNumber, Service, Timestamp};
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+use world::routing::Patch;
+use world::{Event, Recorded};
+
+use super::*;
+use crate::dataplane::{DataPlane, GatewayOptions, Settings, start};
+
+/// Time after which a test has failed; nothing here takes a hundredth of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A world in which things happen, and a data plane that listens.
+struct Stage {
+    world: World,
+    published: watch::Sender<Arc<World>>,
+    listener: UnixListener,
+    plane: DataPlane,
+    task: JoinHandle<()>,
+    _folder: TempDir,
+}
+
+fn service() -> Service {
+    serde_json::from_value(serde_json::json!({
+        "source": {"process": {"command": ["true"]}},
+        "replicas": 1,
+        "stop_grace_period": "1s",
+        "restart": {"policy": "always", "backoff": "1s", "max_backoff": "1s", "crash_loop": 5},
+    }))
+    .unwrap()
+}
+
+fn happen(world: &mut World, event: Event) {
+    let index = world.index.next();
+    world.fold(&Recorded { index, at: Timestamp::EPOCH, event }).unwrap();
+}
+
+impl Stage {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("proxy.sock")).unwrap();
+        let mut world = World::default();
+        let definition = Application {
+            name: "shop".parse().unwrap(),
+            services: BTreeMap::from([("web".parse().unwrap(), service())]),
+            resources: BTreeMap::new(),
+            routes: Vec::new(),
+            config: BTreeMap::new(),
+            flags: BTreeMap::new(),
+        };
+        let (application, service_name) = ("shop".parse().unwrap(), "web".parse().unwrap());
+        let folder_name = "/".to_owned();
+        happen(
+            &mut world,
+            Event::ApplicationApplied { definition: Arc::new(definition), folder: folder_name },
+        );
+        let release = Release {
+            number: ReleaseNumber(1),
+            service: service(),
+            artifact: None,
+            made_at: Timestamp::EPOCH,
+        };
+        let release = Arc::new(release);
+        happen(&mut world, Event::ReleaseMade { application, service: service_name, release });
+        let (published, worlds) = watch::channel(Arc::new(world.clone()));
+        let place = Place {
+            settings: Settings {
+                gateway: None,
+                gateway_tls: None,
+                options: GatewayOptions::default(),
+                workers: 1,
+            },
+            folder: folder.path().to_owned(),
+            program: "/bin/false".into(),
+            clock: host::Clock::start(),
+        };
+        let (plane, task) = start(place, worlds);
+        Self { world, published, listener, plane, task, _folder: folder }
+    }
+
+    fn publish(&mut self, events: impl IntoIterator<Item = Event>) {
+        events.into_iter().for_each(|it| happen(&mut self.world, it));
+        self.published.send_replace(Arc::new(self.world.clone()));
+    }
+
+    async fn accept(&self) -> Proxy {
+        let (stream, _) = within(self.listener.accept()).await.unwrap();
+        let mut proxy = Proxy(stream);
+        let (version, pid) = (VERSION.to_owned(), std::process::id());
+        let options = GatewayOptions::default();
+        proxy.say(Report::Hello { version, pid, gateway: None, gateway_tls: None, options }).await;
+        proxy
+    }
+}
+
+struct Proxy(UnixStream);
+
+impl Proxy {
+    async fn say(&mut self, report: Report) {
+        send(&mut self.0, &report).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Feed {
+        within(receive(&mut self.0)).await.unwrap().unwrap()
+    }
+
+    async fn hear_patch(&mut self) -> Patch {
+        match self.hear().await {
+            Feed::Patch(patch) => patch,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn within<T>(work: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, work).await.unwrap()
+}
+
+async fn until(stage: &Stage, is_so: impl Fn(&crate::dataplane::Observed) -> bool) {
+    within(async {
+        while !stage.plane.read(&is_so) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+fn life() -> [Event; 4] {
+    let application = || "shop".parse().unwrap();
+    let instance = || "web.1".parse().unwrap();
+    [
+        Event::PortAssigned {
+            application: application(),
+            service: "web".parse().unwrap(),
+            slot: 0,
+            port: 20_000,
+        },
+        Event::InstanceCreated {
+            application: application(),
+            instance: instance(),
+            slot: 0,
+            release: ReleaseNumber(1),
+            port: 20_000,
+        },
+        Event::InstanceStarted {
+            application: application(),
+            instance: instance(),
+            process: ProcessId { pid: 7, started_ticks: 7 },
+        },
+        Event::InstanceReady { application: application(), instance: instance() },
+    ]
+}
+
+fn stopping() -> Event {
+    Event::InstanceStopping {
+        application: "shop".parse().unwrap(),
+        instance: "web.1".parse().unwrap(),
+        reason: model::instance::StopReason::Superseded,
+    }
+}
+
+/// The endpoints of the one service in a patch.
+fn ports(patch: &Patch) -> Vec<u16> {
+    let backend = patch.backends["shop/web"].as_ref().unwrap();
+    backend.endpoints.iter().map(|it| it.port).collect()
+}
+
+#[tokio::test]
+async fn the_whole_table_first_and_then_what_changes() {
+    let mut stage = Stage::new();
+    let mut proxy = stage.accept().await;
+    assert_eq!(proxy.hear().await, Feed::Table(Table::of(&stage.world)));
+    let [port, created, started, ready] = life();
+    // Nothing of the table is different.
+    stage.publish([port, created, started]);
+    stage.publish([ready]);
+    let patch = proxy.hear_patch().await;
+    assert_eq!((patch.index, ports(&patch)), (Index(6), vec![20_000]));
+
+    drop(proxy);
+    let mut proxy = stage.accept().await;
+    assert_eq!(proxy.hear().await, Feed::Table(Table::of(&stage.world)));
+    drop(stage.published);
+    within(stage.task).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_instance_is_drained_after_the_table_without_it() {
+    let mut stage = Stage::new();
+    stage.publish(life());
+    let mut proxy = stage.accept().await;
+    assert!(matches!(proxy.hear().await, Feed::Table(_)));
+    until(&stage, |it| it.is_connected).await;
+
+    stage.publish([stopping()]);
+    let (application, instance) = ("shop".parse().unwrap(), "web.1".parse().unwrap());
+    let plane = stage.plane.clone();
+    let drained = tokio::spawn(async move {
+        plane.drain(&application, &instance, PATIENCE).await;
+    });
+    assert!(ports(&proxy.hear_patch().await).is_empty());
+    let Feed::Drain { application, instance } = proxy.hear().await else { panic!("no drain") };
+    assert!(!drained.is_finished());
+    proxy.say(Report::Drained { application, instance }).await;
+    within(drained).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_data_plane_that_is_gone_or_does_not_answer() {
+    let stage = Stage::new();
+    let (application, instance) = ("shop".parse().unwrap(), "web.1".parse().unwrap());
+    within(stage.plane.drain(&application, &instance, Duration::MAX)).await;
+
+    let mut proxy = stage.accept().await;
+    until(&stage, |it| it.is_connected).await;
+    within(stage.plane.drain(&application, &instance, Duration::from_millis(1))).await;
+
+    let plane = stage.plane.clone();
+    let drained = tokio::spawn(async move {
+        plane.drain(&application, &instance, Duration::from_hours(24)).await;
+    });
+    let mut drains = 0;
+    while drains < 2 {
+        drains += usize::from(matches!(proxy.hear().await, Feed::Drain { .. }));
+    }
+    drop(proxy);
+    within(drained).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_it_says_is_remembered() {
+    let stage = Stage::new();
+    let mut proxy = stage.accept().await;
+    proxy.say(Report::Applied { index: Index(2) }).await;
+    let edge = "shop/web>cart".to_owned();
+    proxy.say(Report::ListenFailed { edge: edge.clone(), reason: "in use".to_owned() }).await;
+    until(&stage, |it| it.failures.contains_key(&edge) && it.applied == Index(2)).await;
+}
+
+fn hello(version: &str, gateway: Option<SocketAddr>) -> Hello {
+    let options = GatewayOptions::default();
+    Hello { version: version.to_owned(), pid: 7, gateway, gateway_tls: None, options }
+}
+
+#[track_caller]
+fn check(version: &str, gateway: Option<&str>, wanted: Option<&str>, expected: &str) {
+    let address = |it: Option<&str>| it.map(|it| it.parse().unwrap());
+    let options = GatewayOptions::default();
+    let settings = Settings { gateway: address(wanted), gateway_tls: None, options, workers: 1 };
+    let place =
+        Place { settings, folder: "/".into(), program: "/".into(), clock: host::Clock::start() };
+    let hello = hello(version, address(gateway));
+    let fate = if needs_replacement(&hello, &place) { "replaced" } else { "kept" };
+    assert_eq!(fate, expected, "{version} {gateway:?} {wanted:?}");
+}
+
+#[test]
+fn which_data_plane_is_replaced() {
+    let (here, there) = (Some("127.0.0.1:8080"), Some("127.0.0.1:8081"));
+    check(VERSION, here, here, "kept");
+    check(VERSION, None, here, "kept");
+    check(VERSION, None, None, "kept");
+    check(VERSION, here, Some("127.0.0.1:0"), "kept");
+    check(VERSION, here, there, "replaced");
+    check(VERSION, here, None, "replaced");
+    check("0.0.0", here, here, "replaced");
+    let options = GatewayOptions { proxy_protocol: true, access_log: None };
+    let settings = Settings { gateway: None, gateway_tls: None, options, workers: 1 };
+    let place =
+        Place { settings, folder: "/".into(), program: "/".into(), clock: host::Clock::start() };
+    assert!(needs_replacement(&hello(VERSION, None), &place));
+}
