@@ -60,6 +60,12 @@ fn text(event: &Event) -> String {
         Event::PortAssigned { service, slot, port, .. } => {
             format!("{service} slot {slot} got port {port}")
         }
+        Event::SparePortAssigned { service, slot, port, .. } => {
+            format!("{service} slot {slot} got spare port {port}")
+        }
+        Event::EdgeOpened { caller, callee, port, .. } => {
+            format!("{caller} finds {callee} on port {port}")
+        }
         Event::ServiceScaled { service, replicas, .. } => {
             format!("{service} should have {}", count(*replicas as usize, "instance"))
         }

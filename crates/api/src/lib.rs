@@ -5,14 +5,20 @@
 //! drawn from a `World` by pure functions, so that the world may change its shape and they do not.
 
 pub mod change;
+pub mod edge;
 pub mod error;
 pub mod event_view;
+pub mod figures;
+pub mod gateway;
+pub mod graph;
 pub mod logs;
 pub mod openapi;
 pub mod platform;
 pub mod request;
 pub mod route;
+pub mod spans;
 pub mod status;
+pub mod traffic;
 
 pub use error::{ApiError, ErrorKind};
 pub use event_view::EventView;

@@ -6,11 +6,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::change::PlanView;
+use crate::edge::EdgesView;
 use crate::error::ApiError;
 use crate::event_view::EventView;
+use crate::gateway::RoutesView;
+use crate::graph::GraphView;
 use crate::logs::{ExecView, Finding, LogPage};
 use crate::request::{Accepted, Apply, Scale};
 use crate::route::{Method, ROUTES, Route};
+use crate::spans::SpanView;
 use crate::status::StatusView;
 
 /// The answer of a control process that is well.
@@ -63,13 +67,17 @@ fn register(types: &mut SchemaGenerator) {
     types.subschema_for::<Accepted>();
     types.subschema_for::<ApiError>();
     types.subschema_for::<Apply>();
+    types.subschema_for::<EdgesView>();
     types.subschema_for::<EventView>();
     types.subschema_for::<ExecView>();
     types.subschema_for::<Finding>();
+    types.subschema_for::<GraphView>();
     types.subschema_for::<Health>();
     types.subschema_for::<LogPage>();
     types.subschema_for::<PlanView>();
+    types.subschema_for::<RoutesView>();
     types.subschema_for::<Scale>();
+    types.subschema_for::<SpanView>();
     types.subschema_for::<StatusView>();
 }
 
@@ -104,6 +112,15 @@ fn content(name: &str) -> Value {
     match (name, name.strip_suffix("[]")) {
         ("OpenApi", _) => json!({"application/json": {"schema": {"type": "object"}}}),
         ("EventStream", _) => json!({"text/event-stream": {"schema": {"type": "string"}}}),
+        ("GraphView", _) => {
+            let text = json!({"schema": {"type": "string"}});
+            json!({
+                "application/json": {"schema": reference("GraphView")},
+                "text/plain": text,
+                "text/vnd.graphviz": text,
+                "text/vnd.mermaid": text,
+            })
+        }
         (_, Some(item)) => {
             json!({"application/json": {"schema": {"type": "array", "items": reference(item)}}})
         }

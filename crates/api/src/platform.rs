@@ -9,6 +9,8 @@ use crate::change::PlanView;
 use crate::error::ApiError;
 use crate::logs::{ExecView, Finding, LogPage, LogQuery};
 use crate::request::{Accepted, Apply, At, EventQuery};
+use crate::spans::{SpanQuery, SpanView};
+use crate::traffic::Traffic;
 
 /// Everything that can be asked of a running platform. Each wish is answered when it is recorded for
 /// good; what becomes of it is seen in the world.
@@ -64,6 +66,12 @@ pub trait Platform: Clone + Send + Sync + 'static {
         application: ApplicationName,
         instance: InstanceId,
     ) -> impl Future<Output = Result<ExecView, ApiError>> + Send;
+
+    /// What crossed the edges in the last while.
+    fn traffic(&self) -> Traffic;
+
+    /// The latest sampled calls, newest first.
+    fn spans(&self, query: &SpanQuery) -> Vec<SpanView>;
 
     /// What is right and wrong with the machine and the platform on it.
     fn doctor(&self) -> impl Future<Output = Vec<Finding>> + Send;

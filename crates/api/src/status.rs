@@ -312,7 +312,7 @@ fn detail(
         ServiceStateView::CrashLooping | ServiceStateView::Failed => {
             last_failure().unwrap_or_default()
         }
-        ServiceStateView::Starting | ServiceStateView::Degraded => {
+        ServiceStateView::Starting | ServiceStateView::Degraded | ServiceStateView::Updating => {
             let complaint = service.instances.values().find_map(|it| it.failing.clone());
             let failed = || service.slots.values().any(|it| 0 < it.failures);
             let failure = || failed().then(last_failure).flatten();

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use model::units::Share;
 
 /// Runs an application of many services, described in one file: starts it in order, heals it, remembers.
 #[derive(Clone, Debug, Parser)]
@@ -52,6 +53,9 @@ pub enum Command {
     Asking(Asking),
     /// Be the control process
     Serve(Serve),
+    /// Be the data plane (what the control process starts)
+    #[command(hide = true)]
+    Proxy(Proxy),
     /// Be a synthetic service, as the environment describes it
     #[command(hide = true)]
     Emulate,
@@ -92,6 +96,14 @@ pub enum Asking {
     Scale(Scale),
     /// Show what happened
     Events(Events),
+    /// Show what crosses every edge, live
+    Top(Top),
+    /// Draw who calls whom, as declared and as seen
+    Graph(Graph),
+    /// List the routes from outside
+    Route,
+    /// List the declared calls
+    Edge,
     /// Show what `up` would change
     Plan(File),
     /// Look for what is wrong with the machine, or with the platform on it
@@ -206,6 +218,37 @@ pub struct Events {
     pub limit: usize,
 }
 
+/// `pelago top`.
+#[derive(Clone, Debug, Args)]
+pub struct Top {
+    /// Print one table and return
+    #[arg(long)]
+    pub once: bool,
+    /// Time from one table to the next
+    #[arg(long, value_name = "DURATION", default_value = "1s")]
+    pub interval: String,
+}
+
+/// `pelago graph`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Graph {
+    /// In which form
+    #[arg(long = "as", value_enum, value_name = "FORM", default_value_t = Drawing::Text)]
+    pub drawing: Drawing,
+}
+
+/// Forms of a graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Drawing {
+    /// An outline for people.
+    #[default]
+    Text,
+    /// Graphviz.
+    Dot,
+    /// A Mermaid flowchart.
+    Mermaid,
+}
+
 /// `pelago import`.
 #[derive(Clone, Debug, Args)]
 pub struct Import {
@@ -222,6 +265,24 @@ pub struct Serve {
     /// Loopback address of the HTTP API, or `none`
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8640")]
     pub listen: Listen,
+    /// Loopback address where requests from outside come in, or `none` [default: `$PELAGO_GATEWAY`, else 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway: Option<Listen>,
+    /// Loopback address where those come in that are encrypted, or `none` [default: `$PELAGO_GATEWAY_TLS`, else none]
+    #[arg(long, value_name = "ADDRESS")]
+    pub gateway_tls: Option<Listen>,
+    /// Threads that pass requests on
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
+    pub proxy_workers: u16,
+    /// File where requests from outside are logged, or `none` [default: `$PELAGO_ACCESS_LOG`, else none]
+    #[arg(long, value_name = "FILE")]
+    pub access_log: Option<LogFile>,
+    /// Share of requests that are logged; those that fail or are slow are always
+    #[arg(long, value_name = "SHARE", default_value_t = Share::ALL)]
+    pub access_log_sample: Share,
+    /// Have each connection from outside begin with a PROXY protocol header, as a load balancer sends it
+    #[arg(long)]
+    pub proxy_protocol: bool,
     /// End when nothing has run for so long
     #[arg(long, value_name = "DURATION")]
     pub idle_exit: Option<String>,
@@ -230,13 +291,59 @@ pub struct Serve {
     pub background: bool,
 }
 
-/// Where the HTTP API is.
+/// Threads of the data plane, at most: more than the cores of large machines there are would only wait
+/// for each other.
+const WORKERS_MAX: i64 = 256;
+
+/// `pelago proxy`.
+#[derive(Clone, Debug, Args)]
+pub struct Proxy {
+    /// Unix socket on which it is fed
+    #[arg(long, value_name = "PATH")]
+    pub socket: PathBuf,
+    /// Loopback address where requests from outside come in, or `none`
+    #[arg(long, value_name = "ADDRESS", default_value = "none")]
+    pub gateway: Listen,
+    /// Loopback address where those come in that are encrypted, or `none`
+    #[arg(long, value_name = "ADDRESS", default_value = "none")]
+    pub gateway_tls: Listen,
+    /// Folder of certificates
+    #[arg(long, value_name = "FOLDER")]
+    pub tls_folder: Option<PathBuf>,
+    /// Threads that pass requests on
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
+    pub workers: u16,
+    /// File where requests from outside are logged, or `none`
+    #[arg(long, value_name = "FILE", default_value = "none")]
+    pub access_log: LogFile,
+    /// Share of requests that are logged; those that fail or are slow are always
+    #[arg(long, value_name = "SHARE", default_value_t = Share::ALL)]
+    pub access_log_sample: Share,
+    /// Have each connection from outside begin with a PROXY protocol header
+    #[arg(long = "proxy-protocol")]
+    pub is_behind_balancer: bool,
+    /// Take over the listeners of the one that has the socket
+    #[arg(long)]
+    pub take_over: bool,
+}
+
+/// An address to listen on, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// Only on the Unix socket.
+    /// Nowhere.
     None,
-    /// Also on this address of loopback.
+    /// On this address of loopback.
     Tcp(SocketAddr),
+}
+
+impl Listen {
+    /// The address, if there is one.
+    pub const fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::None => None,
+            Self::Tcp(address) => Some(address),
+        }
+    }
 }
 
 impl std::str::FromStr for Listen {
@@ -252,8 +359,39 @@ impl std::str::FromStr for Listen {
         if address.ip().is_loopback() {
             Ok(Self::Tcp(address))
         } else {
-            Err("only a loopback address will do: whoever reaches the API can run programs"
+            Err("only a loopback address will do: whoever reaches it reaches what runs here"
                 .to_owned())
+        }
+    }
+}
+
+/// A file to log to, if any. One that is called `none` is written `./none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogFile {
+    /// Nowhere.
+    None,
+    /// To the end of this file.
+    At(PathBuf),
+}
+
+impl LogFile {
+    /// The file, if there is one.
+    pub fn path(self) -> Option<PathBuf> {
+        match self {
+            Self::None => None,
+            Self::At(path) => Some(path),
+        }
+    }
+}
+
+impl std::str::FromStr for LogFile {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "" => Err("write a file, or none".to_owned()),
+            "none" => Ok(Self::None),
+            path => Ok(Self::At(path.into())),
         }
     }
 }
@@ -350,6 +488,12 @@ mod tests {
         );
         let Asking::Scale(scale) = asking("pelago scale cart=3 web=0") else { panic!() };
         assert_eq!(scale.wishes, ["cart=3", "web=0"]);
+        let Asking::Top(top) = asking("pelago top --once --interval 5s") else { panic!() };
+        assert_eq!((top.once, top.interval.as_str()), (true, "5s"));
+        let Asking::Graph(graph) = asking("pelago graph --as mermaid") else { panic!() };
+        assert_eq!(graph.drawing, Drawing::Mermaid);
+        assert!(matches!(asking("pelago route"), Asking::Route));
+        assert!(matches!(asking("pelago edge -a shop"), Asking::Edge));
         let Asking::Status(status) = asking("pelago status --at @17") else { panic!() };
         assert_eq!(status.at.as_deref(), Some("@17"));
     }
@@ -359,12 +503,31 @@ mod tests {
         assert_eq!("none".parse(), Ok(Listen::None));
         assert_eq!("[::1]:0".parse(), Ok(Listen::Tcp("[::1]:0".parse().unwrap())));
         insta::assert_snapshot!(parse("pelago serve --listen 0.0.0.0:80").unwrap_err(), @"
-        error: invalid value '0.0.0.0:80' for '--listen <ADDRESS>': only a loopback address will do: whoever reaches the API can run programs
+        error: invalid value '0.0.0.0:80' for '--listen <ADDRESS>': only a loopback address will do: whoever reaches it reaches what runs here
 
         For more information, try '--help'.
         ");
         insta::assert_snapshot!(parse("pelago serve --listen 8640").unwrap_err(), @"
         error: invalid value '8640' for '--listen <ADDRESS>': write an address such as 127.0.0.1:8640, or none
+
+        For more information, try '--help'.
+        ");
+    }
+
+    #[test]
+    fn requests_are_logged_to_a_file_or_not_at_all() {
+        let serve = |line: &str| match parse(line).unwrap().command {
+            Command::Serve(serve) => (serve.access_log, serve.access_log_sample),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(serve("pelago serve"), (None, Share::ALL));
+        assert_eq!(
+            serve("pelago serve --access-log a.log --access-log-sample 1%"),
+            (Some(LogFile::At("a.log".into())), Share::from_percent(1))
+        );
+        assert_eq!(serve("pelago serve --access-log none").0, Some(LogFile::None));
+        insta::assert_snapshot!(parse("pelago serve --access-log-sample 5").unwrap_err(), @"
+        error: invalid value '5' for '--access-log-sample <SHARE>': `5` has no unit; write a percentage such as `20%`
 
         For more information, try '--help'.
         ");
@@ -423,6 +586,10 @@ mod tests {
           restart   Replace every instance of services, one after the other
           scale     Change the number of a service's instances
           events    Show what happened
+          top       Show what crosses every edge, live
+          graph     Draw who calls whom, as declared and as seen
+          route     List the routes from outside
+          edge      List the declared calls
           plan      Show what `up` would change
           doctor    Look for what is wrong with the machine, or with the platform on it
           validate  Check a file
@@ -442,6 +609,10 @@ mod tests {
 
         Begin with `pelago up` where there is a pelago.yaml, a compose.yaml or a Procfile.
         ");
+    }
+
+    #[test]
+    fn so_is_the_help_of_a_command() {
         let help = |name: &str| {
             let mut command = Arguments::command();
             command.find_subcommand_mut(name).unwrap().render_help().to_string()
@@ -461,6 +632,25 @@ mod tests {
               --grep <TEXT>   Only lines that contain this text
           -t, --timestamps    Show when each line was written
           -h, --help          Print help
+        ");
+        insta::assert_snapshot!(help("top"), @"
+        Show what crosses every edge, live
+
+        Usage: top [OPTIONS]
+
+        Options:
+              --once                 Print one table and return
+              --interval <DURATION>  Time from one table to the next [default: 1s]
+          -h, --help                 Print help
+        ");
+        insta::assert_snapshot!(help("graph"), @"
+        Draw who calls whom, as declared and as seen
+
+        Usage: graph [OPTIONS]
+
+        Options:
+              --as <FORM>  In which form [default: text] [possible values: text, dot, mermaid]
+          -h, --help       Print help (see more with '--help')
         ");
         insta::assert_snapshot!(help("load"), @"
         Send open-loop load and report what came of it

@@ -1,13 +1,16 @@
 //! Every command that asks, one file each.
 
 mod doctor;
+mod edges;
 mod events;
 mod exec;
 mod file;
+mod graph;
 mod logs;
 mod plan;
 mod ps;
 mod stop;
+mod top;
 mod up;
 mod wishes;
 
@@ -34,6 +37,10 @@ pub(crate) async fn run(
         Asking::Restart(restart) => wishes::restart(context, &restart, output).await?,
         Asking::Scale(scale) => wishes::scale(context, &scale, output).await?,
         Asking::Events(events) => events::run(context, &events, output).await?,
+        Asking::Top(top) => top::run(context, &top, output).await?,
+        Asking::Graph(graph) => graph::run(context, graph, output).await?,
+        Asking::Route => edges::routes(context, output).await?,
+        Asking::Edge => edges::edges(context, output).await?,
         Asking::Plan(file) => plan::run(context, &file, output).await?,
         Asking::Doctor => return doctor::run(context, output).await,
         Asking::Validate(file) => file::validate(context, &file, output)?,

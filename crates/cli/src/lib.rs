@@ -4,6 +4,7 @@
 //! the data folder (starting one if none is there), and prints. It refuses to hold state or decide.
 
 pub mod arguments;
+mod canvas;
 mod client;
 mod commands;
 mod daemon;

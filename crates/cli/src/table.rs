@@ -6,13 +6,21 @@ use crate::output::{Output, Tone, one_line};
 /// A cell: its text and what it means.
 pub(crate) type Cell = (String, Tone);
 
-/// Writes rows under a heading; columns are as wide as their widest cell, the last one as it is. A cell
-/// is one line.
+/// Writes rows under a heading.
 pub(crate) fn write(
     output: &mut Output,
     heading: &[&str],
     rows: &[Vec<Cell>],
 ) -> Result<(), CommandError> {
+    for line in lines(output, heading, rows) {
+        output.line(&line)?;
+    }
+    Ok(())
+}
+
+/// Rows under a heading; columns are as wide as their widest cell, the last one as it is. A cell is one
+/// line.
+pub(crate) fn lines(output: &Output, heading: &[&str], rows: &[Vec<Cell>]) -> Vec<String> {
     let on_one_line =
         |row: &Vec<Cell>| row.iter().map(|(it, tone)| (one_line(it), *tone)).collect();
     let rows: Vec<Vec<Cell>> = rows.iter().map(on_one_line).collect();
@@ -23,6 +31,7 @@ pub(crate) fn write(
         }
     }
     let heading: Vec<Cell> = heading.iter().map(|it| ((*it).to_owned(), Tone::Faint)).collect();
+    let mut lines = Vec::new();
     for row in std::iter::once(&heading).chain(&rows) {
         let mut line = String::new();
         for (at, ((text, tone), width)) in row.iter().zip(&widths).enumerate() {
@@ -33,7 +42,7 @@ pub(crate) fn write(
                 line.extend(std::iter::repeat_n(' ', gap));
             }
         }
-        output.line(line.trim_end())?;
+        lines.push(line.trim_end().to_owned());
     }
-    Ok(())
+    lines
 }

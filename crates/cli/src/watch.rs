@@ -3,15 +3,16 @@
 use api::StatusView;
 use api::status::{ApplicationView, ServiceStateView};
 
+use crate::canvas::Canvas;
 use crate::client::Client;
 use crate::error::CommandError;
-use crate::output::{Look, Output, Size, Tone, one_line};
+use crate::output::{Look, Output, Tone, one_line};
 use crate::tree;
 
 /// Shows each state of an application: redrawn in a terminal, as news elsewhere.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    drawn_lines: usize,
+    canvas: Canvas,
     told: Vec<(String, String)>,
 }
 
@@ -35,18 +36,8 @@ impl Progress {
         application: &ApplicationView,
         output: &mut Output,
     ) -> Result<(), CommandError> {
-        let Size { columns, rows } = output.size();
-        let lines = fit(application, rows, output);
-        let up = match self.drawn_lines {
-            0 => String::new(),
-            lines => format!("\u{1b}[{lines}A"),
-        };
-        // A line that the terminal wraps would be two, and the next drawing would begin in the wrong row.
-        let drawn =
-            lines.iter().map(|it| "\u{1b}[2K".to_owned() + &cut(it, columns) + "\u{1b}[0m\n");
-        let drawn: String = drawn.collect();
-        self.drawn_lines = lines.len();
-        output.raw(&(up + &drawn))
+        let lines = fit(application, output.size().rows, output);
+        self.canvas.draw(&lines, output)
     }
 
     fn tell(
@@ -114,25 +105,6 @@ fn fit(application: &ApplicationView, rows: usize, output: &Output) -> Vec<Strin
     lines
 }
 
-/// The first `columns` characters of a line; colours take no room.
-fn cut(line: &str, columns: usize) -> String {
-    let mut text = String::new();
-    let mut width = 0;
-    let mut in_colour = false;
-    for character in line.chars() {
-        in_colour |= character == '\u{1b}';
-        if !in_colour {
-            width += 1;
-        }
-        if columns < width {
-            break;
-        }
-        text.push(character);
-        in_colour &= character != 'm';
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,13 +127,5 @@ mod tests {
         assert_eq!(names(5), ["a", "b", "c"]);
         assert_eq!(names(4), ["c", "more"]);
         assert_eq!(names(1), ["c", "more"]);
-    }
-
-    #[test]
-    fn lines_are_cut_to_the_terminal() {
-        assert_eq!(cut("├─ ✔ cart", 5), "├─ ✔ ");
-        assert_eq!(cut("├─ cart", 50), "├─ cart");
-        assert_eq!(cut("\u{1b}[32mready\u{1b}[0m", 3), "\u{1b}[32mrea");
-        assert_eq!(cut("\u{1b}[32mready\u{1b}[0m", 5), "\u{1b}[32mready\u{1b}[0m");
     }
 }

@@ -28,6 +28,8 @@ const EVENTS_DEFAULT: usize = 100;
 /// Log lines answered if nobody says how many.
 const LINES_DEFAULT: usize = 1_000;
 
+mod traffic;
+
 /// What handlers share.
 #[derive(Clone)]
 struct Shared<P> {
@@ -67,6 +69,10 @@ fn handler<P: Platform>(name: &str, method: Method) -> MethodRouter<Shared<P>> {
         "scale" => post(scale::<P>),
         "logs" => get(logs::<P>),
         "exec" => get(exec::<P>),
+        "edges" => get(traffic::edges::<P>),
+        "routes" => get(traffic::routes::<P>),
+        "graph" => get(traffic::graph::<P>),
+        "spans" => get(traffic::spans::<P>),
         "doctor" => get(doctor::<P>),
         "shut_down" => post(shut_down::<P>),
         _ => match method {

@@ -65,6 +65,18 @@ fn about_a_service() -> Vec<Event> {
             slot: 0,
             port: 20_000,
         },
+        Event::SparePortAssigned {
+            application: application(),
+            service: service(),
+            slot: 0,
+            port: 20_001,
+        },
+        Event::EdgeOpened {
+            application: application(),
+            caller: service(),
+            callee: "cart".parse().unwrap(),
+            port: 20_002,
+        },
         scaled(1),
         scaled(3),
         Event::RestartAsked { application: application(), service: service() },
@@ -132,6 +144,8 @@ fn every_event_in_a_sentence() {
     application_stopped shop - -       shop has stopped
     release_made        shop web -     web@r12 made
     port_assigned       shop web -     web slot 0 got port 20000
+    spare_port_assigned shop web -     web slot 0 got spare port 20001
+    edge_opened         shop web -     web finds cart on port 20002
     service_scaled      shop web -     web should have 1 instance
     service_scaled      shop web -     web should have 3 instances
     restart_asked       shop web -     web should be restarted

@@ -4,5 +4,7 @@
 
 mod change;
 mod events;
+mod graph;
 mod stage;
 mod status;
+mod traffic;

@@ -46,6 +46,11 @@ pub(crate) fn needing_db() -> Service {
     Service { depends_on, ..service() }
 }
 
+pub(crate) fn calling(callees: &[&str]) -> Service {
+    let calls = callees.iter().map(|it| (name(it), model::edge::Resilience::default()));
+    Service { calls: calls.collect(), ..service() }
+}
+
 pub(crate) fn name(text: &str) -> ServiceName {
     text.parse().unwrap()
 }
@@ -84,6 +89,22 @@ impl Stage {
         self.fold(Event::ApplicationApplied { definition, folder: "/srv/shop".to_owned() });
     }
 
+    /// Applies `routes` (JSON) beside the services, and gives every declared call a port, from 21000.
+    pub(crate) fn routed(services: &[(&str, Service)], routes: &str) -> Self {
+        let mut stage = Self::with(services);
+        let mut definition = application(services);
+        definition.routes = serde_json::from_str(routes).unwrap();
+        let (definition, folder) = (Arc::new(definition), "/srv/shop".to_owned());
+        stage.fold(Event::ApplicationApplied { definition, folder });
+        let calls =
+            services.iter().flat_map(|(caller, it)| it.calls.keys().map(move |it| (caller, it)));
+        for ((caller, callee), port) in calls.zip(21_000..) {
+            let (application, callee) = ("shop".parse().unwrap(), callee.clone());
+            stage.fold(Event::EdgeOpened { application, caller: name(caller), callee, port });
+        }
+        stage
+    }
+
     pub(crate) fn release(&mut self, service: &str, number: u32, meant: &Service) {
         let release = Release {
             number: ReleaseNumber(number),
@@ -117,7 +138,7 @@ impl Stage {
             "created" => {
                 let instance = id();
                 let state = self.0.service(&application, &instance.service).unwrap();
-                let taken = |slot: &u32| state.in_slot(*slot).is_some();
+                let taken = |slot: &u32| state.in_slot(*slot).next().is_some();
                 let slot = (0..state.replicas).find(|it| !taken(it)).unwrap();
                 let (release, port) = (state.current, state.slots[&slot].port);
                 Event::InstanceCreated { application, instance, slot, release, port }

@@ -165,7 +165,6 @@ fn say_what_is_not_done_yet(
 ) -> Result<(), CommandError> {
     let application = &described.application;
     let parts = [
-        ("routes", !application.routes.is_empty()),
         ("flags", !application.flags.is_empty()),
         ("resources", !application.resources.is_empty()),
     ];

@@ -5,3 +5,4 @@ mod client;
 mod native;
 mod pretended;
 mod stream;
+mod traffic;

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use api::change::PlanView;
 use api::logs::{ExecView, Finding, LogLine, LogPage, LogQuery};
 use api::request::{Accepted, Apply, At, EventQuery};
+use api::spans::{SpanQuery, SpanView};
+use api::traffic::Traffic;
 use api::{ApiError, ErrorKind, Platform};
 use model::{Application, ApplicationName, Index, InstanceId, ServiceName, Timestamp};
 use tokio::sync::watch;
@@ -26,6 +29,7 @@ pub(crate) struct Inside {
     /// Pages that `logs` answers with, in turn; then the last one goes on.
     pub(crate) pages: Mutex<Vec<LogPage>>,
     pub(crate) log_queries: Mutex<Vec<LogQuery>>,
+    pub(crate) span_queries: Mutex<Vec<SpanQuery>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,7 @@ impl Pretended {
             history_is,
             pages: Mutex::default(),
             log_queries: Mutex::default(),
+            span_queries: Mutex::default(),
         };
         let pretended = Self(Arc::new(inside));
         pretended.happens(Event::ApplicationApplied {
@@ -180,6 +185,17 @@ impl Platform for Pretended {
     async fn exec(&self, _: ApplicationName, instance: InstanceId) -> Result<ExecView, ApiError> {
         let instance = instance.to_string();
         Ok(ExecView { instance, environment: BTreeMap::new(), folder: "/".to_owned() })
+    }
+
+    fn traffic(&self) -> Traffic {
+        let gateway = vec!["http://127.0.0.1:8080".to_owned()];
+        let window = Duration::from_secs(10);
+        Traffic { connected: true, window, gateway, edges: Vec::new() }
+    }
+
+    fn spans(&self, query: &SpanQuery) -> Vec<SpanView> {
+        self.0.span_queries.lock().unwrap().push(query.clone());
+        Vec::new()
     }
 
     async fn doctor(&self) -> Vec<Finding> {
