@@ -2,6 +2,7 @@
 
 mod emulate;
 mod load;
+mod proxy;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -49,6 +50,7 @@ fn command() -> ExitCode {
     let result = match command {
         Command::Asking(asking) => in_runtime(cli::run(context, asking)),
         Command::Serve(asked) => in_runtime(serve::run(context, asked)),
+        Command::Proxy(asked) => Ok(proxy::run(asked)),
         Command::Emulate => in_one_thread(emulate::run(context)),
         Command::Load(asked) => in_one_thread(load::run(context, asked)),
         Command::Supervise { folder } => return supervise(&folder.into_os_string()),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,8 +10,9 @@ use std::time::Duration;
 
 use api::Platform as _;
 use cli::Context;
-use cli::arguments::{Format, Listen, Serve};
+use cli::arguments::{Format, Listen, LogFile, Serve};
 use control::Control;
+use control::dataplane::{AccessLog, GatewayOptions, Settings};
 use host::{Clock, files};
 use model::Index;
 use model::units::{UnitError, parse_duration};
@@ -20,6 +22,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use world::{Desired, World};
 
+/// Where the gateway listens if nobody says otherwise: a port that needs no privilege, and that people
+/// know as the second one of the web.
+const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8_080);
 /// Time open connections get to end when the process does.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -27,6 +32,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 enum ServeError {
     #[error("--idle-exit")]
     IdleExit(#[source] UnitError),
+    #[error("{variable} is `{value}`; {reason}")]
+    Variable { variable: &'static str, value: String, reason: String },
     #[error(transparent)]
     Open(#[from] control::OpenError),
     #[error("no secret could be made for the API")]
@@ -77,6 +84,7 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
         program: context.program.clone(),
         environment: context.environment.clone(),
         clock: Clock::start(),
+        data_plane: Some(data_plane(context, asked)?),
     })
     .await?;
     if let Some(damage) = &opened.damage {
@@ -97,6 +105,46 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
     // Left behind, it would only be in the way of nobody: the next one in charge replaces it.
     drop(fs::remove_file(folder.join("pelago.sock")));
     asked_to_end
+}
+
+/// What the data plane is to be: as the arguments say, else the environment.
+fn data_plane(context: &Context, asked: &Serve) -> Result<Settings, ServeError> {
+    let listen = |argument: Option<Listen>, variable, otherwise| -> Result<_, ServeError> {
+        if let Some(listen) = argument {
+            return Ok(listen.address());
+        }
+        let set = context.environment.get(variable).filter(|it| !it.is_empty());
+        let Some(value) = set else { return Ok(otherwise) };
+        let listen: Result<Listen, String> = value.parse();
+        let unusable = |reason| ServeError::Variable { variable, value: value.clone(), reason };
+        Ok(listen.map_err(unusable)?.address())
+    };
+    Ok(Settings {
+        gateway: listen(asked.gateway, "PELAGO_GATEWAY", Some(GATEWAY))?,
+        gateway_tls: listen(asked.gateway_tls, "PELAGO_GATEWAY_TLS", None)?,
+        options: GatewayOptions {
+            access_log: access_log(context, asked)?,
+            proxy_protocol: asked.proxy_protocol,
+        },
+        workers: usize::from(asked.proxy_workers),
+    })
+}
+
+/// Where requests are logged: as the arguments say, else the environment. The data plane runs in another
+/// folder, so it is told a whole path.
+fn access_log(context: &Context, asked: &Serve) -> Result<Option<AccessLog>, ServeError> {
+    let variable = "PELAGO_ACCESS_LOG";
+    let set = context.environment.get(variable).filter(|it| !it.is_empty());
+    let file = match (&asked.access_log, set) {
+        (Some(file), _) => file.clone(),
+        (None, None) => LogFile::None,
+        (None, Some(value)) => {
+            let unusable = |reason| ServeError::Variable { variable, value: value.clone(), reason };
+            value.parse().map_err(unusable)?
+        }
+    };
+    let file = file.path().map(|it| context.folder.join(it));
+    Ok(file.map(|file| AccessLog { file, sample: asked.access_log_sample }))
 }
 
 /// Until a signal, the API, or idleness ends the control process, and its task has ended too.

@@ -2,6 +2,7 @@
 
 pub(crate) mod http;
 pub(crate) mod processes;
+mod running;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -16,6 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use serde_json::Value;
 
 use http::{Request, Response};
+pub(crate) use running::{Ran, Running};
 
 /// The longest time anything may take: far longer than it does on an idle machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(40);
@@ -61,71 +63,14 @@ pub(crate) fn signal(child: &Child, signal: Signal) {
     rustix::process::kill_process(pid, signal).unwrap();
 }
 
-/// What a command printed, and how it ended.
-#[derive(Clone, Debug)]
-pub(crate) struct Ran {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl Ran {
-    #[track_caller]
-    pub(crate) fn ok(self) -> Self {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self
-    }
-
-    /// The one JSON document printed.
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|it| panic!("{it}: {self:?}"))
-    }
-
-    /// The JSON documents printed, one a line.
-    #[track_caller]
-    pub(crate) fn lines(&self) -> Vec<Value> {
-        self.out.lines().map(|it| serde_json::from_str(it).unwrap()).collect()
-    }
-}
-
-/// A command that goes on while the test does.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) child: Child,
-    out: PathBuf,
-    err: PathBuf,
-}
-
-impl Running {
-    /// What it has printed so far.
-    pub(crate) fn out(&self) -> String {
-        fs::read_to_string(&self.out).unwrap()
-    }
-
-    #[track_caller]
-    pub(crate) fn wait(mut self) -> Ran {
-        let status = wait(&mut self.child);
-        let err = fs::read_to_string(&self.err).unwrap();
-        Ran { code: status.code(), out: self.out(), err }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            drop(self.child.kill());
-            drop(self.child.wait());
-        }
-    }
-}
-
 /// Everything one test has. What it started ends with it.
 #[derive(Debug)]
 pub(crate) struct Site {
     folder: tempfile::TempDir,
     control: Option<Child>,
     listen: String,
+    /// What else control processes to come are told.
+    pub(crate) serve: Vec<&'static str>,
     environment: BTreeMap<String, String>,
     program: PathBuf,
     /// Whom everything runs as, if not as the test itself.
@@ -146,9 +91,11 @@ impl Site {
         let environment = BTreeMap::from([
             ("PATH".to_owned(), path.unwrap_or_default()),
             ("HOME".to_owned(), home),
+            // Tests run side by side, and only one of them could have the usual port.
+            ("PELAGO_GATEWAY".to_owned(), "none".to_owned()),
         ]);
         let (listen, program) = ("none".to_owned(), PathBuf::from(PROGRAM));
-        Self { folder, control: None, listen, environment, program, user: None }
+        Self { folder, control: None, listen, serve: Vec::new(), environment, program, user: None }
     }
 
     /// Run by a user who may not make control groups. If the test's own may not, that is who.
@@ -188,6 +135,44 @@ impl Site {
         site
     }
 
+    /// With a control process in charge, a gateway, and this application's file.
+    pub(crate) fn with_gateway(manifest: &str) -> Self {
+        let mut site = Self::new();
+        site.gateway_at("127.0.0.1:0");
+        site.start();
+        site.manifest(manifest);
+        site
+    }
+
+    /// Says where the gateway of control processes to come should listen.
+    pub(crate) fn gateway_at(&mut self, address: &str) {
+        self.environment.insert("PELAGO_GATEWAY".to_owned(), address.to_owned());
+    }
+
+    /// The same for the gateway that speaks TLS.
+    pub(crate) fn gateway_tls_at(&mut self, address: &str) {
+        self.environment.insert("PELAGO_GATEWAY_TLS".to_owned(), address.to_owned());
+    }
+
+    /// What the checkup says of the data plane, once it is connected.
+    #[track_caller]
+    pub(crate) fn data_plane(&self) -> String {
+        until("the data plane", || {
+            let findings = self.get("/v1/doctor").ok();
+            let finding = findings.as_array()?.iter().find(|it| it["subject"] == "data plane")?;
+            let detail = finding["detail"].as_str()?.to_owned();
+            detail.contains("process").then_some(detail)
+        })
+    }
+
+    /// Where the gateway listens.
+    #[track_caller]
+    pub(crate) fn gateway(&self) -> String {
+        let detail = self.data_plane();
+        let (_, address) = detail.split_once("gateway at ").unwrap_or_else(|| panic!("{detail}"));
+        address.to_owned()
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -215,7 +200,7 @@ impl Site {
         fs::write(path, text).unwrap();
     }
 
-    fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join("control.log")
     }
 
@@ -236,7 +221,7 @@ impl Site {
         assert!(self.control.is_none(), "a control process runs already");
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = self.command(&["serve", "--listen", &self.listen]);
-        command.stdout(log.try_clone().unwrap()).stderr(log);
+        command.args(&self.serve).stdout(log.try_clone().unwrap()).stderr(log);
         self.control = Some(command.spawn().unwrap());
     }
 
@@ -295,13 +280,18 @@ impl Site {
 
     /// Starts a command.
     pub(crate) fn begin(&self, arguments: &[&str]) -> Running {
+        self.spawn(&mut self.command(arguments))
+    }
+
+    /// Starts any program, with its output in this site's folder.
+    pub(crate) fn spawn(&self, command: &mut Command) -> Running {
         let file = || {
             let file = tempfile::Builder::new().prefix("run").tempfile_in(self.folder.path());
             file.unwrap().keep().unwrap()
         };
         let ((out, out_path), (err, err_path)) = (file(), file());
-        let child = self.command(arguments).stdout(out).stderr(err).spawn().unwrap();
-        Running { child, out: out_path, err: err_path }
+        let child = command.stdout(out).stderr(err).spawn().unwrap();
+        Running::new(child, out_path, err_path)
     }
 
     /// Asks the API; somebody must be there.
@@ -420,6 +410,7 @@ impl Drop for Site {
         for process in owners.into_iter().filter_map(host::process::identify) {
             drop(host::process::signal(process, Signal::KILL));
         }
+        processes::data_planes(&self.data()).into_iter().for_each(processes::kill);
         processes::kill_all(&self.data());
         for folder in processes::cgroups(&self.data()) {
             drop(fs::remove_dir(folder));

@@ -76,6 +76,20 @@ pub(crate) fn leaders(data: &Path) -> BTreeMap<String, Vec<u32>> {
     found
 }
 
+/// The data planes of a data folder: one, or none, or two while one takes over.
+pub(crate) fn data_planes(data: &Path) -> Vec<ProcessId> {
+    let socket = data.join("proxy.sock").display().to_string();
+    let numbers = fs::read_dir("/proc").unwrap().flatten();
+    let numbers = numbers.filter_map(|it| it.file_name().to_str()?.parse::<u32>().ok());
+    let is_one = |pid: &u32| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let words: Vec<&str> = command.split('\0').collect();
+        words.get(1) == Some(&"proxy") && words.contains(&socket.as_str())
+    };
+    numbers.filter(is_one).filter_map(process::identify).collect()
+}
+
 /// Kills exactly this process.
 pub(crate) fn kill(process: ProcessId) {
     process::signal(process, Signal::KILL).unwrap();

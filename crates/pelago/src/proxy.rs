@@ -1,0 +1,53 @@
+//! `pelago proxy`: the data plane.
+
+use std::io;
+use std::process::ExitCode;
+
+use cli::arguments::Proxy;
+use host::Clock;
+
+/// Why the data plane could not run.
+#[derive(Debug, thiserror::Error)]
+enum ProxyError {
+    #[error("the terminal cannot be left")]
+    Terminal(#[source] io::Error),
+    #[error(transparent)]
+    Entropy(#[from] host::entropy::EntropyError),
+    #[error(transparent)]
+    Run(#[from] ::proxy::RunError),
+}
+
+pub(crate) fn run(asked: Proxy) -> ExitCode {
+    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
+    subscriber.with_max_level(tracing::Level::INFO).init();
+    match serve(asked) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{}", model::chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(asked: Proxy) -> Result<(), ProxyError> {
+    // It goes on when the control process that started it, and whatever that runs in, ends.
+    host::process::leave_terminal().map_err(ProxyError::Terminal)?;
+    ::proxy::run(&::proxy::Options {
+        socket: asked.socket,
+        gateway: asked.gateway.address(),
+        gateway_tls: asked.gateway_tls.address(),
+        tls_folder: asked.tls_folder,
+        front: ::proxy::GatewayOptions {
+            access_log: asked
+                .access_log
+                .path()
+                .map(|file| ::proxy::AccessLog { file, sample: asked.access_log_sample }),
+            proxy_protocol: asked.is_behind_balancer,
+        },
+        workers: usize::from(asked.workers),
+        take_over: asked.take_over,
+        seed: host::entropy::seed()?,
+        clock: Clock::start(),
+    })?;
+    Ok(())
+}
