@@ -13,7 +13,7 @@ use traffic::Outcome;
 use super::attempts::Event;
 use super::exchange::{After, Ends, Exchange, connection};
 use super::request::Method;
-use super::write::{self, Connection};
+use super::write;
 use crate::crossing::Crossing;
 use crate::h1::client::Entry;
 use crate::h2::call::{Call, Refused};
@@ -194,11 +194,7 @@ async fn back(
     if chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
-    match connection(exchange.work, ends) {
-        Connection::Open => {}
-        Connection::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
-        Connection::Close => out.extend_from_slice(b"connection: close\r\n"),
-    }
+    connection(exchange.work, ends).write(&mut out);
     out.extend_from_slice(b"\r\n");
     let mut body = pin!(body);
     loop {

@@ -128,6 +128,17 @@ pub(crate) enum Connection {
     Close,
 }
 
+impl Connection {
+    /// Writes the line that says it, if one does.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(match self {
+            Self::Open => b"" as &[u8],
+            Self::KeepAlive => b"connection: keep-alive\r\n",
+            Self::Close => b"connection: close\r\n",
+        });
+    }
+}
+
 /// Writes the head of an answer that was read from `input` for a client.
 pub(crate) fn response(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead, back: &Backward<'_>) {
     let part = |it: &Span| input.get(it.clone()).unwrap_or_default();
@@ -147,15 +158,13 @@ pub(crate) fn response(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead, bac
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     out.extend_from_slice(back.more);
-    match (&head.upgrade, back.connection) {
-        (Some(upgrade), _) => {
+    match &head.upgrade {
+        Some(upgrade) => {
             out.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
             out.extend_from_slice(part(upgrade));
             out.extend_from_slice(b"\r\n");
         }
-        (None, Connection::Open) => {}
-        (None, Connection::KeepAlive) => out.extend_from_slice(b"connection: keep-alive\r\n"),
-        (None, Connection::Close) => out.extend_from_slice(b"connection: close\r\n"),
+        None => back.connection.write(out),
     }
     out.extend_from_slice(b"\r\n");
 }
@@ -174,11 +183,7 @@ pub(crate) fn answer(
     for (name, value) in answer.headers() {
         put(out, format_args!("{name}: {value}\r\n"));
     }
-    match connection {
-        Connection::Open => {}
-        Connection::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
-        Connection::Close => out.extend_from_slice(b"connection: close\r\n"),
-    }
+    connection.write(out);
     out.extend_from_slice(b"\r\n");
     if is_head == IsHead::No {
         out.extend_from_slice(body.as_bytes());
@@ -212,11 +217,7 @@ pub(crate) fn bare(
     for (name, value) in headers {
         put(out, format_args!("{name}: {value}\r\n"));
     }
-    match connection {
-        Connection::Open => {}
-        Connection::KeepAlive => out.extend_from_slice(b"connection: keep-alive\r\n"),
-        Connection::Close => out.extend_from_slice(b"connection: close\r\n"),
-    }
+    connection.write(out);
     out.extend_from_slice(b"\r\n");
 }
 
