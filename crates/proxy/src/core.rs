@@ -268,7 +268,7 @@ impl Core {
         }
     }
 
-    /// Closes connections nobody uses, and lets go of those whose time to wait is over.
+    /// Closes connections nobody has used for long.
     pub(crate) fn tidy(&self) {
         let now = self.clock.now();
         let routing = self.routing.borrow();

@@ -28,11 +28,16 @@ pub(crate) async fn read<T: DeserializeOwned>(from: &mut OwnedReadHalf) -> io::R
 
 /// Writes a message.
 pub(crate) async fn write(to: &mut OwnedWriteHalf, message: &impl Serialize) -> io::Result<()> {
+    to.write_all(&encode(message)?).await
+}
+
+/// A message as it is written.
+pub(crate) fn encode(message: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
     let length = u32::try_from(bytes.len() - 4).map_err(io::Error::other)?;
     if let Some(start) = bytes.get_mut(..4) {
         start.copy_from_slice(&length.to_le_bytes());
     }
-    to.write_all(&bytes).await
+    Ok(bytes)
 }

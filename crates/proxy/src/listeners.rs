@@ -19,6 +19,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 use world::routing::Table;
 
+use crate::frame;
 use crate::worker::Place;
 
 /// Descriptors in one message; the kernel takes 253 (`SCM_MAX_FD`).
@@ -178,12 +179,7 @@ impl Named {
 const PART_BYTES_MAX: usize = 64 << 10;
 
 async fn send(to: &UnixStream, part: &Part, sockets: &[&TcpListener]) -> io::Result<()> {
-    let mut message = vec![0; 4];
-    serde_json::to_writer(&mut message, part)?;
-    let length = u32::try_from(message.len() - 4).map_err(io::Error::other)?;
-    if let Some(start) = message.get_mut(..4) {
-        start.copy_from_slice(&length.to_le_bytes());
-    }
+    let message = frame::encode(part)?;
     let descriptors: Vec<_> = sockets.iter().map(|it| it.as_fd()).collect();
     let mut sent = 0;
     while sent < message.len() {

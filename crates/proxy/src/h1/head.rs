@@ -82,8 +82,14 @@ fn ends_with_crlf(buffer: &[u8], end: usize) -> bool {
 }
 
 /// Where `part`, a slice of `buffer`, begins in it.
-pub(crate) fn offset(buffer: &[u8], part: &[u8]) -> usize {
+fn offset(buffer: &[u8], part: &[u8]) -> usize {
     (part.as_ptr() as usize).saturating_sub(buffer.as_ptr() as usize)
+}
+
+/// Which bytes of `buffer` its slice `part` is.
+pub(crate) fn span(buffer: &[u8], part: &[u8]) -> Span {
+    let start = offset(buffer, part);
+    start..start + part.len()
 }
 
 /// A `content-length` as strict as RFC 9110, section 8.6: digits only, once.

@@ -86,10 +86,7 @@ pub(crate) async fn run(
     let from = attempt.head.length;
     let body = Body::new(framing);
     if body.left().is_none_or(|it| SMALL_BYTES as u64 * 2 < it) {
-        let mut large = exchange.client.core.buffers.large();
-        large.put(attempt.response.filled());
-        let small = std::mem::replace(&mut attempt.response, large);
-        exchange.client.core.buffers.give(small);
+        exchange.client.core.buffers.enlarge(&mut attempt.response);
     }
     let to = from;
     let mut relay = Relay { attempt, body, out, written: 0, from, to, rewriter, bytes_out: 0 };

@@ -8,7 +8,7 @@ use model::route::Priority;
 use super::chunked::is_token;
 use super::head::{
     Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, TARGET_BYTES_MAX, content_length,
-    elements, is_hop_by_hop, offset,
+    elements, is_hop_by_hop, span,
 };
 
 /// Where a request comes from, which says what of it is believed.
@@ -394,11 +394,6 @@ fn whole_line(buffer: &[u8], value: Span) -> Span {
     let end =
         after.iter().position(|it| *it == b'\n').map_or(buffer.len(), |it| value.end + it + 1);
     start..end
-}
-
-fn span(buffer: &[u8], part: &[u8]) -> Span {
-    let start = offset(buffer, part);
-    start..start + part.len()
 }
 
 /// The priority a caller gives its request.

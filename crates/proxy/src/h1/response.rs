@@ -6,7 +6,7 @@ use httparse::{Header, Status};
 
 use super::head::{
     Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, content_length, elements,
-    is_hop_by_hop, offset,
+    is_hop_by_hop, span,
 };
 use super::request::Method;
 
@@ -194,11 +194,6 @@ impl ResponseHead {
     pub(crate) const fn length_line(&self) -> Option<&Span> {
         self.has_length.as_ref()
     }
-}
-
-fn span(buffer: &[u8], part: &[u8]) -> Span {
-    let start = offset(buffer, part);
-    start..start + part.len()
 }
 
 #[cfg(test)]
