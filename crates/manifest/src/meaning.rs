@@ -30,6 +30,7 @@ mod reference;
 mod resilience;
 mod route;
 mod service;
+mod update;
 mod workload;
 
 /// What is known while the file is read.

@@ -138,6 +138,8 @@ pub enum StopReason {
     ServiceRemoved,
     /// A newer release takes its place.
     Superseded,
+    /// Its release is kept running no longer.
+    Retired,
     /// Somebody asked for a restart.
     RestartAsked,
     /// It failed its liveness check.
@@ -160,6 +162,7 @@ impl fmt::Display for StopReason {
             Self::ApplicationStopped => "application stopped",
             Self::ServiceRemoved => "service removed",
             Self::Superseded => "superseded by a newer release",
+            Self::Retired => "its release is retired",
             Self::RestartAsked => "restart asked for",
             Self::LivenessFailed => "liveness check failed",
             Self::NeverReady => "not ready within its start period",

@@ -1,12 +1,14 @@
 //! A release: what a service is at one time, for good.
 
 use alloc::borrow::ToOwned as _;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::route::{Flag, Value};
 use crate::service::Service;
 use crate::time::Timestamp;
 
@@ -19,6 +21,25 @@ impl fmt::Display for ReleaseNumber {
     /// `r12`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "r{}", self.0)
+    }
+}
+
+/// A text that is not the number of a release.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a release; a release is written as `r` and its number, as in `r12`")]
+pub struct ReleaseNumberError(pub String);
+
+impl FromStr for ReleaseNumber {
+    type Err = ReleaseNumberError;
+
+    fn from_str(text: &str) -> Result<Self, ReleaseNumberError> {
+        let not = || ReleaseNumberError(text.to_owned());
+        let digits = text.strip_prefix('r').ok_or_else(not)?;
+        // One release has one name: `r07` and `r+7` are none.
+        if !digits.starts_with(|it: char| matches!(it, '1'..='9')) {
+            return Err(not());
+        }
+        digits.parse().map(Self).map_err(|_| not())
     }
 }
 
@@ -68,13 +89,70 @@ pub struct Release {
     /// The files it runs in, if it has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Digest>,
+    /// The configuration values of the application that were in force.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub config: BTreeMap<String, Value>,
+    /// The feature flags of the application that were in force.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub flags: BTreeMap<String, Flag>,
+    /// Where it comes from.
+    #[serde(default)]
+    pub origin: Origin,
     /// When it was made.
     pub made_at: Timestamp,
+}
+
+impl Release {
+    /// A release of a service in an application without configuration, flags or a word on where it comes
+    /// from.
+    pub const fn plain(
+        number: ReleaseNumber,
+        service: Service,
+        artifact: Option<Digest>,
+        made_at: Timestamp,
+    ) -> Self {
+        Self {
+            number,
+            service,
+            artifact,
+            config: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            origin: Origin { note: None, by: None, commit: None },
+            made_at,
+        }
+    }
+}
+
+/// Where a release comes from, as far as whoever made it said so.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// What is new about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The commit its source was at, with a `+` behind it where that had been changed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString as _;
+
+    #[test]
+    fn numbers_are_read_as_written() {
+        for (text, number) in [("r1", Some(1)), ("r12", Some(12)), ("r4294967295", Some(u32::MAX))]
+        {
+            assert_eq!(text.parse().ok(), number.map(ReleaseNumber), "{text}");
+            assert_eq!(ReleaseNumber(number.unwrap()).to_string(), text);
+        }
+        for text in ["", "r", "12", "r0", "r07", "r+7", "R7", "r4294967296", "r1 "] {
+            assert_eq!(text.parse::<ReleaseNumber>(), Err(ReleaseNumberError(text.to_owned())));
+        }
+    }
 
     /// A digest names a folder, so one that is none must not come in from a file either.
     #[test]

@@ -1,11 +1,20 @@
 //! How traffic moves from one release to the next.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::units::{Share, duration};
+
+/// Latencies that first attempts are compared with: what is allowed over the median of the old release, its 95th
+/// and its 99th percentile, and one and a half and three times that, for a tail that is no fatter and much longer.
+pub const THRESHOLDS: usize = 5;
+
+/// How long the old release is kept running if nobody says otherwise: what is wrong with a new one mostly shows
+/// before, and going back takes no time till then.
+pub const KEEP_OLD_DEFAULT: Duration = Duration::from_mins(10);
 
 /// The update policy of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +24,7 @@ pub struct Update {
     /// The steps of a canary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
-    /// How long the old release is kept running after the new one has taken over.
+    /// How long the old release is kept running after a canary, or blue and green, has taken over.
     #[serde(with = "duration")]
     pub keep_old: Duration,
     /// Whether a good verdict moves on by itself.
@@ -24,6 +33,9 @@ pub struct Update {
     pub auto_revert: bool,
     /// What a verdict needs.
     pub analysis: Analysis,
+    /// The address that is told how a rollout ended: `http://` or `https://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
 }
 
 impl Default for Update {
@@ -31,10 +43,11 @@ impl Default for Update {
         Self {
             strategy: Strategy::Rolling,
             steps: Vec::new(),
-            keep_old: Duration::ZERO,
+            keep_old: KEEP_OLD_DEFAULT,
             auto_promote: true,
             auto_revert: true,
             analysis: Analysis::default(),
+            webhook: None,
         }
     }
 }
@@ -54,10 +67,16 @@ pub enum Strategy {
 }
 
 /// One step of a canary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// The new release's share of traffic.
     pub weight: Share,
+    /// Time the step takes at least, whatever the judge says.
+    #[serde(with = "duration", default)]
+    pub min_duration: Duration,
+    /// Requests the new release must have been judged by in this step, at least.
+    #[serde(default)]
+    pub min_requests: u64,
 }
 
 /// What the judge is asked.
@@ -65,8 +84,22 @@ pub struct Step {
 pub struct Analysis {
     /// Probability of rejecting a release that is as good as the old one, at most.
     pub alpha: Share,
-    /// How much worse the new release may be, as a ratio of the old one's error rate or latency.
+    /// Probability of passing a step with a release that is worse than `pass_ratio`, at most.
+    #[serde(default = "beta_default")]
+    pub beta: Share,
+    /// How much worse the new release may be, as a ratio of the rates at which requests fail or are slow:
+    /// at most so much is never held against it.
     pub max_ratio: f64,
+    /// The ratio that must be ruled out before a step passes; above `max_ratio`.
+    #[serde(default = "pass_ratio_default")]
+    pub pass_ratio: f64,
+    /// A share of failing requests that is well enough, whatever the old release's. Where there is next to
+    /// nothing to compare, a step passes when more than this has been ruled out.
+    #[serde(default = "tolerated_errors_default")]
+    pub tolerated_errors: Share,
+    /// Time after traffic has moved in which nothing is judged: caches fill, connections open.
+    #[serde(with = "duration", default = "warm_up_default")]
+    pub warm_up: Duration,
     /// Time after which an undecided step is inconclusive.
     #[serde(with = "duration")]
     pub max_duration: Duration,
@@ -78,11 +111,35 @@ impl Default for Analysis {
     fn default() -> Self {
         Self {
             alpha: Share::from_percent(1),
+            beta: beta_default(),
             max_ratio: 1.25,
+            pass_ratio: pass_ratio_default(),
+            tolerated_errors: tolerated_errors_default(),
+            warm_up: warm_up_default(),
             max_duration: Duration::from_mins(30),
             on_inconclusive: OnInconclusive::Hold,
         }
     }
+}
+
+/// One in twenty, as is usual for the error of the second kind.
+const fn beta_default() -> Share {
+    Share::from_percent(5)
+}
+
+/// The least difference that can be ruled out with the traffic of tens of services in minutes.
+const fn pass_ratio_default() -> f64 {
+    2.0
+}
+
+/// Half a percent: 600 requests without a failure rule out more, at a `beta` of 5 %.
+const fn tolerated_errors_default() -> Share {
+    Share::from_millionths(5_000)
+}
+
+/// As long as an instance that has just become ready gets fewer requests than the others.
+const fn warm_up_default() -> Duration {
+    Duration::from_secs(5)
 }
 
 /// What to do with a step nobody can judge.

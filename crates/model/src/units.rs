@@ -235,6 +235,22 @@ impl Share {
         if 100 < percent { Self::ALL } else { Self(percent * 10_000) }
     }
 
+    /// So many millionths of the whole; more than all of them is all.
+    pub const fn from_millionths(millionths: u32) -> Self {
+        if Self::ALL.0 < millionths { Self::ALL } else { Self(millionths) }
+    }
+
+    /// What is left of the whole.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        Self(Self::ALL.0 - self.0)
+    }
+
+    /// In millionths of the whole.
+    pub const fn millionths(self) -> u32 {
+        self.0
+    }
+
     /// As a number from 0 to 1.
     pub fn as_fraction(self) -> f64 {
         f64::from(self.0) / 1e6

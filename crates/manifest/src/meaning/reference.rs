@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::name::url_variable;
-use model::template::{Part, Reference, Template};
+use model::template::{Part, Reference, Template, TemplateError};
 
 use super::Reader;
 use crate::check::{did_you_mean, listed};
@@ -213,6 +213,27 @@ impl Reader<'_> {
     fn known(&mut self, reference: &Reference) -> Option<Result<String, String>> {
         let found = self.looked_up(reference)?;
         Some(found.and_then(|it| self.put_in(it)))
+    }
+
+    /// A text that may refer to nothing but what is known now, with all of it put in.
+    pub(super) fn filled_now(&mut self, text: &str) -> Result<String, String> {
+        let template: Template = text.parse().map_err(|it: TemplateError| it.to_string())?;
+        let mut filled = String::new();
+        for part in template.parts() {
+            match part {
+                Part::Literal(literal) => filled.push_str(literal),
+                Part::Reference(reference) => {
+                    let only = || {
+                        format!(
+                            "`${{{}}}` is not known here; there is `${{env.NAME}}` and `${{config.KEY}}`",
+                            reference.path
+                        )
+                    };
+                    filled.push_str(&self.known(reference).unwrap_or_else(|| Err(only()))?);
+                }
+            }
+        }
+        Ok(filled)
     }
 
     /// Takes a text that is put in from the budget.

@@ -62,7 +62,8 @@ pub(crate) struct UpdateSpec {
     /// The steps of a canary: ascending shares of traffic, each judged.
     #[schemars(extend("default" = steps(), "examples" = [[{"weight": "5%"}, {"weight": "25%"}]]))]
     pub(crate) steps: Option<Vec<CanaryStepSpec>>,
-    /// How long the old release is kept running afterwards.
+    /// How long the old release is kept running after a canary, or blue and green, so that going back takes no
+    /// time.
     #[schemars(extend("default" = duration(Update::default().keep_old), "examples" = ["72h"]))]
     pub(crate) keep_old: Option<Duration>,
     /// Whether a good verdict moves on by itself.
@@ -73,6 +74,9 @@ pub(crate) struct UpdateSpec {
     pub(crate) auto_revert: Option<bool>,
     /// What a verdict needs.
     pub(crate) analysis: Option<AnalysisSpec>,
+    /// The address that is told how a rollout ended, by a POST of JSON. It may refer to `${env.NAME}`.
+    #[schemars(extend("examples" = ["https://hooks.example/deploys"]))]
+    pub(crate) webhook: Option<String>,
 }
 
 fn steps() -> Vec<serde_json::Value> {
@@ -103,6 +107,12 @@ pub(crate) struct CanaryStepSpec {
     /// The new release's share of traffic.
     #[schemars(required, extend("examples" = ["5%"]))]
     pub(crate) weight: Option<Share>,
+    /// Time the step takes at least, whatever the judge says.
+    #[schemars(extend("default" = "0s", "examples" = ["5m"]))]
+    pub(crate) min_duration: Option<Duration>,
+    /// Requests the new release must have been judged by in this step, at least.
+    #[schemars(extend("default" = 0, "examples" = [500]))]
+    pub(crate) min_requests: Option<u64>,
 }
 
 /// What the judge of a canary is asked.
@@ -113,9 +123,23 @@ pub(crate) struct AnalysisSpec {
     /// Probability of rejecting a release that is as good as the old one, at most.
     #[schemars(extend("default" = Analysis::default().alpha.to_string(), "examples" = ["1%"]))]
     pub(crate) alpha: Option<Share>,
-    /// How much worse the new release may be, as a ratio of the old one's error rate or latency.
+    /// Probability of passing a step with a release that is worse than `pass_ratio`, at most.
+    #[schemars(extend("default" = Analysis::default().beta.to_string(), "examples" = ["5%"]))]
+    pub(crate) beta: Option<Share>,
+    /// How much worse the new release may be, as a ratio of the rates at which requests fail or are slow: so
+    /// much is never held against it.
     #[schemars(range(min = 1), extend("default" = Analysis::default().max_ratio, "examples" = [1.25]))]
     pub(crate) max_ratio: Option<f64>,
+    /// The ratio that must be ruled out before a step passes; above `max_ratio`.
+    #[schemars(range(min = 1), extend("default" = Analysis::default().pass_ratio, "examples" = [2]))]
+    pub(crate) pass_ratio: Option<f64>,
+    /// A share of failing requests that is well enough, whatever the old release's. Where there is next to
+    /// nothing to compare, a step passes when more than this has been ruled out.
+    #[schemars(extend("default" = Analysis::default().tolerated_errors.to_string(), "examples" = ["0.5%"]))]
+    pub(crate) tolerated_errors: Option<Share>,
+    /// Time after traffic has moved in which nothing is judged: caches fill, connections open.
+    #[schemars(extend("default" = duration(Analysis::default().warm_up), "examples" = ["5s"]))]
+    pub(crate) warm_up: Option<Duration>,
     /// Time after which an undecided step is inconclusive.
     #[schemars(extend("default" = duration(Analysis::default().max_duration), "examples" = ["30m"]))]
     pub(crate) max_duration: Option<Duration>,
