@@ -24,6 +24,7 @@ use model::{
 };
 use world::routing::Table;
 use world::{Event, Recorded, World};
+use world::{GroupNumber, Purpose};
 
 /// Events decoded and folded.
 const EVENTS: usize = 1_000_000;
@@ -102,6 +103,7 @@ fn large() -> World {
     for (number, name) in (0..).zip(names()) {
         events.push(release(number, LARGE_SERVICES, 1));
         events.extend((1..=5).map(|it| Event::EdgeOpened {
+            group: None,
             application: application(),
             caller: name.clone(),
             callee: service_name((number + it) % LARGE_SERVICES),
@@ -109,6 +111,7 @@ fn large() -> World {
         }));
         for slot in 0..LARGE_REPLICAS {
             events.push(Event::PortAssigned {
+                group: GroupNumber::default(),
                 application: application(),
                 service: name.clone(),
                 slot,
@@ -195,6 +198,7 @@ fn bodies() -> Vec<Vec<u8>> {
     for number in 0..SERVICES {
         events.push(release(number, SERVICES, 1));
         events.extend((0..REPLICAS).map(|slot| Event::PortAssigned {
+            group: GroupNumber::default(),
             application: application(),
             service: service_name(number),
             slot,
@@ -225,12 +229,12 @@ fn release(service_number: u32, count: u32, number: u32) -> Event {
     Event::ReleaseMade {
         application: application(),
         service: service_name(service_number),
-        release: Arc::new(Release {
-            number: ReleaseNumber(number),
-            service: service(service_number, count),
-            artifact: None,
-            made_at: Timestamp::from_millis(1_795_327_200_000),
-        }),
+        release: Arc::new(Release::plain(
+            ReleaseNumber(number),
+            service(service_number, count),
+            None,
+            Timestamp::from_millis(1_795_327_200_000),
+        )),
     }
 }
 
@@ -243,6 +247,8 @@ fn life(service: u32, slot: u32, round: u32) -> [Event; 6] {
     let reason = "GET http://127.0.0.1:20000/health: connection refused".to_owned();
     [
         Event::InstanceCreated {
+            group: GroupNumber::default(),
+            purpose: Purpose::Serve,
             application: application(),
             instance: instance(),
             slot,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{Application, InstanceId, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::rollout::GroupNumber;
 use crate::service::{Instance, ServiceState};
 
 /// One application: what was asked for and what became of it.
@@ -25,6 +26,10 @@ pub struct ApplicationState {
     /// instance of an older release may still use them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub edges: BTreeMap<ServiceName, BTreeMap<ServiceName, u16>>,
+    /// The same for groups of the caller that have addresses of their own, so that their calls can be told
+    /// apart: those of a release that is rolled out together with its callees.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub group_edges: BTreeMap<ServiceName, BTreeMap<GroupNumber, BTreeMap<ServiceName, u16>>>,
 }
 
 /// What should become of an application.
@@ -52,6 +57,15 @@ impl ApplicationState {
     /// The port where `caller` finds `callee`, if that call has an address.
     pub fn edge_port(&self, caller: &ServiceName, callee: &ServiceName) -> Option<u16> {
         self.edges.get(caller)?.get(callee).copied()
+    }
+
+    /// The port where instances of a group of `caller` find `callee`, if that group has one of its own.
+    pub fn group_edge_port(
+        &self,
+        (caller, group): (&ServiceName, GroupNumber),
+        callee: &ServiceName,
+    ) -> Option<u16> {
+        self.group_edges.get(caller)?.get(&group)?.get(callee).copied()
     }
 
     /// Whether everything that was asked for is there: every service ready, or done if it is a job.

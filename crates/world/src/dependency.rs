@@ -74,7 +74,7 @@ impl ApplicationState {
             release.is_some_and(|it| it.service.depends_on.contains_key(dependency))
         };
         if service.removed || self.desired != Desired::Running || service.instances.is_empty() {
-            depends(&service.current)
+            depends(&service.current())
         } else {
             service.instances.values().any(|it| depends(&it.release))
         }
@@ -89,15 +89,17 @@ fn is_met(dependency: &ServiceState, condition: Condition) -> bool {
         Condition::ServiceHealthy => instance.is_serving(),
         Condition::ServiceCompletedSuccessfully => false,
     };
+    // Releases beside the one that serves make nobody wait.
+    let Some(main) = dependency.main_side() else { return dependency.replicas == 0 };
     let slot_has_come = |(number, slot): &(u32, &Slot)| {
-        let mut instances = dependency.in_slot(*number).map(|(_, it)| it).peekable();
+        let mut instances = main.in_slot(*number).map(|(_, it)| it).peekable();
         match instances.peek() {
             Some(_) => instances.any(has_come),
-            None => dependency.is_slot_completed(slot),
+            None => main.is_slot_completed(slot),
         }
     };
-    let come = dependency.wanted_slots().filter(slot_has_come).count();
+    let come = main.wanted_slots().filter(slot_has_come).count();
     let one_will_do =
-        dependency.once_healthy && condition != Condition::ServiceCompletedSuccessfully;
+        main.group.once_healthy && condition != Condition::ServiceCompletedSuccessfully;
     dependency.replicas as usize <= come || (one_will_do && 0 < come)
 }

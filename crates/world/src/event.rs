@@ -1,5 +1,7 @@
 //! What can happen.
 
+mod about;
+
 use std::sync::Arc;
 
 use model::instance::{Exit, ProcessId, StopReason};
@@ -8,6 +10,9 @@ use model::{
     Application, ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::rollout::{Counted, GroupNumber, Outcome, RolloutPlan, Thresholds, Verdict};
+use crate::service::{Purpose, Traffic};
 
 /// An event with its place in the journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,12 +70,154 @@ pub enum Event {
         /// The release.
         release: Arc<Release>,
     },
+    /// A service got a release that nothing runs yet.
+    ReleaseBaked {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// The release.
+        release: Arc<Release>,
+    },
+    /// Traffic of a service should move from one release to another.
+    RolloutStarted {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// Why, from where to where, and how.
+        rollout: Arc<RolloutPlan>,
+    },
+    /// Instances of the new release should be there for a step.
+    RolloutStepBegun {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// The step.
+        step: u32,
+    },
+    /// The new release gets the traffic of a step.
+    RolloutTrafficMoved {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// The step.
+        step: u32,
+    },
+    /// The latencies that a new release is compared with were read off the old one.
+    RolloutBaselineFrozen {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// They.
+        thresholds: Thresholds,
+    },
+    /// The data plane has counted more of two releases.
+    RolloutObserved {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// Its counters, as they are now.
+        counted: Counted,
+    },
+    /// A stage of a rollout was judged, for good.
+    RolloutJudged {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// The verdict.
+        verdict: Verdict,
+        /// Why, in one sentence.
+        reason: String,
+    },
+    /// Somebody wants a rollout to stay where it is.
+    RolloutPaused {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// Who.
+        by: Option<String>,
+    },
+    /// Somebody wants a paused rollout to go on.
+    RolloutResumed {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// Who.
+        by: Option<String>,
+    },
+    /// Somebody says that the stage a rollout is in is good enough.
+    RolloutPromoted {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// Who.
+        by: Option<String>,
+    },
+    /// A rollout has ended.
+    RolloutEnded {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Whoever wants to know of a rollout's outcome was told, or could not be.
+    RolloutTold {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// Why it could not be told, if so.
+        failure: Option<String>,
+    },
+    /// A release that was kept running without traffic is kept no longer.
+    ReleaseRetired {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// The group it ran in.
+        group: GroupNumber,
+    },
+    /// A release should be run in a group of its own.
+    GroupOpened {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// The group.
+        group: GroupNumber,
+        /// The release.
+        release: ReleaseNumber,
+    },
+    /// Somebody said how requests are shared among releases.
+    TrafficSet {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// How.
+        traffic: Traffic,
+    },
     /// A slot of a service got its port.
     PortAssigned {
         /// The application.
         application: ApplicationName,
         /// The service.
         service: ServiceName,
+        /// The group.
+        #[serde(default, skip_serializing_if = "is_first")]
+        group: GroupNumber,
         /// The slot.
         slot: u32,
         /// The port.
@@ -83,6 +230,9 @@ pub enum Event {
         application: ApplicationName,
         /// The service.
         service: ServiceName,
+        /// The group.
+        #[serde(default, skip_serializing_if = "is_first")]
+        group: GroupNumber,
         /// The slot.
         slot: u32,
         /// The port.
@@ -96,6 +246,9 @@ pub enum Event {
         caller: ServiceName,
         /// The service that is called.
         callee: ServiceName,
+        /// The group of the caller's instances that has this address, if it is not for all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupNumber>,
         /// The port on loopback where the caller finds the callee.
         port: u16,
     },
@@ -121,6 +274,12 @@ pub enum Event {
         application: ApplicationName,
         /// The instance.
         instance: InstanceId,
+        /// The group it belongs to.
+        #[serde(default, skip_serializing_if = "is_first")]
+        group: GroupNumber,
+        /// What it is for.
+        #[serde(default, skip_serializing_if = "serves")]
+        purpose: Purpose,
         /// The slot it takes.
         slot: u32,
         /// The release it runs.
@@ -198,6 +357,17 @@ pub enum Event {
     },
 }
 
+/// Most services have one group; what they record is as it was before there were others.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it may skip by reference")]
+const fn is_first(group: &GroupNumber) -> bool {
+    group.0 == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes what it may skip by reference")]
+const fn serves(purpose: &Purpose) -> bool {
+    matches!(purpose, Purpose::Serve)
+}
+
 /// A text that is no event: written by another version, or damaged.
 #[derive(Debug, thiserror::Error)]
 #[error("not an event this version knows; a newer pelago may have written it")]
@@ -209,86 +379,6 @@ pub struct DecodeError(#[from] serde_json::Error);
 pub struct EncodeError(#[from] serde_json::Error);
 
 impl Event {
-    /// The name of its kind, as it is in its JSON.
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::ControlStarted { .. } => "control_started",
-            Self::JournalRepaired { .. } => "journal_repaired",
-            Self::ApplicationApplied { .. } => "application_applied",
-            Self::StopAsked { .. } => "stop_asked",
-            Self::ApplicationStopped { .. } => "application_stopped",
-            Self::ReleaseMade { .. } => "release_made",
-            Self::PortAssigned { .. } => "port_assigned",
-            Self::SparePortAssigned { .. } => "spare_port_assigned",
-            Self::EdgeOpened { .. } => "edge_opened",
-            Self::ServiceScaled { .. } => "service_scaled",
-            Self::RestartAsked { .. } => "restart_asked",
-            Self::InstanceCreated { .. } => "instance_created",
-            Self::InstanceStarted { .. } => "instance_started",
-            Self::InstanceReady { .. } => "instance_ready",
-            Self::InstanceUnready { .. } => "instance_unready",
-            Self::LivenessFailed { .. } => "liveness_failed",
-            Self::InstanceStopping { .. } => "instance_stopping",
-            Self::InstanceExited { .. } => "instance_exited",
-            Self::CrashLoopDeclared { .. } => "crash_loop_declared",
-            Self::CrashLoopCleared { .. } => "crash_loop_cleared",
-        }
-    }
-
-    /// The application it is about, if it is about one.
-    pub fn application(&self) -> Option<&ApplicationName> {
-        match self {
-            Self::ControlStarted { .. } | Self::JournalRepaired { .. } => None,
-            Self::ApplicationApplied { definition, .. } => Some(&definition.name),
-            Self::StopAsked { application }
-            | Self::ApplicationStopped { application }
-            | Self::ReleaseMade { application, .. }
-            | Self::PortAssigned { application, .. }
-            | Self::SparePortAssigned { application, .. }
-            | Self::EdgeOpened { application, .. }
-            | Self::ServiceScaled { application, .. }
-            | Self::RestartAsked { application, .. }
-            | Self::InstanceCreated { application, .. }
-            | Self::InstanceStarted { application, .. }
-            | Self::InstanceReady { application, .. }
-            | Self::InstanceUnready { application, .. }
-            | Self::LivenessFailed { application, .. }
-            | Self::InstanceStopping { application, .. }
-            | Self::InstanceExited { application, .. }
-            | Self::CrashLoopDeclared { application, .. }
-            | Self::CrashLoopCleared { application, .. } => Some(application),
-        }
-    }
-
-    /// The service it is about, if it is about one.
-    pub fn service(&self) -> Option<&ServiceName> {
-        match self {
-            Self::ReleaseMade { service, .. }
-            | Self::PortAssigned { service, .. }
-            | Self::SparePortAssigned { service, .. }
-            | Self::EdgeOpened { caller: service, .. }
-            | Self::ServiceScaled { service, .. }
-            | Self::RestartAsked { service, .. }
-            | Self::CrashLoopDeclared { service, .. }
-            | Self::CrashLoopCleared { service, .. } => Some(service),
-            _ => self.instance().map(|it| &it.service),
-        }
-    }
-
-    /// The instance it is about, if it is about one.
-    pub const fn instance(&self) -> Option<&InstanceId> {
-        match self {
-            Self::InstanceCreated { instance, .. }
-            | Self::InstanceStarted { instance, .. }
-            | Self::InstanceReady { instance, .. }
-            | Self::InstanceUnready { instance, .. }
-            | Self::LivenessFailed { instance, .. }
-            | Self::InstanceStopping { instance, .. }
-            | Self::InstanceExited { instance, .. } => Some(instance),
-            _ => None,
-        }
-    }
-
     /// The bytes a journal keeps: JSON, for whoever opens it with other tools.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
         Ok(serde_json::to_vec(self)?)

@@ -1,5 +1,7 @@
 //! How each event changes the state.
 
+mod release;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,7 +13,11 @@ use model::{Application, ApplicationName, Index, ServiceName, Timestamp};
 use crate::World;
 use crate::application::{ApplicationState, Desired};
 use crate::event::{Event, Recorded};
-use crate::service::{ENDED_KEPT, Ended, Instance, Phase, RELEASES_KEPT, ServiceState, Slot};
+use crate::group::{Group, Side};
+use crate::rollout::GroupNumber;
+use crate::service::{
+    ENDED_KEPT, Ended, Instance, Phase, Purpose, RELEASES_KEPT, ServiceState, Slot, Traffic,
+};
 
 /// An event that does not fit the state it is folded into. The state is left as it was, but for its
 /// index.
@@ -67,19 +73,28 @@ impl World {
                 self.application_mut(application)?.release_made(service, release);
                 Some(())
             }
-            Event::PortAssigned { application, service, slot, port } => {
-                let slots = &mut self.service_mut(application, service)?.slots;
-                slots.entry(*slot).or_insert_with(|| Slot::new(*port)).port = *port;
+            Event::PortAssigned { application, service, group, slot, port } => {
+                let service = self.service_mut(application, service)?;
+                let group = service.groups.get_mut(group)?;
+                group.slots.entry(*slot).or_insert_with(|| Slot::new(*port)).port = *port;
                 Some(())
             }
-            Event::SparePortAssigned { application, service, slot, port } => {
-                let slots = &mut self.service_mut(application, service)?.slots;
+            Event::SparePortAssigned { application, service, group, slot, port } => {
+                let service = self.service_mut(application, service)?;
+                let slots = &mut service.groups.get_mut(group)?.slots;
                 slots.get_mut(slot)?.spare_port = Some(*port);
                 Some(())
             }
-            Event::EdgeOpened { application, caller, callee, port } => {
-                let edges = &mut self.application_mut(application)?.edges;
-                edges.entry(caller.clone()).or_default().insert(callee.clone(), *port);
+            Event::EdgeOpened { application, caller, callee, group, port } => {
+                let state = self.application_mut(application)?;
+                let edges = match group {
+                    None => state.edges.entry(caller.clone()).or_default(),
+                    Some(group) => {
+                        let groups = state.group_edges.entry(caller.clone()).or_default();
+                        groups.entry(*group).or_default()
+                    }
+                };
+                edges.insert(callee.clone(), *port);
                 Some(())
             }
             Event::ServiceScaled { application, service, replicas } => {
@@ -91,14 +106,23 @@ impl World {
                 Some(())
             }
             Event::CrashLoopDeclared { application, service, .. } => {
-                self.service_mut(application, service)?.crash_loop_since = Some(at);
+                let service = self.service_mut(application, service)?;
+                service.groups.get_mut(&service.main)?.crash_loop_since = Some(at);
                 Some(())
             }
             Event::CrashLoopCleared { application, service } => {
                 self.service_mut(application, service)?.forget_failures();
                 Some(())
             }
-            about_instance => self.apply_to_instance(about_instance, at),
+            about_instance if about_instance.instance().is_some() => {
+                self.apply_to_instance(about_instance, at)
+            }
+            about_releases => {
+                let index = self.index;
+                let (application, service) =
+                    (about_releases.application()?, about_releases.service()?);
+                self.service_mut(application, service)?.apply(about_releases, index, at)
+            }
         }
     }
 
@@ -106,8 +130,10 @@ impl World {
         let (application, id) = (event.application()?, event.instance()?);
         let service = self.service_mut(application, &id.service)?;
         match event {
-            Event::InstanceCreated { slot, release, port, .. } => {
+            Event::InstanceCreated { group, purpose, slot, release, port, .. } => {
                 let instance = Instance {
+                    group: *group,
+                    purpose: *purpose,
                     slot: *slot,
                     release: *release,
                     port: *port,
@@ -126,8 +152,7 @@ impl World {
             Event::InstanceExited { exit, .. } => service.exited(id, exit, at),
             _ => service.instances.get_mut(&id.number)?.changed(event, at),
         }?;
-        let wanted = service.replicas as usize;
-        service.once_healthy |= 0 < wanted && wanted <= service.ready();
+        service.note_health();
         Some(())
     }
 
@@ -141,6 +166,7 @@ impl World {
                 desired: Desired::Stopped,
                 services: BTreeMap::new(),
                 edges: BTreeMap::new(),
+                group_edges: BTreeMap::new(),
             })
         }));
         if state.desired != Desired::Running {
@@ -181,22 +207,26 @@ impl ApplicationState {
     fn release_made(&mut self, service: &ServiceName, release: &Arc<Release>) {
         let replicas = self.definition.services.get(service).map(|it| it.replicas);
         let entry = self.services.entry(service.clone()).or_insert_with(|| {
+            let main = GroupNumber::default();
             Arc::new(ServiceState {
-                current: release.number,
                 releases: BTreeMap::new(),
                 replicas: 0,
                 removed: false,
-                slots: BTreeMap::new(),
+                groups: BTreeMap::from([(main, Group::new(release.number))]),
+                main,
+                traffic: Traffic::default(),
+                rollout: None,
+                previous: Vec::new(),
+                commands: BTreeMap::new(),
                 instances: BTreeMap::new(),
                 next_instance: 1,
-                restart_before: 1,
-                once_healthy: false,
-                crash_loop_since: None,
                 ended: Vec::new(),
             })
         });
         let state = Arc::make_mut(entry);
-        state.current = release.number;
+        let main = state.main;
+        state.groups.entry(main).or_insert_with(|| Group::new(release.number)).release =
+            release.number;
         state.releases.insert(release.number, Arc::clone(release));
         state.replicas = replicas.unwrap_or(state.replicas);
         state.forgive();
@@ -208,7 +238,7 @@ impl ServiceState {
     /// Forgets how starts failed and jobs ended: they get a new chance.
     fn forgive(&mut self) {
         self.forget_failures();
-        for slot in self.slots.values_mut() {
+        for slot in self.slots_mut() {
             slot.last_end = None;
         }
     }
@@ -217,44 +247,80 @@ impl ServiceState {
     /// of what is done.
     fn second_chance(&mut self) {
         self.forget_failures();
-        for slot in self.slots.values_mut() {
+        for slot in self.slots_mut() {
             slot.last_end.take_if(|it| !it.is_success());
         }
+        self.commands.retain(|_, exit| exit.is_success());
     }
 
     /// As if it had never run, but for its numbers.
     fn fresh(&mut self) {
-        self.once_healthy = false;
+        for group in self.groups.values_mut() {
+            group.once_healthy = false;
+            group.kept_until = None;
+        }
         self.forgive();
     }
 
     /// Failed starts so far no longer count.
     fn forget_failures(&mut self) {
-        self.crash_loop_since = None;
-        for slot in self.slots.values_mut() {
+        for group in self.groups.values_mut() {
+            group.crash_loop_since = None;
+        }
+        for slot in self.slots_mut() {
             slot.failures = 0;
         }
     }
 
+    fn slots_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
+        self.groups.values_mut().flat_map(|it| it.slots.values_mut())
+    }
+
     fn restart_asked(&mut self) {
-        self.restart_before = self.next_instance;
+        let next = self.next_instance;
+        for group in self.groups.values_mut() {
+            group.restart_before = next;
+        }
         self.forgive();
+    }
+
+    /// Remembers of every group that is whole that it has been.
+    fn note_health(&mut self) {
+        let is_healthy = |it: Side<'_>| {
+            let wanted = it.wanted() as usize;
+            0 < wanted && wanted <= it.ready()
+        };
+        let healthy: Vec<GroupNumber> =
+            self.sides().filter(|it| is_healthy(*it)).map(|it| it.number).collect();
+        for number in healthy {
+            if let Some(group) = self.groups.get_mut(&number) {
+                group.once_healthy = true;
+            }
+        }
     }
 
     fn forget_old_releases(&mut self) {
         while RELEASES_KEPT < self.releases.len() {
             let in_use = |number| {
-                number == self.current || self.instances.values().any(|it| it.release == number)
+                let has_a_group = |it: Side<'_>| it.group.release == number && it.is_in_use();
+                self.sides().any(has_a_group)
+                    || self.rollout.iter().any(|it| it.from == number || it.to == number)
+                    || self.instances.values().any(|it| it.release == number)
             };
             let Some(oldest) = self.releases.keys().copied().find(|it| !in_use(*it)) else {
                 return;
             };
             self.releases.remove(&oldest);
+            self.commands.remove(&oldest);
+            self.previous.retain(|it| *it != oldest);
         }
     }
 
     fn created(&mut self, id: &InstanceId, instance: Instance) -> Option<()> {
-        self.slots.get_mut(&instance.slot)?.last_end = None;
+        if instance.purpose == Purpose::Serve {
+            let slots = &mut self.groups.get_mut(&instance.group)?.slots;
+            slots.get_mut(&instance.slot)?.last_end = None;
+        }
         self.next_instance = self.next_instance.max(id.number + 1);
         self.instances.insert(id.number, instance);
         Some(())
@@ -268,6 +334,8 @@ impl ServiceState {
         };
         let ended = Ended {
             number: id.number,
+            group: instance.group,
+            purpose: instance.purpose,
             slot: instance.slot,
             release: instance.release,
             exit: exit.clone(),
@@ -275,24 +343,40 @@ impl ServiceState {
             started_at: instance.started_at,
             at,
         };
-        let done = ended.is_success() && self.restart_policy() != RestartPolicy::Always;
-        let outdated = self.is_outdated(ended.number, ended.release);
-        // The end of one that another was to take over from says nothing about how that other starts.
-        let is_last = self.in_slot(instance.slot).all(|(number, _)| number < id.number);
-        let slot = self
-            .slots
-            .get_mut(&instance.slot)
-            .filter(|it| is_last && it.last_end.as_ref().is_none_or(|it| it.number < ended.number));
-        if let Some(slot) = slot {
-            let no_failure = done || outdated || !ended.is_unasked() || instance.is_stable(at);
-            slot.failures = if no_failure { 0 } else { slot.failures.saturating_add(1) };
-            slot.last_end = Some(ended.clone());
+        match instance.purpose {
+            Purpose::Serve => {
+                self.vacated(&instance, &ended);
+                self.note_failure(&ended);
+            }
+            // One that was told to stop has not shown anything.
+            Purpose::ReleaseCommand if ended.stop_reason.is_none() => {
+                self.commands.insert(ended.release, ended.exit.clone());
+            }
+            Purpose::ReleaseCommand => {}
         }
         if self.ended.len() == ENDED_KEPT {
             self.ended.remove(0);
         }
         self.ended.push(ended);
         Some(())
+    }
+
+    /// Remembers in a slot how its instance ended.
+    fn vacated(&mut self, instance: &Instance, ended: &Ended) {
+        let Some(side) = self.side(ended.group) else { return };
+        let done = ended.is_success() && side.restart_policy() != RestartPolicy::Always;
+        let outdated = side.is_outdated(ended.number, ended.release);
+        // The end of one that another was to take over from says nothing about how that other starts.
+        let is_last = side.in_slot(ended.slot).all(|(number, _)| number < ended.number);
+        let slot = self.groups.get_mut(&ended.group).and_then(|it| it.slots.get_mut(&ended.slot));
+        let is_new =
+            |it: &&mut Slot| it.last_end.as_ref().is_none_or(|it| it.number < ended.number);
+        if let Some(slot) = slot.filter(|_| is_last).filter(is_new) {
+            let no_failure =
+                done || outdated || !ended.is_unasked() || instance.is_stable(ended.at);
+            slot.failures = if no_failure { 0 } else { slot.failures.saturating_add(1) };
+            slot.last_end = Some(ended.clone());
+        }
     }
 }
 

@@ -11,6 +11,8 @@ pub mod application;
 pub mod dependency;
 pub mod event;
 mod fold;
+pub mod group;
+pub mod rollout;
 pub mod routing;
 pub mod service;
 
@@ -24,7 +26,9 @@ pub use application::{ApplicationState, Desired};
 pub use dependency::Waiting;
 pub use event::{DecodeError, Event, Recorded};
 pub use fold::FoldError;
-pub use service::{Ended, Instance, Phase, ServiceState, Slot};
+pub use group::{Group, Side};
+pub use rollout::{GroupNumber, Rollout};
+pub use service::{Ended, Instance, Phase, Purpose, ServiceState, Slot, Traffic};
 
 /// Everything that is true at one index.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -10,11 +10,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::edge::{RequestKey, Resilience};
+use model::rollout::THRESHOLDS;
 use model::route::{HeaderMatch, Route};
 use model::service::Protocol;
 use model::units::Share;
 use model::{ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::rollout::GroupNumber;
 
 /// Everything the data plane needs to know.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -49,6 +52,22 @@ pub struct Backend {
     /// Requests that go to one release, whatever the shares; the first match counts.
     #[serde(default)]
     pub matches: Vec<ReleaseMatch>,
+    /// Two releases that are compared.
+    #[serde(default)]
+    pub trial: Option<Trial>,
+}
+
+/// Two releases that are compared by what becomes of requests whose release was chosen by chance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Counts are of one epoch: with another, they begin anew, and requests from before are not counted.
+    pub epoch: Index,
+    /// The release that had the traffic.
+    pub old: ReleaseNumber,
+    /// The release that may get it.
+    pub new: ReleaseNumber,
+    /// First attempts that take longer are counted as slow, in microseconds, ascending.
+    pub thresholds_us: Option<[u64; THRESHOLDS]>,
 }
 
 /// An instance that can take requests.
@@ -77,9 +96,21 @@ pub struct ReleaseShare {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseMatch {
     /// What they have.
-    pub header: HeaderMatch,
+    #[serde(flatten)]
+    pub has: RequestMatch,
     /// Where they go.
     pub release: ReleaseNumber,
+}
+
+/// What a request has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestMatch {
+    /// This header.
+    Header(HeaderMatch),
+    /// A cookie of this name, with this value if one is given. (It is written as headers are; the name of
+    /// a cookie keeps its case.)
+    Cookie(HeaderMatch),
 }
 
 /// A declared call and its address.
@@ -95,6 +126,10 @@ pub struct Edge {
     pub port: u16,
     /// The policy.
     pub policy: Resilience,
+    /// The release of the callee that is preferred while it has an instance: calls of a release under trial
+    /// keep to the releases it is rolled out with.
+    #[serde(default)]
+    pub prefers: Option<ReleaseNumber>,
 }
 
 /// The key of a service: `shop/cart`.
@@ -109,6 +144,15 @@ pub fn edge_key(
     callee: &ServiceName,
 ) -> String {
     format!("{application}/{caller}>{callee}")
+}
+
+/// The key of an edge that is for one group of the caller: `shop/web#1>cart`.
+pub fn group_edge_key(
+    application: &ApplicationName,
+    (caller, group): (&ServiceName, GroupNumber),
+    callee: &ServiceName,
+) -> String {
+    format!("{application}/{caller}#{}>{callee}", group.0)
 }
 
 /// How a route is called where traffic is measured and shown: `shop.localhost/api`, `*/` for every host;

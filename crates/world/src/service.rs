@@ -1,14 +1,22 @@
-//! The state of one service: its releases, its slots, its instances.
+//! The state of one service: its releases, its groups, its instances.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod stored;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use model::edge::RequestKey;
 use model::instance::{Exit, ProcessId, StopReason};
 use model::release::Release;
 use model::restart::RestartPolicy;
 use model::{ReleaseNumber, Timestamp};
 use serde::{Deserialize, Serialize};
+
+use crate::group::{Group, Side};
+use crate::rollout::{GroupNumber, Rollout, Stage};
+use crate::routing::{ReleaseMatch, ReleaseShare};
+use stored::StoredService;
 
 /// An instance that was ready for so long has started well: its end is not a failed start, and
 /// failures before it are forgiven. Twice the default health check interval.
@@ -20,29 +28,44 @@ pub const ENDED_KEPT: usize = 8;
 
 /// One service: what was asked for and what became of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredService")]
 pub struct ServiceState {
-    /// The release that should run.
-    pub current: ReleaseNumber,
-    /// The latest releases by number, the current one among them.
+    /// The latest releases by number, those in use among them.
     pub releases: BTreeMap<ReleaseNumber, Arc<Release>>,
-    /// Instances wanted.
+    /// Instances wanted of a release that has all the traffic.
     pub replicas: u32,
     /// Whether it has been taken out of the application's definition.
     pub removed: bool,
-    /// Places for instances, from 0. An instance that replaces another takes over its slot.
-    pub slots: BTreeMap<u32, Slot>,
+    /// Its groups of instances, each with a release. One that has nothing to do keeps its ports for the
+    /// next release.
+    pub groups: BTreeMap<GroupNumber, Group>,
+    /// The group that serves where nothing else is said.
+    pub main: GroupNumber,
+    /// How requests are shared among releases, if somebody said so.
+    pub traffic: Traffic,
+    /// The rollout in progress, or the last one.
+    pub rollout: Option<Arc<Rollout>>,
+    /// Releases that had all the traffic before the current one, the latest last.
+    pub previous: Vec<ReleaseNumber>,
+    /// How the release command of each release ended, where it has been run.
+    pub commands: BTreeMap<ReleaseNumber, Exit>,
     /// Instances that have not ended, by number.
     pub instances: BTreeMap<u32, Instance>,
     /// The number the next instance gets.
     pub next_instance: u32,
-    /// Instances with a lower number should be replaced: somebody asked for a restart.
-    pub restart_before: u32,
-    /// Whether all instances wanted have been ready at once since the application was started.
-    pub once_healthy: bool,
-    /// Since when it is called crash-looping, if it is.
-    pub crash_loop_since: Option<Timestamp>,
     /// The last instances that ended, oldest first.
     pub ended: Vec<Ended>,
+}
+
+/// How requests to a service are shared among its releases. Without a share, all go to the main group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Each release's share.
+    pub shares: Vec<ReleaseShare>,
+    /// Requests that go to one release, whatever the shares; the first match counts.
+    pub matches: Vec<ReleaseMatch>,
+    /// What keeps a caller at one release.
+    pub sticky: Option<RequestKey>,
 }
 
 /// A place for one instance after another.
@@ -63,6 +86,12 @@ pub struct Slot {
 /// An instance that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instance {
+    /// The group it belongs to.
+    #[serde(default)]
+    pub group: GroupNumber,
+    /// What it is for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// The slot it has.
     pub slot: u32,
     /// The release it runs.
@@ -90,6 +119,17 @@ pub struct Instance {
     pub process: Option<ProcessId>,
 }
 
+/// What an instance is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// To take requests, or to do a job.
+    #[default]
+    Serve,
+    /// To run its release's command, once, before any other instance of that release is started.
+    ReleaseCommand,
+}
+
 /// How far an instance has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -112,6 +152,12 @@ pub enum Phase {
 pub struct Ended {
     /// Its number.
     pub number: u32,
+    /// The group it belonged to.
+    #[serde(default)]
+    pub group: GroupNumber,
+    /// What it was for.
+    #[serde(default)]
+    pub purpose: Purpose,
     /// Its slot.
     pub slot: u32,
     /// The release it ran.
@@ -147,93 +193,110 @@ impl Slot {
 }
 
 impl ServiceState {
-    /// The release that should run.
-    pub fn current_release(&self) -> Option<&Release> {
-        self.releases.get(&self.current).map(AsRef::as_ref)
+    /// The group that serves where nothing else is said.
+    pub fn main_group(&self) -> Option<&Group> {
+        self.groups.get(&self.main)
     }
 
-    /// The restart policy of the current release.
+    /// A group, with the instances and the rest of the service that it is about.
+    pub fn side(&self, group: GroupNumber) -> Option<Side<'_>> {
+        Some(Side { service: self, number: group, group: self.groups.get(&group)? })
+    }
+
+    /// The main group, with what it is about.
+    pub fn main_side(&self) -> Option<Side<'_>> {
+        self.side(self.main)
+    }
+
+    /// Every group, with what it is about.
+    pub fn sides(&self) -> impl Iterator<Item = Side<'_>> {
+        self.groups.iter().map(|(number, group)| Side { service: self, number: *number, group })
+    }
+
+    /// The number of the release that serves where nothing else is said.
+    pub fn current(&self) -> ReleaseNumber {
+        self.main_group().map_or(ReleaseNumber(0), |it| it.release)
+    }
+
+    /// The number of the release that serves, or would if the rollout in progress ended in vain: one that
+    /// replaces instances in their places has its release serve before it is found good.
+    pub fn stable(&self) -> ReleaseNumber {
+        self.active_rollout().map_or_else(|| self.current(), |it| it.from)
+    }
+
+    /// The release that serves where nothing else is said.
+    pub fn current_release(&self) -> Option<&Release> {
+        self.releases.get(&self.current()).map(AsRef::as_ref)
+    }
+
+    /// The number the next release gets. The latest is always remembered, so none is given twice.
+    pub fn next_release(&self) -> ReleaseNumber {
+        ReleaseNumber(self.releases.last_key_value().map_or(0, |(latest, _)| latest.0) + 1)
+    }
+
+    /// The restart policy of the release that serves.
     pub fn restart_policy(&self) -> RestartPolicy {
         self.current_release().map_or(RestartPolicy::Always, |it| it.service.restart.policy)
     }
 
-    /// Slots with an instance that can take requests.
+    /// The rollout that is in progress.
+    pub fn active_rollout(&self) -> Option<&Rollout> {
+        self.rollout.as_deref().filter(|it| it.is_active())
+    }
+
+    /// The group that a release runs in, or would go on in.
+    pub fn group_of(&self, release: ReleaseNumber) -> Option<GroupNumber> {
+        let rolled_out = self.active_rollout().filter(|it| it.to == release).map(|it| it.group);
+        let of = |it: &Side<'_>| it.group.release == release && it.is_in_use();
+        rolled_out.or_else(|| self.sides().find(of).map(|it| it.number))
+    }
+
+    /// The first group that has nothing to do, or the number of one more.
+    pub fn free_group(&self) -> GroupNumber {
+        let is_free = |it: &Side<'_>| !it.is_in_use() && it.is_empty();
+        let next = || self.groups.last_key_value().map_or(0, |(last, _)| last.0 + 1);
+        self.sides().find(is_free).map_or_else(|| GroupNumber(next()), |it| it.number)
+    }
+
+    /// The group that takes over, because somebody gave everything to its release and it can: all its instances
+    /// are there, or it is the one that serves already.
+    pub fn successor(&self) -> Option<GroupNumber> {
+        let [only] = self.traffic.shares.as_slice() else { return None };
+        if self.active_rollout().is_some() {
+            return None;
+        }
+        if only.release == self.current() {
+            return Some(self.main);
+        }
+        let group = self.group_of(only.release)?;
+        self.side(group).filter(Side::is_whole).map(|_| group)
+    }
+
+    /// Slots of the main group with an instance that can take requests.
     pub fn ready(&self) -> usize {
-        let serving = self.instances.values().filter(|it| it.is_serving());
-        serving.map(|it| it.slot).collect::<BTreeSet<u32>>().len()
+        self.main_side().map_or(0, |it| it.ready())
     }
 
-    /// The instances that have `slot` now, by number: one, or two while the later takes over.
-    pub fn in_slot(&self, slot: u32) -> impl DoubleEndedIterator<Item = (u32, &Instance)> {
-        let instances = self.instances.iter().filter(move |(_, it)| it.slot == slot);
-        instances.map(|(number, it)| (*number, it))
-    }
-
-    /// Whether an instance with this number and release is not what is wanted any more: there is a
-    /// newer release, or somebody asked for a restart since.
-    pub fn is_outdated(&self, number: u32, release: ReleaseNumber) -> bool {
-        release != self.current || number < self.restart_before
-    }
-
-    /// Whether `slot` needs no further instance: its job is done, or was tried for the only time.
-    pub fn is_done(&self, slot: &Slot) -> bool {
-        let Some(end) = slot.last_end.as_ref().filter(|it| it.is_unasked()) else { return false };
-        if self.is_outdated(end.number, end.release) {
-            return false;
-        }
-        match self.restart_policy() {
-            RestartPolicy::Always => false,
-            RestartPolicy::OnFailure => end.is_success(),
-            RestartPolicy::Never => true,
-        }
-    }
-
-    /// Whether the job of `slot` has run to its end with exit code 0.
-    pub fn is_slot_completed(&self, slot: &Slot) -> bool {
-        self.is_done(slot) && slot.last_end.as_ref().is_some_and(Ended::is_success)
-    }
-
-    /// Whether every slot wanted has run to its end with exit code 0.
+    /// Whether the job of every slot wanted has run to its end with exit code 0.
     pub fn is_completed(&self) -> bool {
-        0 < self.replicas
-            && self.has_every_slot()
-            && self.wanted_slots().all(|(_, slot)| self.is_slot_completed(slot))
+        self.main_side().is_some_and(|it| it.is_completed())
     }
 
-    /// Whether every slot wanted is there. One is missing only where an event was lost to damage.
-    fn has_every_slot(&self) -> bool {
-        self.wanted_slots().count() == self.replicas as usize
-    }
-
-    /// The slots that should have an instance, as far as they exist.
-    pub fn wanted_slots(&self) -> impl Iterator<Item = (u32, &Slot)> {
-        self.slots.range(..self.replicas).map(|(number, slot)| (*number, slot))
-    }
-
-    /// Whether what was asked for is there: every wanted instance ready in the current release, or
-    /// done, and none too many.
+    /// Whether what was asked for is there, in every group: every wanted instance ready in its group's
+    /// release, or done, and none too many; and no replacement of instances is about to begin.
     pub fn is_settled(&self) -> bool {
         if self.removed {
             return self.instances.is_empty();
         }
-        let settled = |number, slot| {
-            let mut empty = true;
-            let as_wanted = self.in_slot(number).all(|(id, it)| {
-                empty = false;
-                it.is_serving() && !self.is_outdated(id, it.release)
-            });
-            if empty { self.is_done(slot) } else { as_wanted }
-        };
-        self.has_every_slot()
-            && self.wanted_slots().all(|(number, slot)| settled(number, slot))
-            && self.instances.values().all(|it| it.slot < self.replicas)
+        let begins = |it: &Rollout| it.is_in_place() && matches!(it.stage, Stage::Preparing { .. });
+        !self.active_rollout().is_some_and(begins) && self.sides().all(|it| it.is_settled())
     }
 }
 
 impl Instance {
-    /// Whether it runs, is ready, and has not been told to stop.
+    /// Whether it runs, can take requests, and has not been told to stop.
     pub fn is_serving(&self) -> bool {
-        self.ready && self.phase == Phase::Running
+        self.ready && self.phase == Phase::Running && self.purpose == Purpose::Serve
     }
 
     /// Whether it has been ready long enough at `now`, or was once, to have started well.

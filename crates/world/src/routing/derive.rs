@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::edge::Resilience;
-use model::{ApplicationName, InstanceId, ServiceName};
+use model::units::Share;
+use model::{ApplicationName, InstanceId, ReleaseNumber, ServiceName};
 
-use super::{Backend, Edge, Endpoint, Table, backend_key, edge_key};
+use super::{
+    Backend, Edge, Endpoint, ReleaseMatch, ReleaseShare, Table, Trial, backend_key, edge_key,
+    group_edge_key,
+};
 use crate::application::{ApplicationState, Desired};
+use crate::rollout::{GroupNumber, Stage};
 use crate::service::ServiceState;
 use crate::{Instance, World};
 
@@ -36,18 +41,12 @@ impl Table {
             }
         }
         for (caller, ports) in &state.edges {
-            let Some(service) = state.services.get(caller) else { continue };
-            let policies = policies(service);
-            for (callee, port) in ports {
-                let Some(policy) = policies.get(callee) else { continue };
-                let edge = Edge {
-                    application: name.clone(),
-                    caller: caller.clone(),
-                    callee: callee.clone(),
-                    port: *port,
-                    policy: (*policy).clone(),
-                };
-                self.edges.insert(edge_key(name, caller, callee), Arc::new(edge));
+            self.add_edges((name, state), (caller, None), ports);
+        }
+        // They stay while the caller does: what is counted at them must not be counted down.
+        for (caller, groups) in &state.group_edges {
+            for (group, ports) in groups {
+                self.add_edges((name, state), (caller, Some(*group)), ports);
             }
         }
         let routes = &state.definition.routes;
@@ -55,20 +54,102 @@ impl Table {
             self.routes.insert(name.clone(), Arc::from(routes.as_slice()));
         }
     }
+
+    fn add_edges(
+        &mut self,
+        (name, state): (&ApplicationName, &ApplicationState),
+        (caller, group): (&ServiceName, Option<GroupNumber>),
+        ports: &BTreeMap<ServiceName, u16>,
+    ) {
+        let Some(service) = state.services.get(caller) else { return };
+        let policies = policies(service);
+        for (callee, port) in ports {
+            let Some(policy) = policies.get(callee) else { continue };
+            let edge = Edge {
+                application: name.clone(),
+                caller: caller.clone(),
+                callee: callee.clone(),
+                port: *port,
+                policy: (*policy).clone(),
+                prefers: group.and_then(|it| preferred(state, (caller, it), callee)),
+            };
+            let key = match group {
+                None => edge_key(name, caller, callee),
+                Some(group) => group_edge_key(name, (caller, group), callee),
+            };
+            self.edges.insert(key, Arc::new(edge));
+        }
+    }
+}
+
+/// The release of a callee that calls from a group keep to: both are rolled out together.
+fn preferred(
+    state: &ApplicationState,
+    (caller, group): (&ServiceName, GroupNumber),
+    callee: &ServiceName,
+) -> Option<ReleaseNumber> {
+    let rollout_of = |name: &ServiceName| state.services.get(name)?.active_rollout();
+    let rollout =
+        rollout_of(caller).filter(|it| it.group == group && it.together.contains(callee))?;
+    let other = rollout_of(callee).filter(|it| it.started_at == rollout.started_at)?;
+    Some(other.to)
 }
 
 fn backend(application: &ApplicationName, name: &ServiceName, service: &ServiceState) -> Backend {
     let protocol = service.current_release().map(|it| it.service.protocol).unwrap_or_default();
-    let serving = service.instances.iter().filter(|(_, it)| it.is_serving());
-    Backend {
-        application: application.clone(),
-        service: name.clone(),
-        protocol,
-        endpoints: serving.map(|(number, it)| endpoint(name, *number, it)).collect(),
-        split: Vec::new(),
-        sticky: None,
-        matches: Vec::new(),
+    let (split, trial) = split(service);
+    let matches = matches(service);
+    let gets_requests = |release: ReleaseNumber| {
+        split.iter().any(|it| it.release == release && it.weight != Share::ZERO)
+            || matches.iter().any(|it| it.release == release)
+    };
+    // Without a split all of the main group's instances share, also while they are of two releases. Other
+    // groups are kept warm, or are not ready to be compared.
+    let takes =
+        |it: &Instance| (split.is_empty() && it.group == service.main) || gets_requests(it.release);
+    let serving = service.instances.iter().filter(|(_, it)| it.is_serving() && takes(it));
+    let endpoints = serving.map(|(number, it)| endpoint(name, *number, it)).collect();
+    let sticky = service.traffic.sticky.clone();
+    let (application, service) = (application.clone(), name.clone());
+    Backend { application, service, protocol, endpoints, split, sticky, matches, trial }
+}
+
+/// How requests are shared among releases, and which two are compared.
+fn split(service: &ServiceState) -> (Vec<ReleaseShare>, Option<Trial>) {
+    let share = |release, weight| ReleaseShare { release, weight };
+    let main = || vec![share(service.current(), Share::ALL)];
+    let is_matched = !service.traffic.matches.is_empty();
+    let Some(rollout) = service.active_rollout() else {
+        let shares = match service.traffic.shares.as_slice() {
+            // A match needs its release among the endpoints, which must get nothing else.
+            [] if is_matched => main(),
+            // One that is given everything gets it when all its instances are there: it is the main one then.
+            [_] => main(),
+            shares => shares.to_vec(),
+        };
+        return (shares, None);
+    };
+    let trial = match rollout.stage {
+        Stage::Taking { epoch, .. } => Some(Trial {
+            epoch,
+            old: rollout.from,
+            new: rollout.to,
+            thresholds_us: rollout.thresholds.map(|it| it.latency_us),
+        }),
+        Stage::Preparing { .. } => None,
+    };
+    if rollout.is_in_place() {
+        return (Vec::new(), trial);
     }
+    let weight = rollout.weight();
+    let shares = [share(rollout.from, weight.complement()), share(rollout.to, weight)];
+    (shares.into_iter().filter(|it| it.weight != Share::ZERO).collect(), trial)
+}
+
+/// Requests that somebody said go to one release: as far as it runs.
+fn matches(service: &ServiceState) -> Vec<ReleaseMatch> {
+    let runs = |it: &&ReleaseMatch| service.group_of(it.release).is_some();
+    service.traffic.matches.iter().filter(runs).cloned().collect()
 }
 
 fn endpoint(service: &ServiceName, number: u32, instance: &Instance) -> Endpoint {
@@ -80,14 +161,14 @@ fn endpoint(service: &ServiceName, number: u32, instance: &Instance) -> Endpoint
     }
 }
 
-/// What a service calls: in its current release, unless it was taken out of the definition, and in
-/// those of its living instances. The latest release that makes a call says how.
+/// What a service calls, and how. The release that serves says how a call is made, unless the service was
+/// taken out of the definition; what only others call, the latest of them that has living instances.
 fn policies(service: &ServiceState) -> BTreeMap<&ServiceName, &Resilience> {
-    let current = (!service.removed).then_some(service.current);
+    let current = (!service.removed).then(|| service.current());
     let mut releases: Vec<_> = service.instances.values().map(|it| it.release).collect();
-    releases.extend(current);
     releases.sort_unstable();
     releases.dedup();
+    releases.extend(current);
     let releases = releases.iter().filter_map(|it| service.releases.get(it));
     releases.flat_map(|it| &it.service.calls).collect()
 }

@@ -2,6 +2,7 @@
 
 use model::instance::{Exit, StopReason};
 use model::{Index, ReleaseNumber, Timestamp};
+use world::GroupNumber;
 use world::service::{ENDED_KEPT, RELEASES_KEPT};
 use world::{Desired, Event, FoldError, Phase, Recorded, World};
 
@@ -65,18 +66,20 @@ fn what_is_not_known_changes_nothing_but_the_index() {
 fn two_in_a_slot() {
     let mut stage = Stage::with(&[("web", service(1))]);
     stage.fold(spare_port(SHOP, "web", 0));
-    assert_eq!(stage.service("web").slots[&0].spare_port, Some(21_000));
+    assert_eq!(stage.service("web").main_group().unwrap().slots[&0].spare_port, Some(21_000));
     stage.run("web.1", 0);
     stage.fold(released(SHOP, "web", 2, service(1)));
     let successor = |id: &'static str| [about(id).created(0, 2), about(id).started()];
     stage.fold_all(successor("web.2"));
-    let numbers = |it: &Stage| it.service("web").in_slot(0).map(|it| it.0).collect::<Vec<_>>();
+    let numbers = |it: &Stage| {
+        it.service("web").main_side().unwrap().in_slot(0).map(|it| it.0).collect::<Vec<_>>()
+    };
     assert_eq!(numbers(&stage), [1, 2]);
     assert_eq!((stage.service("web").ready(), stage.service("web").is_settled()), (1, false));
 
     stage.fold(about("web.2").exited(Exit::Code(1)));
     let failed = |it: &Stage| {
-        let slot = &it.service("web").slots[&0];
+        let slot = &it.service("web").main_group().unwrap().slots[&0];
         (slot.failures, slot.last_end.as_ref().map(|it| it.number))
     };
     assert_eq!(failed(&stage), (1, Some(2)));
@@ -103,7 +106,7 @@ fn an_application_runs_stops_and_is_as_new_when_it_runs_again() {
     let mut stage = Stage::with(&[("web", service(1))]);
     assert_eq!(stage.shop().desired, Desired::Running);
     stage.run("web.1", 0);
-    assert!(stage.service("web").once_healthy);
+    assert!(stage.service("web").main_group().unwrap().once_healthy);
     stage.fold_all([about("web.1").exited(Exit::Code(1)), looping(SHOP, "web"), stop_asked(SHOP)]);
     assert_eq!(stage.shop().desired, Desired::Stopping);
     stage.fold(stopped(SHOP));
@@ -112,9 +115,18 @@ fn an_application_runs_stops_and_is_as_new_when_it_runs_again() {
     stage.fold(applied(SHOP, &[("web", service(3))]));
     let web = stage.service("web");
     assert_eq!((stage.shop().desired, web.replicas), (Desired::Running, 3));
-    assert_eq!((web.once_healthy, web.crash_loop_since), (false, None));
-    assert_eq!((web.slots[&0].failures, web.slots[&0].last_end.is_none()), (0, true));
-    assert_eq!((web.next_instance, web.current), (2, ReleaseNumber(1)));
+    assert_eq!(
+        (web.main_group().unwrap().once_healthy, web.main_group().unwrap().crash_loop_since),
+        (false, None)
+    );
+    assert_eq!(
+        (
+            web.main_group().unwrap().slots[&0].failures,
+            web.main_group().unwrap().slots[&0].last_end.is_none()
+        ),
+        (0, true)
+    );
+    assert_eq!((web.next_instance, web.current()), (2, ReleaseNumber(1)));
     assert_eq!(stage.shop().applied_at, Timestamp::from_millis(9_000));
 }
 
@@ -151,7 +163,7 @@ fn a_release_is_the_current_one_and_old_ones_are_forgotten_unless_they_run() {
         stage.fold(released(SHOP, "web", number, service(1)));
     }
     let web = stage.service("web");
-    assert_eq!(web.current, ReleaseNumber(kept + 5));
+    assert_eq!(web.current(), ReleaseNumber(kept + 5));
     assert_eq!(web.releases.len(), RELEASES_KEPT);
     assert!(web.releases.contains_key(&ReleaseNumber(1)), "one still runs it");
     assert!(!web.releases.contains_key(&ReleaseNumber(2)));
@@ -163,12 +175,13 @@ fn a_slot_keeps_its_port_until_it_gets_another() {
     stage.run("web.1", 0);
     stage.fold(about("web.1").exited(Exit::Code(1)));
     stage.fold(Event::PortAssigned {
+        group: GroupNumber::default(),
         application: SHOP.parse().unwrap(),
         service: "web".parse().unwrap(),
         slot: 0,
         port: 8_080,
     });
-    let slot = &stage.service("web").slots[&0];
+    let slot = &stage.service("web").main_group().unwrap().slots[&0];
     assert_eq!((slot.port, slot.failures), (8_080, 1));
 }
 
@@ -197,7 +210,10 @@ fn an_instance_lives() {
     assert_eq!(stage.service("web").ready(), 0);
     stage.fold(it.exited(Exit::Signal(9)));
     let web = stage.service("web");
-    assert_eq!((web.instances.len(), web.ended.len(), web.slots[&0].failures), (0, 1, 1));
+    assert_eq!(
+        (web.instances.len(), web.ended.len(), web.main_group().unwrap().slots[&0].failures),
+        (0, 1, 1)
+    );
     assert_eq!(web.ended[0].started_at, Some(Timestamp::from_millis(1_000)));
 }
 
@@ -217,7 +233,7 @@ fn check_failures(seconds: u64, events: Vec<Event>, expected: u32) {
     stage.run("web.1", 0);
     stage.seconds = seconds;
     stage.fold_all(events);
-    assert_eq!(stage.service("web").slots[&0].failures, expected);
+    assert_eq!(stage.service("web").main_group().unwrap().slots[&0].failures, expected);
 }
 
 #[test]
@@ -245,7 +261,7 @@ fn being_unready_soon_after_the_start_is_no_good_start_however_long_it_lasts() {
     stage.fold(about("web.1").unready());
     stage.seconds = 3_600;
     stage.fold(about("web.1").exited(Exit::Code(1)));
-    assert_eq!(stage.service("web").slots[&0].failures, 1);
+    assert_eq!(stage.service("web").main_group().unwrap().slots[&0].failures, 1);
 }
 
 #[test]
@@ -253,11 +269,14 @@ fn a_crash_loop_that_is_over_is_not_counted_again() {
     let mut stage = Stage::with(&[("web", service(1))]);
     stage.run("web.1", 0);
     stage.fold_all([about("web.1").exited(Exit::Code(1)), looping(SHOP, "web")]);
-    assert_eq!(stage.service("web").crash_loop_since, Some(Timestamp::EPOCH));
+    assert_eq!(stage.service("web").main_group().unwrap().crash_loop_since, Some(Timestamp::EPOCH));
     stage.run("web.2", 0);
     stage.fold(cleared(SHOP, "web"));
     let web = stage.service("web");
-    assert_eq!((web.crash_loop_since, web.slots[&0].failures), (None, 0));
+    assert_eq!(
+        (web.main_group().unwrap().crash_loop_since, web.main_group().unwrap().slots[&0].failures),
+        (None, 0)
+    );
 }
 
 #[test]
@@ -268,8 +287,11 @@ fn a_restart_asked_for_makes_everything_old_and_forgives() {
     stage.fold(about("web.2").exited(Exit::Code(1)));
     stage.fold(restart(SHOP, "web"));
     let web = stage.service("web");
-    assert!(web.is_outdated(1, web.current) && !web.is_outdated(3, web.current));
-    assert_eq!((web.slots[&1].failures, web.is_settled()), (0, false));
+    assert!(
+        web.main_side().unwrap().is_outdated(1, web.current())
+            && !web.main_side().unwrap().is_outdated(3, web.current())
+    );
+    assert_eq!((web.main_group().unwrap().slots[&1].failures, web.is_settled()), (0, false));
 }
 
 #[test]
@@ -304,5 +326,5 @@ fn none_wanted_is_not_healthy() {
     let mut stage = Stage::with(&[("web", service(1))]);
     stage.fold_all([about("web.1").created(0, 1), scaled(SHOP, "web", 0)]);
     stage.fold(about("web.1").exited(Exit::Lost));
-    assert!(!stage.service("web").once_healthy);
+    assert!(!stage.service("web").main_group().unwrap().once_healthy);
 }

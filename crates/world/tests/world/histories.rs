@@ -4,11 +4,11 @@ use model::instance::{Exit, StopReason};
 use model::{Index, Service, Timestamp};
 use proptest::prelude::*;
 use world::routing::Table;
-use world::{Event, Recorded, World};
+use world::{Event, Purpose, Recorded, World};
 
 use crate::words::{
-    About, applied, calling, cleared, edge_opened, job, looping, port, released, restart, scaled,
-    service, spare_port, stop_asked, stopped,
+    About, applied, baked, calling, cleared, edge_opened, job, looping, port, released, restart,
+    rolled, rollout, scaled, service, shared, spare_port, stop_asked, stopped,
 };
 
 const APPLICATIONS: [&str; 2] = ["shop", "blog"];
@@ -16,7 +16,7 @@ const SERVICES: [&str; 2] = ["web", "job"];
 
 fn event() -> impl Strategy<Value = Event> {
     let place = (0..APPLICATIONS.len(), 0..SERVICES.len());
-    (place, 0..19_u8, 1..6_u32, 0..3_u32).prop_map(
+    (place, 0..30_u8, 1..6_u32, 0..3_u32).prop_map(
         |((application, service_at), kind, number, slot)| {
             let (application, name) = (APPLICATIONS[application], SERVICES[service_at]);
             let id = format!("{name}.{number}");
@@ -41,6 +41,25 @@ fn event() -> impl Strategy<Value = Event> {
                 15 => spare_port(application, name, slot),
                 16 => edge_opened(application, name, SERVICES[1 - service_at]),
                 17 => it.stopping(StopReason::Superseded),
+                18 => it.created_in(slot, number, Purpose::Serve),
+                19 => it.created_in(slot, number, Purpose::ReleaseCommand),
+                20..=22 => {
+                    let [baked, opened, port] = baked(application, name, number, slot);
+                    [baked, opened, port].into_iter().nth(usize::from(kind) - 20).unwrap()
+                }
+                23 | 24 => {
+                    let strategy = ["canary", "bluegreen", "rolling"][slot as usize];
+                    let group = if strategy == "rolling" { 0 } else { slot };
+                    let kind = if number == 1 { "rollback" } else { "deploy" };
+                    let rest = format!(
+                        r#""strategy": "{strategy}"}}, "kind": "{kind}", "group": {group}}}"#
+                    );
+                    rollout(application, name, (number.saturating_sub(1).max(1), number), &rest)
+                }
+                25 => shared(application, name, &[(number, 10 * slot), (1, 100 - 10 * slot)]),
+                26 => rolled(application, name, ["moved", "moved all", "begun"][slot as usize]),
+                27 => rolled(application, name, ["frozen", "passed", "promoted"][slot as usize]),
+                28 => rolled(application, name, ["completed", "rejected", "told"][slot as usize]),
                 _ => it.exited(Exit::Code(i32::from(number == 1))),
             }
         },

@@ -4,5 +4,6 @@
 mod dependencies;
 mod events;
 mod histories;
+mod rollouts;
 mod routing;
 mod words;

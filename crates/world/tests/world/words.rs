@@ -10,10 +10,13 @@ use model::instance::{Exit, ProcessId, StopReason};
 use model::release::Release;
 use model::restart::{Restart, RestartPolicy};
 use model::service::{Condition, Limits, Source};
+use model::units::Share;
 use model::{
     Application, ApplicationName, InstanceId, ReleaseNumber, Service, ServiceName, Timestamp,
 };
-use world::{Event, Recorded, World};
+use world::rollout::{Outcome, Thresholds, Verdict};
+use world::routing::ReleaseShare;
+use world::{Event, GroupNumber, Purpose, Recorded, Traffic, World};
 
 pub(crate) const SHOP: &str = "shop";
 
@@ -64,7 +67,7 @@ pub(crate) fn applied(name: &str, services: &[(&str, Service)]) -> Event {
 
 pub(crate) fn released(application: &str, name: &str, number: u32, service: Service) -> Event {
     let number = ReleaseNumber(number);
-    let release = Release { number, service, artifact: None, made_at: Timestamp::EPOCH };
+    let release = Release::plain(number, service, None, Timestamp::EPOCH);
     let service = name.parse().unwrap();
     Event::ReleaseMade {
         application: application.parse().unwrap(),
@@ -80,19 +83,20 @@ fn place(application: &str, service: &str) -> (ApplicationName, ServiceName) {
 pub(crate) fn port(application: &str, service: &str, slot: u32) -> Event {
     let (application, service) = place(application, service);
     let port = 20_000 + u16::try_from(slot).unwrap();
-    Event::PortAssigned { application, service, slot, port }
+    Event::PortAssigned { group: GroupNumber::default(), application, service, slot, port }
 }
 
 pub(crate) fn spare_port(application: &str, service: &str, slot: u32) -> Event {
     let (application, service) = place(application, service);
     let port = 21_000 + u16::try_from(slot).unwrap();
-    Event::SparePortAssigned { application, service, slot, port }
+    Event::SparePortAssigned { group: GroupNumber::default(), application, service, slot, port }
 }
 
 /// The port of an edge is told from the names, so that every edge has its own.
 pub(crate) fn edge_opened(application: &str, caller: &str, callee: &str) -> Event {
     let sum: u16 = [caller, callee].concat().bytes().map(u16::from).sum();
     Event::EdgeOpened {
+        group: None,
         application: application.parse().unwrap(),
         caller: caller.parse().unwrap(),
         callee: callee.parse().unwrap(),
@@ -125,6 +129,82 @@ pub(crate) fn cleared(application: &str, service: &str) -> Event {
     Event::CrashLoopCleared { application, service }
 }
 
+/// A release that nothing runs yet, and a group for it with a port.
+pub(crate) fn baked(application: &str, name: &str, number: u32, group: u32) -> [Event; 3] {
+    let (application, service) = place(application, name);
+    let release = Release::plain(ReleaseNumber(number), self::service(1), None, Timestamp::EPOCH);
+    let (release, group) = (Arc::new(release), GroupNumber(group));
+    let port = 23_000 + u16::try_from(group.0).unwrap();
+    let at = |application: &ApplicationName| (application.clone(), service.clone());
+    let ((a, b), (c, d)) = (at(&application), at(&application));
+    [
+        Event::ReleaseBaked { application: a, service: b, release },
+        Event::GroupOpened { application: c, service: d, group, release: ReleaseNumber(number) },
+        Event::PortAssigned { application, service, group, slot: 0, port },
+    ]
+}
+
+/// A rollout between two releases, as written in JSON: its kind, its group, and the rest.
+pub(crate) fn rollout(
+    application: &str,
+    service: &str,
+    (from, to): (u32, u32),
+    text: &str,
+) -> Event {
+    let (application, service) = place(application, service);
+    let plan = format!(
+        r#"{{"from": {from}, "to": {to}, "update": {{"steps": [{{"weight": "10%"}}],
+            "keep_old": "1h", "auto_promote": true, "auto_revert": true, "analysis": {{"alpha":
+            "1%", "max_ratio": 1.25, "max_duration": "30m", "on_inconclusive": "hold"}},
+            {text}"#
+    );
+    Event::RolloutStarted {
+        application,
+        service,
+        rollout: Arc::new(serde_json::from_str(&plan).unwrap()),
+    }
+}
+
+/// What happens to the rollout of a service, by the name of the event; anything else rejects it.
+pub(crate) fn rolled(application: &str, service: &str, what: &str) -> Event {
+    let (application, service) = place(application, service);
+    let (by, step) = (None, 0);
+    let reason = || what.to_owned();
+    match what {
+        "begun" => Event::RolloutStepBegun { application, service, step: 1 },
+        "moved" => Event::RolloutTrafficMoved { application, service, step },
+        "moved all" => Event::RolloutTrafficMoved { application, service, step: 1 },
+        "frozen" => {
+            let thresholds = Thresholds { latency_us: [1, 2, 3, 4, 5], requests: 200 };
+            Event::RolloutBaselineFrozen { application, service, thresholds }
+        }
+        "passed" => {
+            let (verdict, reason) = (Verdict::Pass, reason());
+            Event::RolloutJudged { application, service, verdict, reason }
+        }
+        "paused" => Event::RolloutPaused { application, service, by },
+        "resumed" => Event::RolloutResumed { application, service, by },
+        "promoted" => Event::RolloutPromoted { application, service, by },
+        "told" => Event::RolloutTold { application, service, failure: None },
+        "completed" => Event::RolloutEnded { application, service, outcome: Outcome::Completed },
+        _ => {
+            let outcome = Outcome::Rejected { reason: reason() };
+            Event::RolloutEnded { application, service, outcome }
+        }
+    }
+}
+
+/// Shares of releases, in percent.
+pub(crate) fn shared(application: &str, service: &str, shares: &[(u32, u32)]) -> Event {
+    let (application, service) = place(application, service);
+    let share = |(release, percent): &(u32, u32)| ReleaseShare {
+        release: ReleaseNumber(*release),
+        weight: Share::from_percent(*percent),
+    };
+    let traffic = Traffic { shares: shares.iter().map(share).collect(), ..Traffic::default() };
+    Event::TrafficSet { application, service, traffic }
+}
+
 pub(crate) fn stop_asked(application: &str) -> Event {
     Event::StopAsked { application: application.parse().unwrap() }
 }
@@ -144,7 +224,23 @@ impl About<'_> {
     pub(crate) fn created(&self, slot: u32, release: u32) -> Event {
         let (application, instance) = self.place();
         let release = ReleaseNumber(release);
-        Event::InstanceCreated { application, instance, slot, release, port: 20_000 }
+        Event::InstanceCreated {
+            group: GroupNumber::default(),
+            purpose: Purpose::Serve,
+            application,
+            instance,
+            slot,
+            release,
+            port: 20_000,
+        }
+    }
+
+    /// In a group other than the first.
+    pub(crate) fn created_in(&self, group: u32, release: u32, purpose: Purpose) -> Event {
+        let (application, instance) = self.place();
+        let (group, release) = (GroupNumber(group), ReleaseNumber(release));
+        let port = 23_000 + u16::try_from(group.0).unwrap();
+        Event::InstanceCreated { application, instance, group, purpose, slot: 0, release, port }
     }
 
     pub(crate) fn started(&self) -> Event {
@@ -215,7 +311,7 @@ impl Stage {
     pub(crate) fn run(&mut self, instance: &str, slot: u32) {
         let it = about(instance);
         let service: ServiceName = instance.split('.').next().unwrap().parse().unwrap();
-        let release = self.service(service.as_str()).current.0;
+        let release = self.service(service.as_str()).current().0;
         self.fold_all([it.created(slot, release), it.started(), it.ready()]);
     }
 
