@@ -1,10 +1,12 @@
 //! What to do about one application.
 
+use std::sync::Arc;
+
 use model::instance::StopReason;
 use model::{ApplicationName, ServiceName, Timestamp};
-use world::{ApplicationState, Desired, Event, Phase};
+use world::{ApplicationState, Desired, Event, Phase, ServiceState};
 
-use crate::{Effect, Plan, service};
+use crate::{Effect, Plan, rollout, service};
 
 pub(crate) fn plan(
     name: &ApplicationName,
@@ -13,22 +15,41 @@ pub(crate) fn plan(
     plan: &mut Plan,
 ) {
     effects(name, state, plan);
+    let decided = plan.record.len();
+    for place in places(name, state) {
+        match state.desired {
+            Desired::Running => rollout::decide(&place, now, plan),
+            Desired::Stopping | Desired::Stopped => rollout::abort(&place, plan),
+        }
+    }
+    // Where traffic goes is decided first: instances follow.
+    if decided < plan.record.len() {
+        return;
+    }
     match state.desired {
         Desired::Running => run(name, state, now, plan),
         Desired::Stopping | Desired::Stopped => stop_in_reverse(name, state, plan),
     }
 }
 
+fn places<'a>(
+    application: &'a ApplicationName,
+    state: &'a ApplicationState,
+) -> impl Iterator<Item = service::Place<'a>> + Clone {
+    let place = move |(name, service): (&'a ServiceName, &'a Arc<ServiceState>)| service::Place {
+        application,
+        state,
+        name,
+        service,
+    };
+    state.services.iter().map(place)
+}
+
 /// Stops what should not be there; only when nothing more has to be stopped, starts what should. So
 /// nothing is started because of what is being stopped in the same moment.
 fn run(name: &ApplicationName, state: &ApplicationState, now: Timestamp, plan: &mut Plan) {
     let decided = plan.record.len();
-    let places = state.services.iter().map(|(service, it)| service::Place {
-        application: name,
-        state,
-        name: service,
-        service: it,
-    });
+    let places = places(name, state);
     for place in places.clone() {
         service::stop(&place, now, plan);
     }

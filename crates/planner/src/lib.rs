@@ -9,13 +9,19 @@
 //! It refuses to act, and to remember.
 
 mod application;
+mod command;
+pub mod judge;
+mod partners;
+mod rollout;
 mod service;
 mod slot;
 mod start;
 
+pub use rollout::{FAILURES_MAX, WATCHED_FOR};
+
 use std::time::Duration;
 
-use model::{ApplicationName, InstanceId, Timestamp};
+use model::{ApplicationName, InstanceId, ServiceName, Timestamp};
 use world::{Event, World};
 
 /// What should be done now, and when to ask again.
@@ -31,22 +37,29 @@ pub struct Plan {
     pub wake_in: Option<Duration>,
 }
 
-/// Something to be done to an instance.
+/// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Effect {
-    /// Start its process, if that was not done yet.
+    /// Start the process of an instance, if that was not done yet.
     Launch {
         /// The application.
         application: ApplicationName,
         /// The instance.
         instance: InstanceId,
     },
-    /// Stop its process, if it runs.
+    /// Stop the process of an instance, if it runs.
     Stop {
         /// The application.
         application: ApplicationName,
         /// The instance.
         instance: InstanceId,
+    },
+    /// Tell whoever wants to know how the last rollout of a service ended.
+    Tell {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
     },
 }
 

@@ -7,12 +7,14 @@ use model::instance::StopReason;
 use model::rollout::Strategy;
 use model::{ApplicationName, InstanceId, ServiceName, Timestamp};
 use world::service::STABLE_AFTER;
-use world::{ApplicationState, Event, Instance, Phase, ServiceState};
+use world::{ApplicationState, Event, Instance, Phase, Purpose, ServiceState, Side};
 
+use crate::command::Command;
 use crate::slot::Occupied;
-use crate::{Plan, slot, start};
+use crate::{Plan, command, slot, start};
 
 /// A service, and what is around it.
+#[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) application: &'a ApplicationName,
     pub(crate) state: &'a ApplicationState,
@@ -42,46 +44,59 @@ impl Place<'_> {
 
 /// Which of its instances should not be there.
 pub(crate) fn stop(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
-    stop_unwanted(place, plan);
-    stop_failing(place, now, plan);
-    replace_outdated(place, plan);
+    for side in place.service.sides() {
+        stop_unwanted(place, &side, plan);
+        stop_failing(place, &side, now, plan);
+        replace_outdated(place, &side, plan);
+    }
 }
 
 /// Which instances it lacks, and whether it will ever have them.
 pub(crate) fn start(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
-    if !place.service.removed {
-        fill_slots(place, now, plan);
-        judge_crash_loop(place, now, plan);
+    if place.service.removed {
+        return;
+    }
+    let mut number = place.service.next_instance;
+    for side in place.service.sides() {
+        fill_slots(place, &side, (now, &mut number), plan);
+    }
+    if let Some(main) = place.service.main_side() {
+        judge_crash_loop(place, &main, now, plan);
     }
 }
 
 /// Instances beyond the number wanted, or of a service that is gone. What others still depend on goes
 /// after them.
-fn stop_unwanted(place: &Place<'_>, plan: &mut Plan) {
-    let service = place.service;
-    let reason = if service.removed { StopReason::ServiceRemoved } else { StopReason::ScaledDown };
+fn stop_unwanted(place: &Place<'_>, side: &Side<'_>, plan: &mut Plan) {
+    let (service, wanted) = (place.service, side.wanted());
+    let reason = match () {
+        () if service.removed => StopReason::ServiceRemoved,
+        () if wanted == 0 && side.number != service.main => StopReason::Retired,
+        () => StopReason::ScaledDown,
+    };
     if service.removed && place.state.has_live_dependents(place.name) {
         return;
     }
-    for (number, instance) in &service.instances {
-        if service.replicas <= instance.slot && !is_stopping(instance) {
+    let of_group = service.instances.iter().filter(|(_, it)| it.group == side.number);
+    for (number, instance) in of_group {
+        if wanted <= instance.slot && !is_stopping(instance) {
             place.stop(*number, reason, plan);
         }
     }
 }
 
 /// Instances that failed their liveness check, or were not ready in time.
-fn stop_failing(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
-    let service = place.service;
-    for (number, instance) in &service.instances {
-        if instance.phase != Phase::Running || service.replicas <= instance.slot {
+fn stop_failing(place: &Place<'_>, side: &Side<'_>, now: Timestamp, plan: &mut Plan) {
+    let wanted = side.wanted();
+    for (number, instance) in side.instances() {
+        if instance.phase != Phase::Running || wanted <= instance.slot {
             continue;
         }
         if instance.liveness_failed {
-            place.stop(*number, StopReason::LivenessFailed, plan);
-        } else if let Some(left) = time_to_be_ready(service, instance, now) {
+            place.stop(number, StopReason::LivenessFailed, plan);
+        } else if let Some(left) = time_to_be_ready(place.service, instance, now) {
             if left.is_zero() {
-                place.stop(*number, StopReason::NeverReady, plan);
+                place.stop(number, StopReason::NeverReady, plan);
             } else {
                 plan.wake_in(left);
             }
@@ -106,16 +121,15 @@ fn time_to_be_ready(
 /// Instances of an older release, or from before a restart that was asked for. One that does not serve is
 /// stopped at once; one that serves, when its successor does, or, where both cannot run at a time, when
 /// its turn comes. None is given up before its successor could be started.
-fn replace_outdated(place: &Place<'_>, plan: &mut Plan) {
-    let service = place.service;
-    let Some(release) = service.current_release() else { return };
-    let successor_can_start = place.state.waiting_for(place.name).is_empty();
-    let at_once = release.service.update.strategy == Strategy::Immediate;
-    let occupied = slot::occupied(service);
+fn replace_outdated(place: &Place<'_>, side: &Side<'_>, plan: &mut Plan) {
+    let successor_can_start =
+        place.state.waiting_for(place.name).is_empty() && !slot::is_paused(side);
+    let at_once = slot::strategy(side) == Some(Strategy::Immediate);
+    let occupied = slot::occupied(side);
     let mut all_serve = occupied.iter().all(Occupied::serves);
     for it in &occupied {
         for (number, instance) in &it.instances {
-            let Some(reason) = outdated(service, *number, instance) else { continue };
+            let Some(reason) = outdated(side, *number, instance) else { continue };
             if is_stopping(instance) || instance.liveness_failed {
                 continue;
             }
@@ -130,47 +144,67 @@ fn replace_outdated(place: &Place<'_>, plan: &mut Plan) {
 }
 
 /// Why an instance is not what is wanted any more, if it is not.
-fn outdated(service: &ServiceState, number: u32, instance: &Instance) -> Option<StopReason> {
-    if instance.release != service.current {
+fn outdated(side: &Side<'_>, number: u32, instance: &Instance) -> Option<StopReason> {
+    if instance.release != side.group.release {
         return Some(StopReason::Superseded);
     }
-    service.is_outdated(number, instance.release).then_some(StopReason::RestartAsked)
+    side.is_outdated(number, instance.release).then_some(StopReason::RestartAsked)
 }
 
 /// New instances for slots that have none, and for those whose instance is to be replaced, as soon as
 /// what they depend on is there and the pause after a failure is over.
-fn fill_slots(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
-    let service = place.service;
-    let lacking = slot::lacking(service);
+fn fill_slots(
+    place: &Place<'_>,
+    side: &Side<'_>,
+    (now, number): (Timestamp, &mut u32),
+    plan: &mut Plan,
+) {
+    let lacking = slot::lacking(side);
     if lacking.is_empty() || !place.state.waiting_for(place.name).is_empty() {
         return;
     }
-    let mut number = service.next_instance;
+    match command::of(place.service, side.group.release) {
+        Command::None | Command::Succeeded => {}
+        Command::Running | Command::Failed => return,
+        Command::Due => {
+            let is_asked_for = |it: &Event| {
+                matches!(it, Event::InstanceCreated { purpose: Purpose::ReleaseCommand, .. })
+                    && it.service() == Some(place.name)
+                    && it.application() == Some(place.application)
+            };
+            if !plan.record.iter().any(is_asked_for) {
+                plan.record.extend(command::run(place, side, (*number, side.group.release)));
+                *number += 1;
+            }
+            return;
+        }
+    }
     for lack in lacking {
-        let pause = start::backoff(service, lack.slot, now);
+        let pause = start::backoff(side, lack.slot, now);
         if !pause.is_zero() {
             plan.wake_in(pause);
             continue;
         }
         plan.record.push(Event::InstanceCreated {
             application: place.application.clone(),
-            instance: place.id(number),
+            instance: place.id(*number),
+            group: side.number,
+            purpose: Purpose::Serve,
             slot: lack.number,
-            release: service.current,
+            release: side.group.release,
             port: lack.port,
         });
-        number += 1;
+        *number += 1;
     }
 }
 
 /// Declares a crash loop after enough failures in a row in one slot, and clears it when every instance
 /// wanted has been ready for long enough. Slots that need none any more do not count.
-fn judge_crash_loop(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
-    let service = place.service;
-    let Some(release) = service.current_release() else { return };
+fn judge_crash_loop(place: &Place<'_>, side: &Side<'_>, now: Timestamp, plan: &mut Plan) {
+    let Some(release) = side.release() else { return };
     let application = place.application.clone();
-    let wanted = || service.wanted_slots().filter(|(_, slot)| !service.is_done(slot));
-    if service.crash_loop_since.is_none() {
+    let wanted = || side.wanted_slots().filter(|(_, slot)| !side.is_done(slot));
+    if side.group.crash_loop_since.is_none() {
         let failures = wanted().map(|(_, slot)| slot.failures).max().unwrap_or(0);
         if release.service.restart.crash_loop.max(1) <= failures {
             let service = place.name.clone();
@@ -181,8 +215,8 @@ fn judge_crash_loop(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
     let stable_in = |number| {
         // What is to be replaced says nothing about how its successors start.
         let is_wanted =
-            |(id, it): &(u32, &Instance)| it.is_serving() && !service.is_outdated(*id, it.release);
-        let (_, instance) = service.in_slot(number).find(is_wanted)?;
+            |(id, it): &(u32, &Instance)| it.is_serving() && !side.is_outdated(*id, it.release);
+        let (_, instance) = side.in_slot(number).find(is_wanted)?;
         Some(instance.ready_at?.remaining(STABLE_AFTER, now))
     };
     let waits: Option<Vec<Duration>> = wanted().map(|(number, _)| stable_in(number)).collect();

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use model::instance::StopReason;
 use model::restart::RestartPolicy;
 use model::rollout::Strategy;
-use world::{Instance, Phase, ServiceState, Slot};
+use world::{Instance, Phase, Side, Slot};
 
 /// A slot that is wanted, and the instances that have it, by number.
 pub(crate) struct Occupied<'a> {
@@ -29,40 +29,55 @@ pub(crate) struct Lacking<'a> {
     pub(crate) port: u16,
 }
 
-/// The slots of a service that are wanted.
-pub(crate) fn occupied(service: &ServiceState) -> Vec<Occupied<'_>> {
+/// The way the instances of a group are replaced.
+pub(crate) fn strategy(side: &Side<'_>) -> Option<Strategy> {
+    let rollout = side.service.active_rollout().filter(|it| it.group == side.number);
+    let rolled_out = rollout.filter(|it| it.is_in_place()).map(|it| it.update.strategy);
+    rolled_out.or_else(|| side.release().map(|it| it.service.update.strategy))
+}
+
+/// Whether somebody wants what serves in a group to stay as it is: a rollout that replaces its instances is
+/// paused.
+pub(crate) fn is_paused(side: &Side<'_>) -> bool {
+    let rollout = side.service.active_rollout().filter(|it| it.group == side.number);
+    rollout.is_some_and(|it| it.is_in_place() && it.paused_since.is_some())
+}
+
+/// The slots of a group that are wanted.
+pub(crate) fn occupied<'a>(side: &Side<'a>) -> Vec<Occupied<'a>> {
     let mut instances: BTreeMap<u32, Vec<(u32, &Instance)>> = BTreeMap::new();
-    for (number, instance) in &service.instances {
-        instances.entry(instance.slot).or_default().push((*number, instance));
+    for (number, instance) in side.instances() {
+        instances.entry(instance.slot).or_default().push((number, instance));
     }
     // Each of the two needs a port of its own, and a job must not be done twice at once.
-    let may_overlap = service.restart_policy() == RestartPolicy::Always
-        && service.current_release().is_some_and(|it| it.service.port.is_none());
-    let slots = service.wanted_slots();
+    let may_overlap = side.restart_policy() == RestartPolicy::Always
+        && side.release().is_some_and(|it| it.service.port.is_none());
+    let slots = side.wanted_slots();
     slots
         .map(|(number, slot)| Occupied {
             number,
             slot,
             instances: instances.remove(&number).unwrap_or_default(),
             overlaps: may_overlap && slot.spare_port.is_some(),
-            is_done: service.is_done(slot),
+            is_done: side.is_done(slot),
         })
         .collect()
 }
 
 /// The slots in which an instance should be created now. Successors are for one slot at a time, and only
 /// while all others are at rest, unless the policy says all at once.
-pub(crate) fn lacking(service: &ServiceState) -> Vec<Lacking<'_>> {
-    let strategy = service.current_release().map(|it| it.service.update.strategy);
-    let occupied = occupied(service);
+pub(crate) fn lacking<'a>(side: &Side<'a>) -> Vec<Lacking<'a>> {
+    let strategy = strategy(side);
+    let occupied = occupied(side);
     let unrest = occupied.iter().filter(|it| !it.rests()).count();
     let mut turn_is_free = true;
+    let is_paused = is_paused(side);
     let mut lacking = Vec::new();
     for it in &occupied {
-        let is_wanted = match it.tenancy(service) {
+        let is_wanted = match it.tenancy(side) {
             Tenancy::Empty => !it.is_done,
             Tenancy::Leaving => it.overlaps,
-            Tenancy::Outdated if it.overlaps => {
+            Tenancy::Outdated if it.overlaps && !is_paused => {
                 let is_its_turn = turn_is_free && unrest == 0;
                 turn_is_free = false;
                 is_its_turn || strategy == Some(Strategy::Immediate)
@@ -107,11 +122,11 @@ impl Occupied<'_> {
         self.instances.len() <= 1 && self.serves()
     }
 
-    fn tenancy(&self, service: &ServiceState) -> Tenancy {
+    fn tenancy(&self, side: &Side<'_>) -> Tenancy {
         match self.instances.as_slice() {
             [] => Tenancy::Empty,
             all if all.iter().all(|(_, it)| makes_place(it)) => Tenancy::Leaving,
-            [(number, it)] if it.is_serving() && service.is_outdated(*number, it.release) => {
+            [(number, it)] if it.is_serving() && side.is_outdated(*number, it.release) => {
                 Tenancy::Outdated
             }
             _ => Tenancy::Taken,

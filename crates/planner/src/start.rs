@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use model::Timestamp;
-use world::{ServiceState, Slot};
+use world::{Side, Slot};
 
 /// How long the next start in `slot` must still wait after the failures before it.
-pub(crate) fn backoff(service: &ServiceState, slot: &Slot, now: Timestamp) -> Duration {
-    let (Some(end), Some(release)) = (&slot.last_end, service.current_release()) else {
+pub(crate) fn backoff(side: &Side<'_>, slot: &Slot, now: Timestamp) -> Duration {
+    let (Some(end), Some(release)) = (&slot.last_end, side.release()) else {
         return Duration::ZERO;
     };
     if slot.failures == 0 {

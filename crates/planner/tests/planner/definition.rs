@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use model::edge::Resilience;
 use model::health::{Check, Health, Probe};
 use model::restart::{Restart, RestartPolicy};
-use model::rollout::{Strategy, Update};
+use model::rollout::{OnInconclusive, Step, Strategy, Update};
 use model::service::{Condition, Limits, Source};
+use model::units::parse_duration;
 use model::{Application, Service, ServiceName};
 
 pub(crate) fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -29,7 +31,7 @@ pub(crate) fn service() -> Service {
         stop_grace_period: Duration::from_secs(10),
         restart: Restart::default(),
         limits: Limits::default(),
-        update: Update::default(),
+        update: Update { keep_old: Duration::ZERO, ..Update::default() },
         owner: None,
     }
 }
@@ -45,7 +47,7 @@ pub(crate) fn application(services: BTreeMap<ServiceName, Service>) -> Applicati
     }
 }
 
-/// Reads one service a line: `web replicas=2 check needs=db:healthy policy=no`.
+/// Reads one service a line: `web replicas=2 check needs=db:healthy policy=no canary=5%:50%`.
 pub(crate) fn read(text: &str) -> Application {
     let lines = text.lines().map(str::trim).filter(|it| !it.is_empty());
     application(lines.map(read_line).collect())
@@ -74,12 +76,40 @@ fn read_line(line: &str) -> (ServiceName, Service) {
             }
             "crash_loop" => service.restart.crash_loop = value.parse().unwrap(),
             "immediate" => service.update.strategy = Strategy::Immediate,
+            "bluegreen" => service.update.strategy = Strategy::Bluegreen,
+            "canary" => {
+                service.update.strategy = Strategy::Canary;
+                service.update.steps = value.split(':').map(step).collect();
+            }
+            "keep_old" => service.update.keep_old = parse_duration(value).unwrap(),
+            "max_duration" => {
+                service.update.analysis.max_duration = parse_duration(value).unwrap();
+            }
+            "on_inconclusive" => {
+                service.update.analysis.on_inconclusive = match value {
+                    "promote" => OnInconclusive::Promote,
+                    "revert" => OnInconclusive::Revert,
+                    other => panic!("on_inconclusive {other}"),
+                };
+            }
+            "promoted_by_hand" => service.update.auto_promote = false,
+            "reverted_by_hand" => service.update.auto_revert = false,
+            "webhook" => service.update.webhook = Some("http://127.0.0.1:1/".to_owned()),
+            "migrates" => service.release_command = vec!["migrate".parse().unwrap()],
+            "calls" => {
+                service.calls.insert(name(value), Resilience::default());
+            }
             "port" => service.port = Some(value.parse().unwrap()),
             "owner" => service.owner = Some(value.to_owned()),
             other => panic!("{other} in {line}"),
         }
     }
     (service_name, service)
+}
+
+/// A step of a canary in which the judge has the only word.
+fn step(weight: &str) -> Step {
+    Step { weight: weight.parse().unwrap(), ..Step::default() }
 }
 
 /// A readiness check that gives five seconds: two of start period, three tries of one second.

@@ -7,8 +7,9 @@ use model::instance::{Exit, ProcessId};
 use model::restart::RestartPolicy;
 use model::{ApplicationName, Index, InstanceId, Rng, Timestamp};
 use planner::{Effect, Plan};
-use world::{Event, Phase, Recorded, World};
+use world::{Desired, Event, Phase, Purpose, Recorded, World};
 
+use crate::rollouts;
 use crate::rules::Rules;
 
 /// Plans in a row without anything happening, at most. A start takes two; what is stopped, created and
@@ -88,10 +89,31 @@ impl Fleet {
         self.faults = Faults::Off;
         self.control_is_killed();
         for _ in 0..STEPS_MAX {
+            self.promote();
             let Some(next) = self.next() else { return };
             self.happen(next);
         }
         panic!("it does not come to rest");
+    }
+
+    /// Somebody lets every rollout go on that waits for a person.
+    fn promote(&mut self) {
+        let mut events = Vec::new();
+        for (application, state) in &self.world.applications {
+            let running = state.desired == Desired::Running;
+            for (name, service) in state.services.iter().filter(|_| running) {
+                let Some(rollout) = service.active_rollout() else { continue };
+                let (application, service) = (application.clone(), name.clone());
+                if rollout.paused_since.is_some() {
+                    events.push(Event::RolloutResumed { application, service, by: None });
+                } else if !rollout.promote_asked {
+                    events.push(Event::RolloutPromoted { application, service, by: None });
+                }
+            }
+        }
+        if !events.is_empty() {
+            self.ask(events);
+        }
     }
 
     /// The control process is killed, and the next one knows only what was recorded.
@@ -136,6 +158,7 @@ impl Fleet {
         let recorded = Recorded { index: self.world.index.next(), at: self.now(), event };
         self.world.fold(&recorded).unwrap();
         self.history.push(recorded);
+        self.world.applications.values().for_each(|it| rollouts::assert_state(it));
     }
 
     fn plan(&self) -> Plan {
@@ -155,6 +178,7 @@ impl Fleet {
             }
             for event in plan.record {
                 self.rules.on_decision(&self.world, &event, self.now());
+                self.rules.on_fact(&self.world, &event, self.now());
                 self.record(event);
             }
             let state = World { index: Index::ZERO, at: Timestamp::EPOCH, ..self.world.clone() };
@@ -173,6 +197,14 @@ impl Fleet {
                 Phase::Created => expected.push(Effect::Launch { application, instance }),
                 Phase::Stopping { .. } => expected.push(Effect::Stop { application, instance }),
                 Phase::Running => {}
+            }
+        }
+        for (application, state) in &self.world.applications {
+            for (service, it) in &state.services {
+                if it.rollout.as_ref().is_some_and(|it| it.outcome.is_some() && !it.told) {
+                    let (application, service) = (application.clone(), service.clone());
+                    expected.push(Effect::Tell { application, service });
+                }
             }
         }
         assert_eq!(plan.effects, expected);
@@ -196,6 +228,13 @@ impl Fleet {
                 self.launch(&application, &instance);
             }
             Effect::Stop { application, instance } if is_new => self.stop(application, instance),
+            Effect::Tell { application, service } => {
+                // There may be many outcomes to tell of, one after another.
+                self.begun.retain(|it| !matches!(it, Effect::Tell { .. }));
+                self.done.retain(|it| !matches!(it, Effect::Tell { .. }));
+                let told = Event::RolloutTold { application, service, failure: None };
+                self.arrange(100, told);
+            }
             // It was done before, and what came of it has happened or is arranged.
             _ => {}
         }
@@ -225,9 +264,11 @@ impl Fleet {
         let (name, id) = (application.clone(), instance.clone());
         self.arrange(start, Event::InstanceStarted { application: name, instance: id, process });
         let service = self.world.service(application, &instance.service).unwrap();
-        let service = &service.current_release().unwrap().service;
-        let is_job = service.restart.policy != RestartPolicy::Always;
-        let is_checked = service.health.readiness.is_some();
+        let it = &service.instances[&instance.number];
+        let is_command = it.purpose == Purpose::ReleaseCommand;
+        let service = &service.releases[&it.release].service;
+        let is_job = is_command || service.restart.policy != RestartPolicy::Always;
+        let is_checked = service.health.readiness.is_some() && !is_command;
         let ready = if is_checked { self.rng.below(3_000) } else { 0 };
         // Without a check, it is ready as soon as it runs.
         if !is_checked || !self.chance(0.1) {
@@ -239,7 +280,9 @@ impl Fleet {
             let end = start + self.rng.below(15_000);
             self.arrange(end, exited(Exit::Code(code)));
         }
-        self.trouble(application, instance, start);
+        if !is_command {
+            self.trouble(application, instance, start);
+        }
     }
 
     /// What may go wrong with an instance that runs.
@@ -282,6 +325,10 @@ impl Fleet {
 
 /// Whether an event still says something, as `control` finds out before it records it.
 fn is_news(world: &World, event: &Event) -> bool {
+    if let Event::RolloutTold { application, service, .. } = event {
+        let rollout = world.service(application, service).and_then(|it| it.rollout.as_ref());
+        return rollout.is_some_and(|it| it.outcome.is_some() && !it.told);
+    }
     let (Some(application), Some(id)) = (event.application(), event.instance()) else {
         return true;
     };

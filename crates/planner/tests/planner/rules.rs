@@ -2,19 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::instance::StopReason;
+use model::instance::{Exit, StopReason};
+use model::restart::RestartPolicy;
 use model::rollout::Strategy;
 use model::service::Condition;
 use model::{InstanceId, ServiceName, Timestamp};
+use world::rollout::Outcome;
 use world::service::STABLE_AFTER;
-use world::{ApplicationState, Event, Phase, ServiceState, World};
+use world::{
+    ApplicationState, Event, GroupNumber, Instance, Phase, Purpose, ServiceState, Side, World,
+};
+
+use crate::rollouts;
 
 /// Remembers what the world need not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     used: BTreeSet<InstanceId>,
-    /// Unasked ends in a row that followed no good start, by service and slot, as counted here.
-    failures: BTreeMap<(ServiceName, u32), u32>,
+    /// Unasked ends in a row that followed no good start, by service, group and slot, as counted here.
+    failures: BTreeMap<(ServiceName, GroupNumber, u32), u32>,
 }
 
 impl Rules {
@@ -22,85 +28,69 @@ impl Rules {
     pub(crate) fn on_decision(&mut self, world: &World, event: &Event, now: Timestamp) {
         let state = world.application(event.application().unwrap()).unwrap();
         match event {
-            Event::InstanceCreated { instance, slot, release, port, .. } => {
-                let service = &state.services[&instance.service];
+            Event::InstanceCreated { instance, .. } => {
                 assert!(self.used.insert(instance.clone()), "{instance} is used again");
-                assert_has_place(service, *slot, *port, instance);
-                assert!(*slot < service.replicas && !service.removed, "{instance} is not wanted");
-                assert_eq!(*release, service.current);
-                assert_dependencies(state, &instance.service);
-                assert_backed_off(service, *slot, now);
+                assert_creation(state, event, now);
             }
             Event::InstanceStopping { instance, reason, .. } => {
-                let service = &state.services[&instance.service];
-                let it = &service.instances[&instance.number];
-                assert!(!matches!(it.phase, Phase::Stopping { .. }), "{instance} is told twice");
-                match reason {
-                    StopReason::ApplicationStopped | StopReason::ServiceRemoved => {
-                        assert_no_dependents(state, &instance.service);
-                    }
-                    StopReason::Superseded | StopReason::RestartAsked if it.is_serving() => {
-                        assert!(service.is_outdated(instance.number, it.release));
-                        let has_successor = |(number, it): (u32, &world::Instance)| {
-                            instance.number < number && it.is_serving()
-                        };
-                        if !service.in_slot(it.slot).any(has_successor) {
-                            assert!(!may_overlap(service, it.slot), "{instance} has no successor");
-                            assert_others_serve(service, it.slot);
-                        }
-                    }
-                    StopReason::ScaledDown => assert!(service.replicas <= it.slot),
-                    _ => {}
-                }
+                assert_stop(state, instance, *reason);
             }
             Event::CrashLoopDeclared { service, failures, .. } => {
                 let state = &state.services[service];
                 let limit = state.current_release().unwrap().service.restart.crash_loop;
-                assert_eq!(*failures, limit, "crash loop of {service}");
-                let counted = state.wanted_slots().map(|(slot, _)| {
-                    self.failures.get(&(service.clone(), slot)).copied().unwrap_or(0)
+                let main = state.main_side().unwrap();
+                assert!(limit <= *failures, "crash loop of {service}");
+                let counted = main.wanted_slots().map(|(slot, _)| {
+                    let key = (service.clone(), main.number, slot);
+                    self.failures.get(&key).copied().unwrap_or(0)
                 });
-                assert_eq!(counted.max(), Some(limit), "failures of {service} in a row");
+                assert_eq!(counted.max(), Some(*failures), "failures of {service} in a row");
             }
             Event::CrashLoopCleared { service, .. } => {
-                let state = &state.services[service];
-                for (slot, it) in state.wanted_slots().filter(|(_, it)| !state.is_done(it)) {
-                    let (_, instance) = state.in_slot(slot).next_back().unwrap();
+                let main = state.services[service].main_side().unwrap();
+                for (slot, it) in main.wanted_slots().filter(|(_, it)| !main.is_done(it)) {
+                    let (_, instance) = main.in_slot(slot).next_back().unwrap();
                     let since = now.since(instance.ready_at.unwrap());
                     assert!(instance.is_serving() && STABLE_AFTER <= since, "{service} {it:?}");
                 }
-                self.failures.retain(|(name, _), _| name != service);
+                self.failures.retain(|(name, ..), _| name != service);
             }
             Event::ApplicationStopped { .. } => assert_eq!(state.instances().count(), 0),
-            other => panic!("the planner may not decide {other:?}"),
+            about_rollout => rollouts::assert_decision(state, about_rollout, now),
         }
     }
 
     /// Looks at anything else before it is folded in.
     pub(crate) fn on_fact(&mut self, world: &World, event: &Event, now: Timestamp) {
         let forgiven = |name: &ServiceName, rules: &mut Self| {
-            rules.failures.retain(|(service, _), _| service != name);
+            rules.failures.retain(|(service, ..), _| service != name);
         };
         match event {
             Event::InstanceExited { application, instance, exit } => {
                 let service = world.service(application, &instance.service).unwrap();
-                let it = &service.instances[&instance.number];
-                let asked =
-                    matches!(it.phase, Phase::Stopping { reason, .. } if !reason.is_failure());
-                let told = matches!(it.phase, Phase::Stopping { .. });
-                let is_job = service.restart_policy() != model::restart::RestartPolicy::Always;
-                let done = is_job && !told && exit.is_success();
-                let old = it.release != service.current || instance.number < service.restart_before;
-                let count = self.failures.entry((instance.service.clone(), it.slot)).or_default();
-                let last_end = service.slots[&it.slot].last_end.as_ref().map(|it| it.number);
-                let later = service.in_slot(it.slot).map(|(number, _)| number).chain(last_end);
-                if later.max() != Some(instance.number) {
-                    return;
-                }
-                *count = if asked || done || old || it.is_stable(now) { 0 } else { *count + 1 };
+                self.count(service, instance, exit, now);
             }
             Event::ReleaseMade { service, .. } | Event::RestartAsked { service, .. } => {
                 forgiven(service, self);
+            }
+            Event::GroupOpened { service, group, .. } => {
+                self.failures.retain(|(name, of, _), _| name != service || of != group);
+            }
+            Event::RolloutTrafficMoved { service, .. } | Event::RolloutEnded { service, .. } => {
+                // Other instances are to take the places of those that failed.
+                let rollout = world.application(event.application().unwrap()).unwrap().services
+                    [service]
+                    .active_rollout()
+                    .unwrap();
+                let is_rejected = !matches!(
+                    event,
+                    Event::RolloutTrafficMoved { .. }
+                        | Event::RolloutEnded { outcome: Outcome::Completed, .. }
+                );
+                let moves = matches!(event, Event::RolloutTrafficMoved { .. });
+                if rollout.is_in_place() && (moves || is_rejected) {
+                    forgiven(service, self);
+                }
             }
             Event::ApplicationApplied { definition, .. } => {
                 let Some(state) = world.application(&definition.name) else { return };
@@ -112,16 +102,94 @@ impl Rules {
             _ => {}
         }
     }
+
+    fn count(
+        &mut self,
+        service: &ServiceState,
+        instance: &InstanceId,
+        exit: &Exit,
+        now: Timestamp,
+    ) {
+        let it = &service.instances[&instance.number];
+        if it.purpose == Purpose::ReleaseCommand {
+            return;
+        }
+        let side = service.side(it.group).unwrap();
+        let asked = matches!(it.phase, Phase::Stopping { reason, .. } if !reason.is_failure());
+        let told = matches!(it.phase, Phase::Stopping { .. });
+        let is_job = side.restart_policy() != RestartPolicy::Always;
+        let done = is_job && !told && exit.is_success();
+        let old = it.release != side.group.release || instance.number < side.group.restart_before;
+        let last_end = side.group.slots[&it.slot].last_end.as_ref().map(|it| it.number);
+        let later = side.in_slot(it.slot).map(|(number, _)| number).chain(last_end);
+        if later.max() != Some(instance.number) {
+            return;
+        }
+        let key = (instance.service.clone(), it.group, it.slot);
+        let count = self.failures.entry(key).or_default();
+        *count = if asked || done || old || it.is_stable(now) { 0 } else { *count + 1 };
+    }
+}
+
+/// An instance is created in a place that is wanted, in the release that is wanted, and when it is its turn.
+fn assert_creation(state: &ApplicationState, event: &Event, now: Timestamp) {
+    let Event::InstanceCreated { instance, group, purpose, slot, release, port, .. } = event else {
+        panic!("{event:?}");
+    };
+    let service = &state.services[&instance.service];
+    let side = service.side(*group).unwrap();
+    assert!(!service.removed, "{instance} is of a service that is gone");
+    let command = &service.releases[release].service.release_command;
+    if *purpose == Purpose::ReleaseCommand {
+        assert!(!command.is_empty() && !service.commands.contains_key(release), "{instance}");
+        let is_it = |it: &Instance| it.purpose == Purpose::ReleaseCommand && it.release == *release;
+        assert!(!service.instances.values().any(is_it), "{instance} is run twice at once");
+        return;
+    }
+    assert!(*slot < side.wanted(), "{instance} is not wanted");
+    assert_eq!(*release, side.group.release);
+    let succeeded = service.commands.get(release).is_some_and(Exit::is_success);
+    assert!(command.is_empty() || succeeded, "{instance} comes before its release command");
+    assert_has_place(&side, *slot, *port, instance);
+    assert_dependencies(state, &instance.service);
+    assert_backed_off(&side, *slot, now);
+}
+
+fn assert_stop(state: &ApplicationState, instance: &InstanceId, reason: StopReason) {
+    let service = &state.services[&instance.service];
+    let it = &service.instances[&instance.number];
+    let side = service.side(it.group).unwrap();
+    assert!(!matches!(it.phase, Phase::Stopping { .. }), "{instance} is told twice");
+    match reason {
+        StopReason::ApplicationStopped | StopReason::ServiceRemoved => {
+            assert_no_dependents(state, &instance.service);
+        }
+        StopReason::Superseded | StopReason::RestartAsked if it.is_serving() => {
+            assert!(side.is_outdated(instance.number, it.release));
+            let has_successor =
+                |(number, it): (u32, &Instance)| instance.number < number && it.is_serving();
+            if !side.in_slot(it.slot).any(has_successor) {
+                assert!(!may_overlap(&side, it.slot), "{instance} has no successor");
+                assert_others_serve(&side, it.slot);
+            }
+        }
+        StopReason::ScaledDown => assert!(side.wanted() <= it.slot),
+        StopReason::Retired => {
+            assert!(it.group != service.main && side.wanted() == 0, "{instance} is wanted");
+        }
+        _ => {}
+    }
 }
 
 fn assert_dependencies(state: &ApplicationState, service: &ServiceName) {
     for (dependency, condition) in &state.definition.services[service].depends_on {
         let it = &state.services[dependency];
-        let some = |is: &dyn Fn(&world::Instance) -> bool| {
+        let main = it.main_side().unwrap();
+        let some = |is: &dyn Fn(&Instance) -> bool| {
             it.replicas == 0
                 || it.is_completed()
                 || it.instances.values().any(is)
-                || it.wanted_slots().any(|(_, slot)| it.is_slot_completed(slot))
+                || main.wanted_slots().any(|(_, slot)| main.is_slot_completed(slot))
         };
         let met = match condition {
             Condition::ServiceStarted => some(&|it| it.started_at.is_some()),
@@ -134,62 +202,62 @@ fn assert_dependencies(state: &ApplicationState, service: &ServiceName) {
 
 /// A slot has place for one instance, or for one more where one is to be replaced: at one slot at a time, if
 /// it serves.
-fn assert_has_place(service: &ServiceState, slot: u32, port: u16, new: &InstanceId) {
-    let present: Vec<_> = service.in_slot(slot).collect();
-    let state = &service.slots[&slot];
+fn assert_has_place(side: &Side<'_>, slot: u32, port: u16, new: &InstanceId) {
+    let present: Vec<_> = side.in_slot(slot).collect();
+    let state = &side.group.slots[&slot];
     assert!(port == state.port || Some(port) == state.spare_port, "{new} has a foreign port");
     let Some((number, it)) = present.first() else { return };
-    assert!(may_overlap(service, slot), "two in slot {slot}: {new}");
+    assert!(may_overlap(side, slot), "two in slot {slot}: {new}");
     assert_eq!(present.len(), 1, "three in slot {slot}: {new}");
     assert_ne!(port, it.port, "{new} has the port of {number}");
     let makes_place = matches!(
         it.phase,
         Phase::Stopping { reason: StopReason::Superseded | StopReason::RestartAsked, .. }
     );
-    assert!(makes_place || it.is_serving() && service.is_outdated(*number, it.release));
-    let at_once = service.current_release().unwrap().service.update.strategy == Strategy::Immediate;
-    if it.is_serving() && !at_once {
-        assert_others_serve(service, slot);
-        let busy = |(other, _): &(u32, _)| 1 < service.in_slot(*other).count();
-        assert!(!service.wanted_slots().any(|it| busy(&it)), "two slots at a time: {new}");
+    assert!(makes_place || it.is_serving() && side.is_outdated(*number, it.release));
+    if it.is_serving() && !at_once(side) {
+        assert_others_serve(side, slot);
+        let busy = |(other, _): &(u32, _)| 1 < side.in_slot(*other).count();
+        assert!(!side.wanted_slots().any(|it| busy(&it)), "two slots at a time: {new}");
     }
 }
 
-fn may_overlap(service: &ServiceState, slot: u32) -> bool {
-    service.slots[&slot].spare_port.is_some()
-        && service.restart_policy() == model::restart::RestartPolicy::Always
-        && service.current_release().unwrap().service.port.is_none()
+/// Whether the instances of a group are replaced all at once: as the rollout says that replaces them, or else
+/// their release.
+fn at_once(side: &Side<'_>) -> bool {
+    let rollout = side.service.active_rollout().filter(|it| it.group == side.number);
+    let strategy = match rollout.filter(|it| it.is_in_place()) {
+        Some(rollout) => rollout.update.strategy,
+        None => side.release().unwrap().service.update.strategy,
+    };
+    strategy == Strategy::Immediate
 }
 
-fn assert_backed_off(service: &ServiceState, slot: u32, now: Timestamp) {
-    let Slot { failures, end } = Slot::of(service, slot);
-    let Some(end) = end.filter(|_| 0 < failures) else { return };
-    let pause = service.current_release().unwrap().service.restart.pause(failures);
+fn may_overlap(side: &Side<'_>, slot: u32) -> bool {
+    side.group.slots[&slot].spare_port.is_some()
+        && side.restart_policy() == RestartPolicy::Always
+        && side.release().unwrap().service.port.is_none()
+}
+
+fn assert_backed_off(side: &Side<'_>, number: u32, now: Timestamp) {
+    let slot = &side.group.slots[&number];
+    let failures = slot.failures;
+    let Some(end) = slot.last_end.as_ref().filter(|_| 0 < failures) else { return };
+    let pause = side.release().unwrap().service.restart.pause(failures);
+    let end = end.at;
     assert!(
         end.after(pause) <= now,
-        "slot {slot}: {failures} failures, {end} and {pause:?}, {now}"
+        "slot {number}: {failures} failures, {end} and {pause:?}, {now}"
     );
 }
 
-struct Slot {
-    failures: u32,
-    end: Option<Timestamp>,
-}
-
-impl Slot {
-    fn of(service: &ServiceState, slot: u32) -> Self {
-        let slot = &service.slots[&slot];
-        Self { failures: slot.failures, end: slot.last_end.as_ref().map(|it| it.at) }
-    }
-}
-
-fn assert_others_serve(service: &ServiceState, slot: u32) {
-    if service.current_release().unwrap().service.update.strategy == Strategy::Immediate {
+fn assert_others_serve(side: &Side<'_>, slot: u32) {
+    if at_once(side) {
         return;
     }
-    for (other, it) in service.wanted_slots().filter(|(other, _)| *other != slot) {
-        let serves = service.in_slot(other).any(|(_, it)| it.is_serving());
-        assert!(serves || service.is_done(it), "slots {slot} and {other} are down together");
+    for (other, it) in side.wanted_slots().filter(|(other, _)| *other != slot) {
+        let serves = side.in_slot(other).any(|(_, it)| it.is_serving());
+        assert!(serves || side.is_done(it), "slots {slot} and {other} are down together");
     }
 }
 
@@ -202,6 +270,6 @@ fn assert_no_dependents(state: &ApplicationState, service: &ServiceName) {
             release.service.depends_on.contains_key(service)
         };
         let live = other.instances.values().any(|it| depends(&it.release));
-        assert!(!(live && depends(&other.current)), "{service} is stopped before {name}");
+        assert!(!(live && depends(&other.current())), "{service} is stopped before {name}");
     }
 }

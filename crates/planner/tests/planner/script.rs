@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 
 use model::instance::{Exit, ProcessId};
 use model::units::{DurationText, parse_duration};
-use model::{InstanceId, Timestamp};
+use model::{InstanceId, ReleaseNumber, Timestamp};
 use planner::Effect;
-use world::{Event, Recorded, World};
+use world::rollout::Outcome;
+use world::routing::Table;
+use world::{Event, Purpose, Recorded, World};
 
-use crate::commands;
+use crate::commands::{self, At, Together};
 use crate::definition::{self, name};
 
 /// Plans in a row without anything happening, at most.
@@ -19,6 +21,11 @@ const PLANS_MAX: usize = 12;
 /// `apply` takes the definition that follows, indented; `started cart.1`, `ready`, `unready`, `dead`,
 /// `exit cart.1 0`, `scale cart 3`, `restart cart`, `stop` and `+5s` are what they say. Several on
 /// one line, with commas between, happen at once.
+///
+/// `deploy` takes a definition, too, and rolls out what is new in it. `rollback web`, `share web r1=90% r2=10%`,
+/// `pause web`, `resume web`, `promote web`, `abort web` and `told web` are what people say; `count web
+/// 950/1 50/2` is what the data plane does: requests and errors of the old release and the new one since
+/// it last counted. `routes web` writes down who gets requests.
 pub(crate) fn play(script: &str) -> String {
     let mut stage = Stage::default();
     let mut lines = script.lines().map(str::trim_end).filter(|it| !it.is_empty()).peekable();
@@ -60,7 +67,7 @@ impl Stage {
         self.settle();
     }
 
-    fn events(&self, text: &str, definition: &str) -> Vec<Event> {
+    fn events(&mut self, text: &str, definition: &str) -> Vec<Event> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let fact = |of: fn(model::ApplicationName, InstanceId) -> Event, id: &str| {
             vec![of(name("shop"), name(id))]
@@ -71,7 +78,21 @@ impl Stage {
                 commands::scale(&self.world, service, count.parse().unwrap())
             }
             ["restart", service] => commands::restart(service),
+            ["deploy", how @ ..] => {
+                let together = if *how == ["together"] { Together::Yes } else { Together::No };
+                let at = At { now: self.now(), together };
+                commands::deploy(&self.world, &definition::read(definition), &at)
+            }
+            ["routes", service] => {
+                let routed = routed(&self.world, service);
+                writeln!(self.transcript, "  {routed}").unwrap();
+                Vec::new()
+            }
             ["stop"] => commands::stop(),
+            [
+                "rollback" | "share" | "abort" | "pause" | "resume" | "promote" | "told" | "count",
+                ..,
+            ] => self.about_rollout(&words),
             ["exit", id, code] => vec![Event::InstanceExited {
                 application: name("shop"),
                 instance: name(id),
@@ -108,6 +129,32 @@ impl Stage {
         }
     }
 
+    fn about_rollout(&self, words: &[&str]) -> Vec<Event> {
+        match words {
+            ["rollback", service] => commands::roll_back(&self.world, service),
+            ["share", service, shares @ ..] => {
+                let share = |it: &&str| {
+                    let (release, percent) = it.split_once('=').unwrap();
+                    let release: ReleaseNumber = release.parse().unwrap();
+                    (release.0, percent.trim_end_matches('%').parse().unwrap())
+                };
+                let shares: Vec<(u32, u32)> = shares.iter().map(share).collect();
+                commands::share(&self.world, service, &shares)
+            }
+            ["abort", service] => vec![commands::abort(service, "aborted by hand")],
+            [word @ ("pause" | "resume" | "promote" | "told"), service] => steered(word, service),
+            ["count", service, old, new] => {
+                let bad = |it: &str| {
+                    let (requests, errors) = it.split_once('/').unwrap();
+                    (requests.parse().unwrap(), errors.parse().unwrap())
+                };
+                let counted = (bad(old), bad(new));
+                commands::observed(&self.world, service, counted).into_iter().collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn record(&mut self, event: Event) {
         let recorded = Recorded { index: self.world.index.next(), at: self.now(), event };
         self.world.fold(&recorded).unwrap();
@@ -135,15 +182,39 @@ impl Stage {
     }
 }
 
+fn steered(word: &str, service: &str) -> Vec<Event> {
+    let (application, service) = (name("shop"), name(service));
+    vec![match word {
+        "pause" => Event::RolloutPaused { application, service, by: None },
+        "resume" => Event::RolloutResumed { application, service, by: None },
+        "promote" => Event::RolloutPromoted { application, service, by: None },
+        _ => Event::RolloutTold { application, service, failure: None },
+    }]
+}
+
+/// The shares of a service's releases, if they have any, and its instances that get requests.
+fn routed(world: &World, service: &str) -> String {
+    let table = Table::of(world);
+    let backend = &table.backends[&format!("shop/{service}")];
+    let shares = backend.split.iter().map(|it| format!("{}={}", it.release, it.weight));
+    let instances = backend.endpoints.iter().map(|it| format!("{}@{}", it.instance, it.release));
+    let trial = backend.trial.iter().map(|it| format!("{} against {}", it.new, it.old));
+    shares.chain(instances).chain(trial).collect::<Vec<_>>().join(", ")
+}
+
 fn describe(effect: &Effect) -> String {
     match effect {
         Effect::Launch { instance, .. } => format!("launch {instance}"),
         Effect::Stop { instance, .. } => format!("stop {instance}"),
+        Effect::Tell { service, .. } => format!("tell of {service}"),
     }
 }
 
 fn decision(event: &Event) -> String {
     match event {
+        Event::InstanceCreated { instance, purpose: Purpose::ReleaseCommand, release, .. } => {
+            format!("create {instance} for the release command of {release}")
+        }
         Event::InstanceCreated { instance, slot, release, port, .. } => {
             format!("create {instance} in slot {slot}, {release}, port {port}")
         }
@@ -153,6 +224,20 @@ fn decision(event: &Event) -> String {
         }
         Event::CrashLoopCleared { service, .. } => format!("{service} no longer crash-loops"),
         Event::ApplicationStopped { application } => format!("{application} is stopped"),
+        Event::RolloutStepBegun { service, step, .. } => format!("{service} prepares step {step}"),
+        Event::RolloutTrafficMoved { service, step, .. } => format!("{service} takes step {step}"),
+        Event::RolloutJudged { service, verdict, reason, .. } => {
+            format!("{service}: {verdict:?}: {reason}")
+        }
+        Event::RolloutEnded { service, outcome, .. } => match outcome {
+            Outcome::Completed => format!("{service} is rolled out"),
+            Outcome::Rejected { reason } => format!("{service} is rejected: {reason}"),
+            Outcome::Aborted { reason } => format!("{service} is aborted: {reason}"),
+        },
+        Event::ReleaseRetired { service, group, .. } => {
+            format!("{service} retires group {}", group.0)
+        }
+        Event::TrafficSet { service, .. } => format!("{service} is handed over"),
         other => panic!("the planner may not decide {other:?}"),
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use model::health::{Check, Health, Probe};
 use model::restart::RestartPolicy;
-use model::rollout::Strategy as UpdateStrategy;
+use model::rollout::{OnInconclusive, Step as CanaryStep, Strategy as UpdateStrategy};
 use model::service::Condition;
+use model::units::Share;
 use model::{Application, Service, ServiceName};
 use proptest::prelude::*;
-use world::{ApplicationState, Desired, World};
+use world::{ApplicationState, Desired, Event, World};
 
-use crate::commands;
+use crate::commands::{self, At, Together};
 use crate::definition::{self, name};
 use crate::fleet::{Faults, Fleet};
 
@@ -25,8 +26,13 @@ struct Drawn {
     condition: Condition,
     crash_loop: u32,
     is_checked: bool,
-    at_once: bool,
+    strategy: UpdateStrategy,
     fixed_port: Option<u16>,
+    keep_old: Duration,
+    has_command: bool,
+    /// Whether people have the last word on what is judged good, and on what is judged bad.
+    by_hand: (bool, bool),
+    on_inconclusive: OnInconclusive,
 }
 
 /// What is asked for in between.
@@ -42,6 +48,23 @@ enum Step {
     Restart(usize),
     Stop,
     Kill,
+    /// Changes two services, whose releases go as one.
+    ChangeTogether(usize, usize),
+    Rollback(usize),
+    Steer(usize, Wish),
+    /// Shares requests between a release and the one before it.
+    Share(usize, u32),
+    /// The data plane counts requests and errors of the old release and the new one.
+    Count(usize, (u64, u64), (u64, u64)),
+}
+
+/// What somebody says of a rollout.
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Pause,
+    Resume,
+    Promote,
+    Abort,
 }
 
 fn drawn() -> impl Strategy<Value = Drawn> {
@@ -56,17 +79,39 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         Just(Condition::ServiceCompletedSuccessfully),
     ];
     let fixed_port = prop_oneof![4 => Just(None), 1 => (9_000..9_100_u16).prop_map(Some)];
-    let switches = (any::<bool>(), any::<bool>(), fixed_port);
-    (0..4_u32, policy, any::<u8>(), condition, 1..5_u32, switches).prop_map(
-        |(replicas, policy, depends_on, condition, crash_loop, switches)| Drawn {
-            replicas,
-            policy,
-            depends_on,
-            condition,
-            crash_loop,
-            is_checked: switches.0,
-            at_once: switches.1,
-            fixed_port: switches.2,
+    let strategy = prop_oneof![
+        Just(UpdateStrategy::Canary),
+        Just(UpdateStrategy::Bluegreen),
+        Just(UpdateStrategy::Rolling),
+        Just(UpdateStrategy::Immediate),
+    ];
+    let on_inconclusive = prop_oneof![
+        Just(OnInconclusive::Hold),
+        Just(OnInconclusive::Promote),
+        Just(OnInconclusive::Revert),
+    ];
+    let keep_old = prop_oneof![Just(0), Just(10), Just(600)].prop_map(Duration::from_secs);
+    let by_hand = (prop::bool::weighted(0.2), prop::bool::weighted(0.2));
+    let update = (strategy, keep_old, prop::bool::weighted(0.2), by_hand, on_inconclusive);
+    let rest = (any::<bool>(), fixed_port, update);
+    (0..4_u32, policy, any::<u8>(), condition, 1..5_u32, rest).prop_map(
+        |(replicas, policy, depends_on, condition, crash_loop, rest)| {
+            let (is_checked, fixed_port, update) = rest;
+            let (strategy, keep_old, has_command, by_hand, on_inconclusive) = update;
+            Drawn {
+                replicas,
+                policy,
+                depends_on,
+                condition,
+                crash_loop,
+                is_checked,
+                strategy,
+                fixed_port,
+                keep_old,
+                has_command,
+                by_hand,
+                on_inconclusive,
+            }
         },
     )
 }
@@ -81,9 +126,27 @@ fn step() -> impl Strategy<Value = Step> {
         1 => service.clone().prop_map(Step::Remove),
         1 => service.clone().prop_map(Step::PutBack),
         3 => (service.clone(), 0..5_u32).prop_map(|(service, count)| Step::Scale(service, count)),
-        2 => service.prop_map(Step::Restart),
+        2 => service.clone().prop_map(Step::Restart),
+        1 => (service.clone(), service.clone()).prop_map(|(a, b)| Step::ChangeTogether(a, b)),
+        2 => service.clone().prop_map(Step::Rollback),
+        4 => (service.clone(), wish()).prop_map(|(service, wish)| Step::Steer(service, wish)),
+        1 => (service.clone(), prop_oneof![Just(0), 1..100_u32])
+            .prop_map(|(service, percent)| Step::Share(service, percent)),
+        6 => (service, 0..2_000_u64, 0..4_u64, 0..2_000_u64, prop_oneof![Just(0), 0..40_u64])
+            .prop_map(|(service, old, old_bad, new, new_bad)| {
+                Step::Count(service, (old, old_bad.min(old)), (new, new_bad.min(new)))
+            }),
         1 => Just(Step::Stop),
         1 => Just(Step::Kill),
+    ]
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    prop_oneof![
+        1 => Just(Wish::Pause),
+        2 => Just(Wish::Resume),
+        4 => Just(Wish::Promote),
+        1 => Just(Wish::Abort),
     ]
 }
 
@@ -120,8 +183,22 @@ impl File {
         if self.versions[number].is_multiple_of(2) {
             service.port = drawn.fixed_port;
         }
-        if drawn.at_once {
-            service.update.strategy = UpdateStrategy::Immediate;
+        service.update.strategy = drawn.strategy;
+        let step =
+            |percent| CanaryStep { weight: Share::from_percent(percent), ..CanaryStep::default() };
+        if drawn.strategy == UpdateStrategy::Canary {
+            service.update.steps = vec![step(10), step(50)];
+        }
+        service.update.keep_old = drawn.keep_old;
+        service.update.auto_promote = !drawn.by_hand.0;
+        service.update.auto_revert = !drawn.by_hand.1;
+        service.update.analysis.on_inconclusive = drawn.on_inconclusive;
+        service.update.analysis.max_duration = Duration::from_mins(2);
+        if self.versions[number].is_multiple_of(3) {
+            service.update.webhook = Some("http://127.0.0.1:1/".to_owned());
+        }
+        if drawn.has_command {
+            service.release_command = vec!["migrate".parse().unwrap()];
         }
         if drawn.is_checked {
             service.health = Health {
@@ -154,7 +231,8 @@ impl File {
     fn play(&mut self, fleet: &mut Fleet, step: &Step) {
         let count = self.drawn.len();
         let apply = |file: &Self, fleet: &mut Fleet| {
-            fleet.ask(commands::apply(&fleet.world, &file.read(), fleet.now()));
+            let at = At { now: fleet.now(), together: Together::No };
+            fleet.ask(commands::deploy(&fleet.world, &file.read(), &at));
         };
         match step {
             Step::Wait(millis) => fleet.advance(*millis),
@@ -186,7 +264,55 @@ impl File {
             }
             Step::Stop => fleet.ask(commands::stop()),
             Step::Kill => fleet.control_is_killed(),
+            Step::ChangeTogether(one, other) => {
+                self.versions[one % count] += 1;
+                self.versions[other % count] += 1;
+                let at = At { now: fleet.now(), together: Together::Yes };
+                fleet.ask(commands::deploy(&fleet.world, &self.read(), &at));
+            }
+            Step::Rollback(number)
+            | Step::Steer(number, _)
+            | Step::Share(number, _)
+            | Step::Count(number, ..) => {
+                let number = number % count;
+                if is_running(&fleet.world) && self.present[number] {
+                    let events = wished(&fleet.world, service_name(number).as_str(), step);
+                    fleet.ask(events);
+                }
+            }
         }
+    }
+}
+
+/// The events of a wish that fits, as `control` makes them.
+fn wished(world: &World, service: &str, step: &Step) -> Vec<Event> {
+    let of = &state(world).services[&name(service)];
+    let rollout = of.active_rollout();
+    let (application, named) = (name("shop"), name(service));
+    match step {
+        Step::Rollback(_) => commands::roll_back(world, service),
+        Step::Count(_, old, new) => {
+            commands::observed(world, service, (*old, *new)).into_iter().collect()
+        }
+        Step::Share(_, percent) => {
+            let definition = &of.current_release().unwrap().service;
+            let single =
+                definition.port.is_some() || definition.restart.policy != RestartPolicy::Always;
+            let Some(before) = of.previous.last().filter(|_| rollout.is_none() && !single) else {
+                return Vec::new();
+            };
+            let shares = [(before.0, 100 - percent), (of.current().0, *percent)];
+            let shares: Vec<_> = shares.into_iter().filter(|it| 0 < it.1).collect();
+            let is_one = shares.first().map(|it| it.0) == shares.get(1).map(|it| it.0);
+            if is_one { Vec::new() } else { commands::share(world, service, &shares) }
+        }
+        Step::Steer(_, wish) if rollout.is_some() => vec![match wish {
+            Wish::Pause => Event::RolloutPaused { application, service: named, by: None },
+            Wish::Resume => Event::RolloutResumed { application, service: named, by: None },
+            Wish::Promote => Event::RolloutPromoted { application, service: named, by: None },
+            Wish::Abort => commands::abort(service, "aborted by hand"),
+        }],
+        _ => Vec::new(),
     }
 }
 
@@ -212,17 +338,27 @@ fn assert_settled(state: &ApplicationState) {
             failed || stuck.contains(&it.dependency)
         });
         if service.is_settled() {
-            assert_eq!(service.crash_loop_since.filter(|_| !service.removed), None, "{name}");
+            let main = service.main_group().unwrap();
+            assert_eq!(main.crash_loop_since.filter(|_| !service.removed), None, "{name}");
         } else if service.removed && state.has_live_dependents(name) {
             kept.push(name);
-        } else if excused && !waiting.is_empty() {
+        } else if excused && !waiting.is_empty()
+            || service.commands.values().any(|it| !it.is_success())
+        {
+            // A release command that failed is not run again by itself.
             stuck.insert(name);
         } else {
-            let (slots, instances) = (&service.slots, &service.instances);
-            panic!("{name} is not settled: {slots:?} {instances:?}, waits for {waiting:?}");
+            let (groups, instances) = (&service.groups, &service.instances);
+            panic!("{name} is not settled: {groups:?} {instances:?}, waits for {waiting:?}");
         }
     }
-    assert!(kept.is_empty() || !stuck.is_empty(), "{kept:?} are kept for nobody");
+    // A release that was not replaced in the end may need what is described no more.
+    let is_behind = state.services.iter().any(|(name, it)| {
+        let defined = state.definition.services.get(name);
+        let current = &it.current_release().unwrap().service;
+        defined.is_some_and(|it| it.depends_on != current.depends_on)
+    });
+    assert!(kept.is_empty() || !stuck.is_empty() || is_behind, "{kept:?} are kept for nobody");
 }
 
 proptest! {
