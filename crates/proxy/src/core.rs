@@ -17,7 +17,7 @@ use traffic::EndpointId;
 use world::routing::{Table, backend_key};
 
 use crate::buffer::Buffers;
-use crate::counters::{Extent, signals};
+use crate::counters::{Extent, by_name};
 use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::front::Front;
@@ -254,7 +254,7 @@ impl Core {
         let now = self.clock.now();
         let routing = self.routing.borrow();
         let edges = routing.edges.values().map(Rc::clone).chain(routing.router.edges());
-        let edges = edges.filter_map(|it| signals(&it, extent, now)).collect();
+        let edges = by_name(edges, extent, now);
         let (spans, spans_dropped) = self.spans.take();
         let upstreams =
             routing.upstreams.values().chain(routing.departing.iter().map(|(_, it)| it));
@@ -348,6 +348,7 @@ impl Routing {
                 Rc::new(Edge::new(name, &edge.policy, rng.child(key)))
             });
             current.set_policy(&edge.policy, change.now);
+            current.set_preference(edge.prefers);
             if is_new || change.is_different(&backend) {
                 self.connect(&current, &backend, change);
             }

@@ -11,14 +11,15 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use model::edge::RequestKey;
-use model::route::{HeaderMatch, Priority};
+use model::route::Priority;
 use model::{Instant, ReleaseNumber, Timestamp};
 use telemetry::Span;
 use traffic::{Ask, Begin, Call, Next, Outcome, Pick, Refusal, Ticket};
+use world::routing::RequestMatch;
 
 use crate::access::{Crossed, Record};
 use crate::core::Core;
-use crate::counters::Ended;
+use crate::counters::{Compared, Ended};
 use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::limits::SLOW;
@@ -61,10 +62,14 @@ pub(crate) struct Crossing {
     /// When its caller stops waiting, whatever is still to come.
     caller_deadline: Option<Instant>,
     first_attempt: Option<(Outcome, u64)>,
+    /// The release of the first attempt, which need not be that of the last.
+    first_release: Option<ReleaseNumber>,
     attempts: u8,
     hedges: u8,
     /// Whether it was refused before an instance was chosen, and counted so.
     is_refused: bool,
+    /// The comparison it is part of.
+    trial: Option<Compared>,
     last: Option<Rc<Upstream>>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
@@ -101,7 +106,10 @@ impl Crossing {
     ) -> Result<Self, Refusal> {
         let began = core.now();
         let caller_deadline = facts.time_left.map(|it| began.after(it));
-        let (key, release) = if edge.is_plain() { (None, None) } else { tell(edge, asked, &facts) };
+        let told = if edge.is_plain() { Told::default() } else { tell(edge, asked, &facts) };
+        let Told { key, release } = told;
+        // Where the release is asked for, chance has no part in it, and nothing is compared.
+        let trial = edge.trial().filter(|_| release.is_none());
         let ask = Ask {
             key,
             release,
@@ -128,9 +136,11 @@ impl Crossing {
             began,
             caller_deadline,
             first_attempt: None,
+            first_release: None,
             attempts: 0,
             hedges: 0,
             is_refused: false,
+            trial: trial.map(|epoch| Compared { epoch, key, abandoned_us: None }),
             last: None,
             bytes_in: 0,
             bytes_out: 0,
@@ -207,6 +217,7 @@ impl Crossing {
         self.last = Some(Rc::clone(&upstream));
         let is_first = self.attempts == 0;
         self.attempts = self.attempts.saturating_add(1);
+        self.first_release.get_or_insert(pick.release);
         if let Some(free) = self.under_way.get_mut(place) {
             *free = Some(Attempt { pick, upstream, began: now, is_first, is_answered: false });
         }
@@ -237,6 +248,9 @@ impl Crossing {
         let Some(attempt) = self.under_way.get_mut(place).and_then(Option::take) else { return };
         if let Some(call) = self.call.as_mut().filter(|_| !attempt.is_answered) {
             let now = self.core.now();
+            if let Some(trial) = self.trial.as_mut().filter(|_| attempt.is_first) {
+                trial.abandoned_us = Some(micros(now.since(attempt.began)));
+            }
             let mut decide = self.edge.decide.borrow_mut();
             let _nobody_asks: Next = decide.answered(now, call, &attempt.pick, Outcome::Cancelled);
         }
@@ -277,6 +291,8 @@ impl Crossing {
             outcome,
             latency_us: micros(now.since(self.began)),
             first_attempt: self.first_attempt,
+            first_release: self.first_release,
+            trial: self.trial,
             retries: u64::from(self.attempts.saturating_sub(1)).saturating_sub(hedges),
             hedges,
             bytes_in: self.bytes_in,
@@ -341,15 +357,29 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// What a request is told apart by on this edge, as a hash, and the release it asks for.
-fn tell(edge: &Edge, asked: &impl Asked, facts: &Facts) -> (Option<u64>, Option<ReleaseNumber>) {
-    let is_there = |wanted: &HeaderMatch| match (asked.header(&wanted.name), &wanted.value) {
-        (Some(found), Some(value)) => found == value.as_bytes(),
-        (found, None) => found.is_some(),
-        (None, Some(_)) => false,
+/// What a request says of where it goes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    /// What it is told apart by on this edge, as a hash.
+    key: Option<u64>,
+    /// The release it asks for.
+    release: Option<ReleaseNumber>,
+}
+
+fn tell(edge: &Edge, asked: &impl Asked, facts: &Facts) -> Told {
+    let is_there = |wanted: &RequestMatch| {
+        let (found, wanted) = match wanted {
+            RequestMatch::Header(it) => (asked.header(&it.name), it),
+            RequestMatch::Cookie(it) => (asked.cookie(&it.name), it),
+        };
+        match (found, &wanted.value) {
+            (Some(found), Some(value)) => found == value.as_bytes(),
+            (found, None) => found.is_some(),
+            (None, Some(_)) => false,
+        }
     };
     let key = edge.key().and_then(|it| hash_of(&it, asked, facts.client));
-    (key, edge.matched_release(&is_there))
+    Told { key, release: edge.asked_release(&is_there) }
 }
 
 /// The hash of what `key` names in a request; nothing if the request does not have it.

@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use model::edge::Resilience;
-use model::route::HeaderMatch;
 use model::service::Protocol;
-use model::{Instant, ReleaseNumber, Rng};
+use model::{Index, Instant, ReleaseNumber, Rng};
 use telemetry::report::EdgeName;
 use traffic::{EndpointId, EndpointSpec, Split, Ticket};
-use world::routing::Backend;
+use world::routing::{Backend, RequestMatch};
 
 use crate::counters::Counters;
 use crate::upstream::Upstream;
@@ -27,6 +26,11 @@ pub(crate) struct Edge {
     upstreams: RefCell<Vec<(EndpointId, Rc<Upstream>)>>,
     policy: RefCell<Arc<Resilience>>,
     backend: RefCell<Option<Arc<Backend>>>,
+    /// The release of the callee that is preferred, if one is.
+    prefers: Cell<Option<ReleaseNumber>>,
+    /// Whether every release that has a share has an instance, too: otherwise its share falls to the others,
+    /// and it is not by the shares that requests come to them.
+    is_shared: Cell<bool>,
     gone: Cell<bool>,
 }
 
@@ -45,6 +49,8 @@ impl Edge {
             upstreams: RefCell::default(),
             policy: RefCell::new(Arc::new(policy.clone())),
             backend: RefCell::default(),
+            prefers: Cell::new(None),
+            is_shared: Cell::new(true),
             gone: Cell::new(false),
             name,
         }
@@ -101,10 +107,13 @@ impl Edge {
             .collect();
         let shares = backend.iter().flat_map(|it| &it.split).map(|it| (it.release, it.weight));
         let split = Split { shares: shares.collect() };
+        let has_instance = |it: &(ReleaseNumber, _)| specs.iter().any(|spec| spec.release == it.0);
+        self.is_shared.set(split.shares.iter().all(has_instance));
         self.decide.borrow_mut().set_endpoints(&specs, &split, now);
         let mut known: Vec<_> = upstreams.iter().map(|it| (it.id, Rc::clone(it))).collect();
         known.sort_unstable_by_key(|(id, _)| *id);
         *self.upstreams.borrow_mut() = known;
+        self.counters.borrow_mut().set_trial(backend.and_then(|it| it.trial.as_ref()));
         *self.backend.borrow_mut() = backend.map(Arc::clone);
     }
 
@@ -115,14 +124,31 @@ impl Edge {
         upstreams.get(place).map(|(_, upstream)| Rc::clone(upstream))
     }
 
-    /// The release that requests go to which have a header that `is_there`, if one is matched.
-    pub(crate) fn matched_release(
+    /// The release that a request goes to whatever the shares: one that what `is_there` is matched with, or the
+    /// one that is preferred while it has an instance that is not ejected.
+    pub(crate) fn asked_release(
         &self,
-        is_there: &dyn Fn(&HeaderMatch) -> bool,
+        is_there: &dyn Fn(&RequestMatch) -> bool,
     ) -> Option<ReleaseNumber> {
         let backend = self.backend.borrow();
-        let mut matches = backend.iter().flat_map(|it| &it.matches);
-        matches.find(|it| is_there(&it.header)).map(|it| it.release)
+        let backend = backend.as_ref()?;
+        let matched = backend.matches.iter().find(|it| is_there(&it.has)).map(|it| it.release);
+        let has_one =
+            |release: &ReleaseNumber| backend.endpoints.iter().any(|it| it.release == *release);
+        if matched.is_some() {
+            return matched.filter(has_one);
+        }
+        self.prefers.get().filter(|it| self.decide.borrow().takes(*it))
+    }
+
+    /// The comparison of releases that requests are part of now, unless one of them cannot get its share.
+    pub(crate) fn trial(&self) -> Option<Index> {
+        self.counters.borrow().trial_epoch().filter(|_| self.is_shared.get())
+    }
+
+    /// Has requests go to a release while it has an instance that is not ejected.
+    pub(crate) fn set_preference(&self, release: Option<ReleaseNumber>) {
+        self.prefers.set(release);
     }
 
     /// What requests are told apart by, where that matters: the balance's key, or what keeps a caller at
@@ -136,6 +162,7 @@ impl Edge {
     pub(crate) fn is_plain(&self) -> bool {
         let backend = self.backend.borrow();
         self.policy.borrow().balance.key.is_none()
+            && self.prefers.get().is_none()
             && backend.as_ref().is_none_or(|it| it.sticky.is_none() && it.matches.is_empty())
     }
 

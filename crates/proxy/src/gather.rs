@@ -57,6 +57,7 @@ mod tests {
             open: false,
             in_flight: 1,
             limit: Some(10),
+            trial: None,
         };
         Signals { edges: vec![edge], client_connections: 2, ..Signals::default() }
     }

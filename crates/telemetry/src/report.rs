@@ -1,8 +1,10 @@
 //! What the data plane tells the control process.
 
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use model::rollout::THRESHOLDS;
 use model::units::Share;
 use model::{ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -128,6 +130,34 @@ pub struct EdgeSignals {
     pub in_flight: u32,
     /// The limit on them in force, if there is one.
     pub limit: Option<u32>,
+    /// What was counted for a comparison of two releases, while there is one.
+    #[serde(default)]
+    pub trial: Option<TrialSignals>,
+}
+
+/// What two releases that are compared have made of requests that came to them by chance, since the
+/// comparison's epoch began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialSignals {
+    /// The epoch.
+    pub epoch: Index,
+    /// The old release's.
+    pub old: TrialCounts,
+    /// The new release's.
+    pub new: TrialCounts,
+}
+
+/// What one of two releases has made of requests that came to it by chance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialCounts {
+    /// First attempts that ended.
+    pub requests: u64,
+    /// Those of them the callee is to blame for.
+    pub errors: u64,
+    /// Those of them whose answer began later than each threshold, or not at all in time.
+    pub slow: [u64; THRESHOLDS],
+    /// Requests whose caller got an error in the end, after all retries.
+    pub harmed: u64,
 }
 
 /// What one release made of the requests over an edge.
@@ -224,6 +254,35 @@ impl ReleaseSignals {
     }
 }
 
+impl TrialCounts {
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            errors: self.errors + other.errors,
+            slow: std::array::from_fn(|it| self.slow[it] + other.slow[it]),
+            harmed: self.harmed + other.harmed,
+        }
+    }
+}
+
+impl TrialSignals {
+    /// Together with others; those of an earlier epoch say nothing more.
+    #[must_use]
+    pub fn with(self, other: &Self) -> Self {
+        match self.epoch.cmp(&other.epoch) {
+            Ordering::Less => *other,
+            Ordering::Greater => self,
+            Ordering::Equal => Self {
+                epoch: self.epoch,
+                old: self.old.plus(&other.old),
+                new: self.new.plus(&other.new),
+            },
+        }
+    }
+}
+
 impl EdgeSignals {
     /// Together with what another worker saw of the same edge.
     #[must_use]
@@ -250,6 +309,10 @@ impl EdgeSignals {
                 None => self.instances.push(instance.clone()),
             }
         }
+        self.trial = match (self.trial, other.trial) {
+            (Some(mine), Some(theirs)) => Some(mine.with(&theirs)),
+            (mine, theirs) => mine.or(theirs),
+        };
         self.queued += other.queued;
         self.open |= other.open;
         self.in_flight += other.in_flight;
@@ -258,5 +321,53 @@ impl EdgeSignals {
             (mine, theirs) => mine.or(theirs),
         };
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trial(epoch: u64, requests: u64) -> TrialSignals {
+        let slow = std::array::from_fn(|it| requests / (it as u64 + 1));
+        let old = TrialCounts { requests, errors: requests / 10, slow, harmed: requests / 20 };
+        TrialSignals { epoch: Index(epoch), old, new: TrialCounts { requests: 1, ..old } }
+    }
+
+    fn edge(trial: Option<TrialSignals>) -> EdgeSignals {
+        EdgeSignals {
+            edge: EdgeName {
+                application: "shop".parse().unwrap(),
+                caller: Caller::Route("*/".to_owned()),
+                callee: "cart".parse().unwrap(),
+            },
+            refused: Vec::new(),
+            queued: 0,
+            releases: Vec::new(),
+            instances: Vec::new(),
+            open: false,
+            in_flight: 0,
+            limit: None,
+            trial,
+        }
+    }
+
+    /// What two workers have seen is `sum`, whichever is asked first.
+    #[track_caller]
+    fn check(one: Option<TrialSignals>, other: Option<TrialSignals>, sum: Option<TrialSignals>) {
+        assert_eq!(edge(one).with(&edge(other)).trial, sum);
+        assert_eq!(edge(other).with(&edge(one)).trial, sum);
+    }
+
+    #[test]
+    fn workers_add_up_within_an_epoch_and_the_later_one_counts() {
+        let both =
+            TrialCounts { requests: 300, errors: 30, slow: [300, 150, 99, 75, 60], harmed: 15 };
+        let new = TrialCounts { requests: 2, ..both };
+        let sum = TrialSignals { epoch: Index(7), old: both, new };
+        check(Some(trial(7, 100)), Some(trial(7, 200)), Some(sum));
+        check(Some(trial(7, 100)), Some(trial(8, 2)), Some(trial(8, 2)));
+        check(Some(trial(7, 100)), None, Some(trial(7, 100)));
+        check(None, None, None);
     }
 }

@@ -7,7 +7,7 @@ mod admission;
 use core::time::Duration;
 
 use model::edge::{Resilience, Retry};
-use model::{Instant, Rng};
+use model::{Instant, ReleaseNumber, Rng};
 
 use crate::balance::Draw;
 use crate::budget::Budget;
@@ -288,6 +288,11 @@ impl Edge {
     /// Whether the edge's own breaker refuses requests.
     pub fn is_open(&self, now: Instant) -> bool {
         self.circuit.refuses(now).is_some()
+    }
+
+    /// Whether a release has an instance that is not ejected, or one whose turn it is to be tried again.
+    pub fn takes(&self, release: ReleaseNumber) -> bool {
+        self.fleet.takes(release)
     }
 
     /// How each instance is, those that only finish what they have last.

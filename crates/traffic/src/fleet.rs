@@ -10,7 +10,7 @@ use core::mem;
 use core::time::Duration;
 
 use model::edge::{Balance, CircuitBreaker};
-use model::{Instant, Rng};
+use model::{Instant, ReleaseNumber, Rng};
 
 use crate::balance::{self, Draw};
 use crate::breaker::Breaker;
@@ -81,6 +81,12 @@ impl Fleet {
     /// Whether there is no instance at all.
     pub(crate) const fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
+    }
+
+    /// Whether an instance of a release can be used, or is due to be tried again.
+    pub(crate) fn takes(&self, release: ReleaseNumber) -> bool {
+        let can = |it: &Endpoint| it.breaker.ejected().is_none() || it.breaker.is_due();
+        self.endpoints.iter().any(|it| it.spec.release == release && can(it))
     }
 
     /// How each instance is, those that leave last.
@@ -344,7 +350,6 @@ mod tests {
     use super::*;
     use crate::Ask;
     use crate::drive::{Drive, instance};
-    use model::ReleaseNumber;
     use model::edge::{BalancePolicy, Resilience};
     use model::units::Share;
     use proptest::prelude::*;
@@ -415,9 +420,16 @@ mod tests {
         let specs: Vec<_> = old.chain([canary]).collect();
         let mut drive = Drive::with(&policy(brittle()), &specs);
         let ask = Ask { release: Some(ReleaseNumber(2)), ..Ask::default() };
+        let takes = |drive: &Drive| [1, 2, 3].map(|it| drive.edge.takes(ReleaseNumber(it)));
+        assert_eq!(takes(&drive), [true, true, false]);
         assert_eq!(drive.request(&ask, Outcome::ServerError), (4, PickReason::Only));
         assert_eq!(drive.ejected(), [4]);
+        assert_eq!(takes(&drive), [true, false, false]);
         assert_eq!(drive.request(&ask, Outcome::ServerError), (4, PickReason::Panic));
+        // Its turn to be tried again comes, whoever is asked for.
+        drive.pass(10_000);
+        drive.request(&Ask { release: Some(ReleaseNumber(1)), ..ask }, Outcome::Ok);
+        assert_eq!(takes(&drive), [true, true, false]);
         let nobody = Ask { release: Some(ReleaseNumber(3)), ..Ask::default() };
         let mut call = drive.begin(&nobody);
         assert!(drive.edge.pick(drive.now, &mut call).is_err());

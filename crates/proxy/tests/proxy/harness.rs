@@ -80,6 +80,7 @@ impl Shop {
             split: Vec::new(),
             sticky: None,
             matches: Vec::new(),
+            trial: None,
         };
         let mut route: Route = serde_json::from_value(self.route.clone()).unwrap();
         route.resilience = self.policy.clone();
@@ -89,6 +90,7 @@ impl Shop {
             callee: cart.clone(),
             port,
             policy: self.policy.clone(),
+            prefers: None,
         });
         let key = edge_key(&application, &web, &cart);
         Table {

@@ -46,13 +46,13 @@ impl Body for Written {
     }
 }
 
-type AnyBody = BoxBody<Bytes, std::io::Error>;
+pub(crate) type AnyBody = BoxBody<Bytes, std::io::Error>;
 
 fn whole(bytes: impl Into<Bytes>) -> AnyBody {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 
-fn nothing() -> AnyBody {
+pub(crate) fn nothing() -> AnyBody {
     Empty::new().map_err(|never: Infallible| match never {}).boxed()
 }
 
@@ -201,7 +201,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         let runtime = runtime();
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.unwrap();
@@ -224,7 +224,10 @@ impl Client {
         }
     }
 
-    fn ask(&self, request: Request<AnyBody>) -> (http::response::Parts, Collected<Bytes>) {
+    pub(crate) fn ask(
+        &self,
+        request: Request<AnyBody>,
+    ) -> (http::response::Parts, Collected<Bytes>) {
         let answered = self.send(request);
         self.runtime.block_on(async {
             let (head, body) = answered.await.unwrap().into_parts();
@@ -233,7 +236,7 @@ impl Client {
     }
 }
 
-fn request(path: &str, body: AnyBody) -> Request<AnyBody> {
+pub(crate) fn request(path: &str, body: AnyBody) -> Request<AnyBody> {
     Request::post(format!("http://shop{path}")).body(body).unwrap()
 }
 

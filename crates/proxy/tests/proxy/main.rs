@@ -19,5 +19,6 @@ mod limits;
 mod property;
 mod smuggling;
 mod tls;
+mod trial;
 mod upstream;
 mod wire;
