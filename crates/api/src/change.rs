@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use model::release::Digest;
+use model::release::{Digest, Release};
 use model::{Application, Service, ServiceName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,9 +60,13 @@ impl fmt::Display for ChangeAction {
 
 /// Whether `service` with these files needs a release other than the current one.
 pub fn needs_release(state: &ServiceState, service: &Service, artifact: Option<&Digest>) -> bool {
-    let Some(current) = state.current_release() else { return true };
-    current.artifact.as_ref() != artifact
-        || Service { replicas: 0, ..current.service.clone() }
+    state.current_release().is_none_or(|it| differs(it, service, artifact))
+}
+
+/// Whether a release is of something else than `service` with these files.
+pub fn differs(release: &Release, service: &Service, artifact: Option<&Digest>) -> bool {
+    release.artifact.as_ref() != artifact
+        || Service { replicas: 0, ..release.service.clone() }
             != Service { replicas: 0, ..service.clone() }
 }
 
@@ -130,7 +134,7 @@ fn changed(
 }
 
 /// The keys in which two services differ, as paths, with both values where they are short.
-fn differences(before: &Service, after: &Service) -> Vec<String> {
+pub(crate) fn differences(before: &Service, after: &Service) -> Vec<String> {
     let without_replicas = |service: &Service| {
         let mut value = serde_json::to_value(service).unwrap_or_default();
         if let Value::Object(map) = &mut value {

@@ -1,7 +1,11 @@
 //! Views of what happened.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use world::rollout::{Kind, Outcome, RolloutPlan, Verdict};
+use world::routing::ReleaseShare;
 use world::{Event, Recorded};
 
 /// An event, for people and programs.
@@ -92,7 +96,100 @@ fn text(event: &Event) -> String {
             format!("{service} is crash-looping: {failures} in a row")
         }
         Event::CrashLoopCleared { service, .. } => format!("{service} no longer crash-loops"),
+        of_release => release_text(of_release),
     }
+}
+
+/// What happened to a release, or to a rollout of one.
+fn release_text(event: &Event) -> String {
+    match event {
+        Event::ReleaseBaked { service, release, .. } => {
+            format!("{service}@{} baked", release.number)
+        }
+        Event::RolloutStarted { service, rollout, .. } => {
+            let RolloutPlan { kind, from, to, by: who, .. } = rollout.as_ref();
+            let what = match kind {
+                Kind::Deploy => "is rolled out over",
+                Kind::Rollback => "gets its traffic back from",
+            };
+            format!("{service}@{to} {what} {from}{}", by(who.as_ref()))
+        }
+        Event::RolloutStepBegun { service, step, .. } => {
+            format!("the rollout of {service} begins step {}", step + 1)
+        }
+        Event::RolloutTrafficMoved { service, step, .. } => {
+            format!("the rollout of {service} takes the traffic of step {}", step + 1)
+        }
+        Event::RolloutBaselineFrozen { service, thresholds, .. } => {
+            let [p50, p95, p99, ..] = thresholds.latency_us.map(Duration::from_micros);
+            format!("{service} is compared with latencies of {p50:?}, {p95:?} and {p99:?}")
+        }
+        Event::RolloutObserved { service, counted, .. } => {
+            let new = &counted.new;
+            let (errors, requests) = (new.errors, count(as_usize(new.requests), "request"));
+            format!("the new release of {service} failed {errors} of {requests}")
+        }
+        Event::ReleaseRetired { service, group, .. } => {
+            format!("group {} of {service} is kept warm no longer", group.0)
+        }
+        Event::GroupOpened { service, group, release, .. } => {
+            format!("{service}@{release} gets group {}", group.0)
+        }
+        Event::TrafficSet { service, traffic, .. } => {
+            let share = |it: &ReleaseShare| format!("{}={}", it.release, it.weight);
+            let shares: Vec<String> = traffic.shares.iter().map(share).collect();
+            let shares =
+                if shares.is_empty() { "one release".to_owned() } else { shares.join(" ") };
+            format!("requests to {service} go to {shares}")
+        }
+        of_rollout => rollout_text(of_rollout),
+    }
+}
+
+/// What was said of a rollout, by the judge, by people, or in the end.
+fn rollout_text(event: &Event) -> String {
+    match event {
+        Event::RolloutJudged { service, verdict, reason, .. } => {
+            let verdict = match verdict {
+                Verdict::Pass => "passed",
+                Verdict::Fail => "failed",
+                Verdict::Inconclusive => "is undecided",
+            };
+            format!("the new release of {service} {verdict}: {reason}")
+        }
+        Event::RolloutPaused { service, by: who, .. } => {
+            format!("the rollout of {service} was paused{}", by(who.as_ref()))
+        }
+        Event::RolloutResumed { service, by: who, .. } => {
+            format!("the rollout of {service} was resumed{}", by(who.as_ref()))
+        }
+        Event::RolloutPromoted { service, by: who, .. } => {
+            format!("the rollout of {service} was promoted{}", by(who.as_ref()))
+        }
+        Event::RolloutEnded { service, outcome, .. } => match outcome {
+            Outcome::Completed => format!("the rollout of {service} was completed"),
+            Outcome::Rejected { reason } => {
+                format!("the new release of {service} was rejected: {reason}")
+            }
+            Outcome::Aborted { reason } => {
+                format!("the rollout of {service} was aborted: {reason}")
+            }
+        },
+        Event::RolloutTold { service, failure, .. } => match failure {
+            None => format!("the webhook of {service} was told"),
+            Some(failure) => format!("the webhook of {service} could not be told: {failure}"),
+        },
+        other => other.kind().to_owned(),
+    }
+}
+
+/// Who did something, if that is known: ` by ada`.
+fn by(who: Option<&String>) -> String {
+    who.map_or_else(String::new, |it| format!(" by {it}"))
+}
+
+fn as_usize(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn count(number: usize, thing: &str) -> String {

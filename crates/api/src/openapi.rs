@@ -12,7 +12,9 @@ use crate::event_view::EventView;
 use crate::gateway::RoutesView;
 use crate::graph::GraphView;
 use crate::logs::{ExecView, Finding, LogPage};
-use crate::request::{Accepted, Apply, Scale};
+use crate::release::{DiffView, ReleaseEntry};
+use crate::request::{Accepted, Apply, Rollback, Scale, SetTraffic, Steer};
+use crate::rollout::RolloutView;
 use crate::route::{Method, ROUTES, Route};
 use crate::spans::SpanView;
 use crate::status::StatusView;
@@ -67,6 +69,7 @@ fn register(types: &mut SchemaGenerator) {
     types.subschema_for::<Accepted>();
     types.subschema_for::<ApiError>();
     types.subschema_for::<Apply>();
+    types.subschema_for::<DiffView>();
     types.subschema_for::<EdgesView>();
     types.subschema_for::<EventView>();
     types.subschema_for::<ExecView>();
@@ -75,10 +78,15 @@ fn register(types: &mut SchemaGenerator) {
     types.subschema_for::<Health>();
     types.subschema_for::<LogPage>();
     types.subschema_for::<PlanView>();
+    types.subschema_for::<ReleaseEntry>();
+    types.subschema_for::<Rollback>();
+    types.subschema_for::<RolloutView>();
     types.subschema_for::<RoutesView>();
     types.subschema_for::<Scale>();
+    types.subschema_for::<SetTraffic>();
     types.subschema_for::<SpanView>();
     types.subschema_for::<StatusView>();
+    types.subschema_for::<Steer>();
 }
 
 fn operation(route: &Route) -> Value {

@@ -8,7 +8,8 @@ use world::{Recorded, World};
 use crate::change::PlanView;
 use crate::error::ApiError;
 use crate::logs::{ExecView, Finding, LogPage, LogQuery};
-use crate::request::{Accepted, Apply, At, EventQuery};
+use crate::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
+use crate::rollout::RolloutView;
 use crate::spans::{SpanQuery, SpanView};
 use crate::traffic::Traffic;
 
@@ -56,6 +57,33 @@ pub trait Platform: Clone + Send + Sync + 'static {
         application: ApplicationName,
         service: Option<ServiceName>,
     ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// Shares requests to a service among its releases, until somebody says otherwise.
+    fn set_traffic(
+        &self,
+        application: ApplicationName,
+        service: ServiceName,
+        traffic: SetTraffic,
+    ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// Pauses, resumes, promotes or aborts a service's rollout.
+    fn steer(
+        &self,
+        application: ApplicationName,
+        service: ServiceName,
+        steer: Steer,
+    ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// Gives all traffic to an earlier release again.
+    fn roll_back(
+        &self,
+        application: ApplicationName,
+        service: ServiceName,
+        rollback: Rollback,
+    ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// The rollouts that are in progress, and the last one of every other service that had one.
+    fn rollouts(&self) -> Vec<RolloutView>;
 
     /// Lines that instances said.
     fn logs(&self, query: LogQuery) -> impl Future<Output = Result<LogPage, ApiError>> + Send;

@@ -1,8 +1,13 @@
 //! What can be asked for.
 
-use model::{Application, ApplicationName, Index, ServiceName, Timestamp};
+use model::edge::RequestKey;
+use model::release::Origin;
+use model::rollout::Strategy;
+use model::{Application, ApplicationName, Index, ReleaseNumber, ServiceName, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use world::routing::{ReleaseMatch, ReleaseShare, RequestMatch};
 
 /// An application that should run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,6 +18,80 @@ pub struct Apply {
     pub definition: Application,
     /// The absolute path of the folder that relative paths in it are meant from.
     pub folder: String,
+    /// How its releases are made and rolled out.
+    #[serde(default)]
+    pub deploy: Deploy,
+}
+
+/// How releases are made and rolled out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deploy {
+    /// Only these services become what the definition says, and the rest of the application stays as it
+    /// is. Everything if empty.
+    #[schemars(with = "Vec<String>")]
+    pub only: Vec<ServiceName>,
+    /// Whether a release is made of each of them even where nothing about it has changed.
+    pub force: bool,
+    /// The way they take over, in place of what the definition says.
+    #[schemars(with = "Option<String>")]
+    pub strategy: Option<Strategy>,
+    /// Whether they are rolled out as one: in the order of their calls, and back together.
+    pub together: bool,
+    /// What is new about them, who makes them, and of which commit.
+    #[schemars(with = "serde_json::Value")]
+    pub origin: Origin,
+}
+
+/// How requests to a service are shared among its releases, until somebody says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SetTraffic {
+    /// Each release's share, `{"release": 12, "weight": "10%"}`; together 100 %.
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pub shares: Vec<ReleaseShare>,
+    /// Requests that go to one release whatever the shares; the first match counts.
+    #[schemars(with = "Vec<serde_json::Value>")]
+    pub matches: Vec<ReleaseMatch>,
+    /// What keeps a caller at one release.
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub sticky: Option<RequestKey>,
+}
+
+/// What should become of a rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Steer {
+    /// What.
+    pub action: SteerAction,
+    /// Who wants it.
+    #[serde(default)]
+    pub by: Option<String>,
+}
+
+/// What can become of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SteerAction {
+    /// It stays where it is.
+    Pause,
+    /// It goes on.
+    Resume,
+    /// The step it is in is good enough, whatever the judge knows.
+    Promote,
+    /// It ends, and the old release gets all the traffic again.
+    Abort,
+}
+
+/// An earlier release should have all the traffic again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rollback {
+    /// Which; the one before if none is named. While a rollout is in progress, that is the one it began with.
+    #[schemars(with = "Option<u32>")]
+    pub to: Option<ReleaseNumber>,
+    /// Who wants it.
+    pub by: Option<String>,
 }
 
 /// Another number of instances.
@@ -74,8 +153,11 @@ impl std::fmt::Display for At {
 }
 
 /// What was asked for has been recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Accepted {
     /// The index of the last event that says so; what follows from it comes later.
     pub index: u64,
+    /// Releases that were made, as `cart@r12`.
+    #[serde(default)]
+    pub releases: Vec<String>,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use model::{ApplicationName, InstanceId, ServiceName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use world::{ApplicationState, Desired, Ended, Instance, Phase, ServiceState, World};
+use world::{ApplicationState, Desired, Ended, Instance, Phase, ServiceState, Side, World};
 
 /// The state of everything, or of one application, at one index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -247,7 +247,7 @@ impl ServiceView {
             name: name.to_string(),
             state: view_state,
             detail: detail(name, service, view_state, &waiting_for),
-            release: service.current.to_string(),
+            release: service.current().to_string(),
             replicas: service.replicas,
             ready: service.ready(),
             waiting_for,
@@ -276,11 +276,14 @@ fn service_state(
             ServiceStateView::Stopping
         };
     }
-    let all_done = || service.wanted_slots().all(|(_, slot)| service.is_done(slot));
-    if service.crash_loop_since.is_some() {
+    let Some(main) = service.main_side() else { return ServiceStateView::Stopped };
+    let all_done = || main.wanted_slots().all(|(_, slot)| main.is_done(slot));
+    if main.group.crash_loop_since.is_some() {
         ServiceStateView::CrashLooping
     } else if service.replicas == 0 && service.instances.is_empty() {
         ServiceStateView::Stopped
+    } else if command_failure(service).is_some() && service.instances.is_empty() {
+        ServiceStateView::Failed
     } else if service.is_completed() {
         ServiceStateView::Completed
     } else if service.is_settled() && service.ready() == 0 && all_done() {
@@ -310,11 +313,12 @@ fn detail(
             format!("waits for {}", waiting_for.join(", "))
         }
         ServiceStateView::CrashLooping | ServiceStateView::Failed => {
-            last_failure().unwrap_or_default()
+            command_failure(service).or_else(last_failure).unwrap_or_default()
         }
         ServiceStateView::Starting | ServiceStateView::Degraded | ServiceStateView::Updating => {
             let complaint = service.instances.values().find_map(|it| it.failing.clone());
-            let failed = || service.slots.values().any(|it| 0 < it.failures);
+            let slots = || service.groups.values().flat_map(|it| it.slots.values());
+            let failed = || slots().any(|it| 0 < it.failures);
             let failure = || failed().then(last_failure).flatten();
             let obstacle = || obstacle(name, service);
             complaint.or_else(failure).or_else(obstacle).unwrap_or_default()
@@ -323,9 +327,16 @@ fn detail(
     }
 }
 
+/// How the release command of the release that should serve failed, if it did.
+fn command_failure(service: &ServiceState) -> Option<String> {
+    let exit = service.commands.get(&service.current()).filter(|it| !it.is_success())?;
+    Some(format!("its release command failed: {exit}; `pelago up` tries it again"))
+}
+
 /// What keeps a slot from being filled, other than a failure.
 fn obstacle(name: &ServiceName, service: &ServiceState) -> Option<String> {
-    if service.wanted_slots().count() < service.replicas as usize {
+    let lacks_a_port = |it: Side<'_>| it.wanted_slots().count() < it.wanted() as usize;
+    if service.sides().any(lacks_a_port) {
         return Some("an instance has no port; `pelago up` finds one".to_owned());
     }
     let is_leaving = |it: &Instance| matches!(it.phase, Phase::Stopping { .. });

@@ -47,7 +47,9 @@ pub(crate) fn bake(
     }
     let mut baked_paths: BTreeMap<&str, Digest> = BTreeMap::new();
     let mut digests = BTreeMap::new();
-    for (name, service) in &apply.definition.services {
+    let only = &apply.deploy.only;
+    let meant = apply.definition.services.iter();
+    for (name, service) in meant.filter(|(name, _)| only.is_empty() || only.contains(name)) {
         let Source::Process { artifact: Some(artifact), .. } = &service.source else { continue };
         let digest = match baked_paths.get(artifact.as_str()) {
             Some(digest) => digest.clone(),

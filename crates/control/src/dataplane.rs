@@ -8,6 +8,7 @@
 //!
 //! It refuses to interpret what was measured.
 
+mod comparison;
 mod following;
 mod link;
 mod observed;
@@ -25,6 +26,7 @@ use model::{ApplicationName, Index, InstanceId, Instant};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use world::World;
 
+use crate::inbox::Input;
 pub use following::Following;
 use link::Link;
 pub use observed::{Hello, Observed, Window};
@@ -87,11 +89,12 @@ struct Waiting {
 pub(crate) fn start(
     place: Place,
     worlds: watch::Receiver<Arc<World>>,
+    inbox: mpsc::Sender<Input>,
 ) -> (DataPlane, tokio::task::JoinHandle<()>) {
     let (drains, asked) = mpsc::channel(DRAINS_MAX);
     let shared = Arc::<Shared>::default();
     let launcher = Launcher::new(&place);
-    let link = Link { shared: Arc::clone(&shared), worlds, asked, place };
+    let link = Link { shared: Arc::clone(&shared), worlds, inbox, asked, place };
     (DataPlane { shared, drains }, tokio::spawn(link.run(launcher)))
 }
 

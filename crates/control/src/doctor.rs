@@ -130,7 +130,10 @@ fn applications(world: &World) -> Finding {
         .applications
         .iter()
         .flat_map(|(application, state)| {
-            let looping = state.services.iter().filter(|(_, it)| it.crash_loop_since.is_some());
+            let looping = state
+                .services
+                .iter()
+                .filter(|(_, it)| it.main_group().is_some_and(|it| it.crash_loop_since.is_some()));
             looping.map(move |(name, _)| format!("{application}/{name}"))
         })
         .collect();

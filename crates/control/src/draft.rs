@@ -1,9 +1,10 @@
 //! Events on their way into the journal.
 
 use model::{Index, Timestamp};
-use world::{Event, Phase, Recorded, World};
+use world::rollout::Stage;
+use world::{Event, Phase, Purpose, Recorded, World};
 
-use crate::inbox::{Fact, Sight};
+use crate::inbox::{Fact, Heard, News, Sight};
 
 /// Events that are not durable yet, and the world as it will be when they are.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(crate) const fn is_fact(event: &Event) -> bool {
             | Event::InstanceUnready { .. }
             | Event::LivenessFailed { .. }
             | Event::InstanceExited { .. }
+            | Event::RolloutTold { .. }
     )
 }
 
@@ -55,6 +57,12 @@ pub(crate) fn event_of(sight: Sight, world: &World) -> Option<Event> {
                 return None;
             }
             Event::InstanceStarted { application, instance, process }
+        }
+        // A release command has an end, and nothing before it to wait for.
+        _ if known.purpose == Purpose::ReleaseCommand
+            && !matches!(fact, Fact::Exited(_) | Fact::Started(_)) =>
+        {
+            return None;
         }
         Fact::Ready if known.phase == Phase::Running && !known.ready => {
             Event::InstanceReady { application, instance }
@@ -70,4 +78,23 @@ pub(crate) fn event_of(sight: Sight, world: &World) -> Option<Event> {
         Fact::Ready | Fact::Unready(_) | Fact::NotLive(_) => return None,
         Fact::Exited(exit) => Event::InstanceExited { application, instance, exit },
     })
+}
+
+/// The event that says what was heard of a rollout; nothing if it is not news.
+pub(crate) fn event_of_rollout(heard: Heard, world: &World) -> Option<Event> {
+    let Heard { application, service, news } = heard;
+    let rollout = world.service(&application, &service)?.rollout.as_deref()?;
+    match news {
+        News::Counted(counted) => {
+            let is_current =
+                matches!(rollout.stage, Stage::Taking { epoch, .. } if epoch == counted.epoch);
+            (rollout.is_active() && is_current && rollout.counted != counted)
+                .then_some(Event::RolloutObserved { application, service, counted })
+        }
+        News::Baseline(thresholds) => (rollout.is_active() && rollout.thresholds.is_none())
+            .then_some(Event::RolloutBaselineFrozen { application, service, thresholds }),
+        News::Told(failure) => {
+            (!rollout.told).then_some(Event::RolloutTold { application, service, failure })
+        }
+    }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use api::change::{PlanView, changes};
 use api::logs::{ExecView, Finding, LogPage, LogQuery};
-use api::request::{Accepted, Apply, At, EventQuery};
+use api::request::{self, Accepted, At, EventQuery, Rollback, SetTraffic, Steer};
+use api::rollout::RolloutView;
 use api::spans::{SpanQuery, SpanView};
 use api::traffic::Traffic;
 use api::{ApiError, ErrorKind, Platform};
@@ -14,13 +15,13 @@ use model::{ApplicationName, Index, InstanceId, ServiceName};
 use tokio::sync::{oneshot, watch};
 use world::{Recorded, World};
 
-use crate::command::Command;
+use crate::command::{Apply, Command};
 use crate::dataplane::Observed;
 use crate::inbox::Input;
 use crate::launch::{Launcher, working_folder};
 use crate::parts::Parts;
 use crate::traffic_view::{self, Seen};
-use crate::{apply, doctor, history, logs};
+use crate::{apply, doctor, history, logs, outlook, rollout_view};
 
 /// Time a data plane may take to start before it is called missing.
 const DATA_PLANE_START: Duration = Duration::from_secs(3);
@@ -92,7 +93,7 @@ impl Platform for Control {
         blocking(move || history::events(&storage, now.index, &query)).await
     }
 
-    async fn apply(&self, apply: Apply) -> Result<Accepted, ApiError> {
+    async fn apply(&self, apply: request::Apply) -> Result<Accepted, ApiError> {
         apply::refuse_what_cannot_run(&apply.definition)?;
         let _not_swept = self.parts.bakes.read().await;
         let bakery = self.parts.bakery.clone();
@@ -101,21 +102,21 @@ impl Platform for Control {
             Ok((apply, artifacts))
         })
         .await?;
-        let definition = Arc::new(apply.definition);
-        self.wish(Command::Apply { definition, folder: apply.folder, artifacts }).await
+        let request::Apply { definition, folder, deploy } = apply;
+        let definition = Arc::new(definition);
+        self.wish(Command::Apply(Apply { definition, folder, artifacts, deploy })).await
     }
 
-    async fn plan(&self, apply: Apply) -> Result<PlanView, ApiError> {
+    async fn plan(&self, apply: request::Apply) -> Result<PlanView, ApiError> {
         apply::refuse_what_cannot_run(&apply.definition)?;
         let _not_swept = self.parts.bakes.read().await;
-        let (bakery, world) = (self.parts.bakery.clone(), self.world());
+        let (bakery, world, traffic) = (self.parts.bakery.clone(), self.world(), self.traffic());
         blocking(move || {
             let artifacts = apply::bake(&bakery, &apply)?;
             let state = world.application(&apply.definition.name);
-            Ok(PlanView {
-                application: apply.definition.name.to_string(),
-                changes: changes(state, &apply.definition, &artifacts),
-            })
+            let mut changes = changes(state, &apply.definition, &artifacts);
+            outlook::add(&mut changes, &apply.definition, &traffic);
+            Ok(PlanView { application: apply.definition.name.to_string(), changes })
         })
         .await
     }
@@ -139,6 +140,37 @@ impl Platform for Control {
         service: Option<ServiceName>,
     ) -> Result<Accepted, ApiError> {
         self.wish(Command::Restart { application, service }).await
+    }
+
+    async fn set_traffic(
+        &self,
+        application: ApplicationName,
+        service: ServiceName,
+        traffic: SetTraffic,
+    ) -> Result<Accepted, ApiError> {
+        self.wish(Command::SetTraffic { application, service, traffic }).await
+    }
+
+    async fn steer(
+        &self,
+        application: ApplicationName,
+        service: ServiceName,
+        steer: Steer,
+    ) -> Result<Accepted, ApiError> {
+        self.wish(Command::Steer { application, service, steer }).await
+    }
+
+    async fn roll_back(
+        &self,
+        application: ApplicationName,
+        service: ServiceName,
+        rollback: Rollback,
+    ) -> Result<Accepted, ApiError> {
+        self.wish(Command::RollBack { application, service, rollback }).await
+    }
+
+    fn rollouts(&self) -> Vec<RolloutView> {
+        rollout_view::all(&self.world(), &self.traffic(), self.parts.clock.timestamp())
     }
 
     async fn logs(&self, query: LogQuery) -> Result<LogPage, ApiError> {

@@ -3,8 +3,9 @@
 use api::ApiError;
 use api::request::Accepted;
 use model::instance::{Exit, ProcessId};
-use model::{ApplicationName, InstanceId};
+use model::{ApplicationName, InstanceId, ServiceName};
 use tokio::sync::oneshot;
+use world::rollout::{Counted, Thresholds};
 
 use crate::command::Command;
 
@@ -15,6 +16,8 @@ pub(crate) enum Input {
     Wish { command: Box<Command>, answer: oneshot::Sender<Result<Accepted, ApiError>> },
     /// Something was seen.
     Seen(Sight),
+    /// Something was measured, or said, of a rollout.
+    Heard(Heard),
     /// The control process should end.
     ShutDown,
 }
@@ -35,4 +38,23 @@ pub(crate) enum Fact {
     Unready(String),
     NotLive(String),
     Exited(Exit),
+}
+
+/// What was heard of a service's rollout.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    pub(crate) application: ApplicationName,
+    pub(crate) service: ServiceName,
+    pub(crate) news: News,
+}
+
+/// The news.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    /// The data plane has counted more.
+    Counted(Counted),
+    /// The latencies of the old release are known.
+    Baseline(Thresholds),
+    /// Whoever wants to know the outcome was told, or could not be, for this reason.
+    Told(Option<String>),
 }

@@ -10,7 +10,7 @@ use model::service::{Protocol, Source};
 use model::{ApplicationName, InstanceId, ServiceName, Template};
 use runtime::launch::{LaunchSpec, LogLimits};
 use runtime::probe::Try;
-use world::{ApplicationState, Instance, World};
+use world::{ApplicationState, Instance, Purpose, World};
 
 /// Variables of the control process that instances get too; everything else must be declared.
 pub(crate) const INHERITED: [&str; 8] =
@@ -80,7 +80,11 @@ impl<'a> Launcher<'a> {
     }
 
     fn words(&self, environment: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
-        match &self.release.service.source {
+        let service = &self.release.service;
+        if self.instance.purpose == Purpose::ReleaseCommand {
+            return fill_all(&service.release_command, environment);
+        }
+        match &service.source {
             Source::Process { command, .. } => fill_all(command, environment),
             Source::Behaviour(_) => {
                 let program = self.machine.program.display().to_string();
@@ -128,8 +132,9 @@ impl<'a> Launcher<'a> {
     /// Where this instance finds `callee`: at the edge, or, in an application that was last applied by a
     /// version without edges, at the callee's first instance.
     fn edge_port(&self, callee: &ServiceName) -> Option<u16> {
-        let edge = self.state.edge_port(&self.id.service, callee);
-        let first = || Some(self.state.services.get(callee)?.slots.get(&0)?.port);
+        let own = self.state.group_edge_port((&self.id.service, self.instance.group), callee);
+        let edge = own.or_else(|| self.state.edge_port(&self.id.service, callee));
+        let first = || Some(self.state.services.get(callee)?.main_group()?.slots.get(&0)?.port);
         edge.or_else(first)
     }
 

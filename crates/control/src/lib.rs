@@ -21,12 +21,16 @@ mod inbox;
 mod launch;
 mod logs;
 mod open;
+mod outcome;
+mod outlook;
 mod parts;
 mod reconciler;
+mod rollout_view;
 mod storage;
 mod strays;
 mod traffic_view;
 mod watch;
+mod webhook;
 
 pub use handle::Control;
 pub use open::{OpenError, Opened, Options, open};

@@ -106,7 +106,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     });
     let (data_plane, feeding) = match place {
         Some(place) => {
-            let (data_plane, feeding) = dataplane::start(place, worlds.clone());
+            let (data_plane, feeding) = dataplane::start(place, worlds.clone(), inbox.clone());
             (data_plane, Some(feeding))
         }
         None => (DataPlane::absent(), None),

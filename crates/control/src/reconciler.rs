@@ -7,19 +7,20 @@ use std::time::Duration;
 use api::request::Accepted;
 use api::{ApiError, ErrorKind};
 use model::instance::Exit;
-use model::{ApplicationName, InstanceId};
+use model::{ApplicationName, InstanceId, ServiceName};
 use planner::Effect;
 use runtime::Observed;
 use runtime::processes::ProcessesError;
 use tokio::sync::{mpsc, oneshot, watch};
-use world::{Desired, Event, Phase, World};
+use world::{Desired, Event, Phase, Purpose, World};
 
 use crate::calendar::Calendar;
 use crate::checkup::Readiness;
-use crate::command::Here;
-use crate::draft::{Draft, event_of, is_fact};
-use crate::inbox::{Fact, Input, Sight};
+use crate::command::{self, Here};
+use crate::draft::{Draft, event_of, event_of_rollout, is_fact};
+use crate::inbox::{Fact, Heard, Input, News, Sight};
 use crate::launch::Launcher;
+use crate::outcome;
 use crate::parts::Parts;
 use crate::storage::{SNAPSHOT_EVERY, StorageError};
 use crate::strays;
@@ -36,7 +37,8 @@ const PLANS_MAX: usize = 64;
 const SWEEP_EVERY: u32 = 100;
 
 type Key = (ApplicationName, InstanceId);
-type Answer = (oneshot::Sender<Result<Accepted, ApiError>>, Result<(), ApiError>);
+/// Whoever asked, and the releases that were made for it.
+type Answer = (oneshot::Sender<Result<Accepted, ApiError>>, Result<Vec<String>, ApiError>);
 
 /// The owner of the world.
 #[derive(Debug)]
@@ -154,18 +156,30 @@ impl Reconciler {
         for input in batch.drain(..) {
             match input {
                 Input::Seen(sight) => {
+                    let moved = self.moved_port(&sight, &draft);
                     if let Some(event) = event_of(sight, &draft.world) {
+                        draft.add(event);
+                        if let Some(moved) = moved {
+                            draft.add(moved);
+                        }
+                    }
+                }
+                Input::Heard(heard) => {
+                    if let Some(event) = event_of_rollout(heard, &draft.world) {
                         draft.add(event);
                     }
                 }
                 Input::Wish { command, answer } => {
                     let first_port = self.parts.first_port;
                     let here = Here { world: &draft.world, now: draft.at, first_port };
-                    let result = command.events(&here);
-                    answers.push((
-                        answer,
-                        result.map(|it| it.into_iter().for_each(|it| draft.add(it))),
-                    ));
+                    let result = command.events(&here).map(|events| {
+                        let releases = events.iter().filter_map(release_of).collect();
+                        for event in events {
+                            draft.add(event);
+                        }
+                        releases
+                    });
+                    answers.push((answer, result));
                 }
                 Input::ShutDown => {}
             }
@@ -174,11 +188,20 @@ impl Reconciler {
         let index = self.world.index.0;
         for (answer, result) in answers {
             let result = match &recorded {
-                Ok(()) => result.map(|()| Accepted { index }),
+                Ok(()) => result.map(|releases| Accepted { index, releases }),
                 Err(error) => Err(error.clone()),
             };
             // Whoever asked may have gone away.
             let _heard: Result<(), _> = answer.send(result);
+        }
+    }
+
+    /// Another port for the slot of an instance that has ended because another program has its port.
+    fn moved_port(&self, sight: &Sight, draft: &Draft) -> Option<Event> {
+        let here = Here { world: &draft.world, now: draft.at, first_port: self.parts.first_port };
+        match sight.fact {
+            Fact::Exited(_) => command::moved(&here, &sight.application, &sight.instance),
+            _ => None,
         }
     }
 
@@ -212,6 +235,11 @@ impl Reconciler {
 
     /// What is known to have come about need not be brought about.
     fn on_recorded(&mut self, event: &Event) {
+        if let Event::RolloutTold { application, service, .. } = event {
+            let (application, service) = (application.clone(), service.clone());
+            self.in_flight.remove(&Effect::Tell { application, service });
+            return;
+        }
         let (Some(application), Some(instance)) = (event.application(), event.instance()) else {
             return;
         };
@@ -270,7 +298,24 @@ impl Reconciler {
         match effect {
             Effect::Launch { application, instance } => self.launch(&application, &instance),
             Effect::Stop { application, instance } => self.stop(&application, &instance),
+            Effect::Tell { application, service } => self.tell(application, service),
         }
+    }
+
+    /// Posts how a rollout ended to whoever wants to know.
+    fn tell(&self, application: ApplicationName, service: ServiceName) {
+        let state = self.world.service(&application, &service);
+        let posted = state.and_then(|it| outcome::message(&application, &service, it));
+        let inbox = self.parts.inbox.clone();
+        tokio::spawn(async move {
+            let failure = match posted {
+                Some((url, body)) => outcome::post(&url, &body).await.err(),
+                None => None,
+            };
+            let news = News::Told(failure);
+            // When the control process ends, the next one tells.
+            drop(inbox.send(Input::Heard(Heard { application, service, news })).await);
+        });
     }
 
     fn launch(&mut self, application: &ApplicationName, id: &InstanceId) {
@@ -323,7 +368,8 @@ impl Reconciler {
     /// The checks of an instance. One that cannot be prepared is left out, and said so.
     fn checks(&self, application: &ApplicationName, id: &InstanceId) -> Checks {
         let found = Launcher::find(&self.parts.machine, &self.world, application, id);
-        let Some(launcher) = found else { return Checks::default() };
+        let serves = |it: &Launcher<'_>| it.instance.purpose == Purpose::Serve;
+        let Some(launcher) = found.filter(serves) else { return Checks::default() };
         let folders = self.parts.folders(&launcher);
         let health = launcher.release.service.health.clone();
         let prepare = |check: &Option<model::health::Check>| {
@@ -388,6 +434,17 @@ impl Reconciler {
         if let Err(error) = swept.await {
             tracing::warn!(%error, "sweeping ended early");
         }
+    }
+}
+
+/// The release that an event makes, by its name.
+fn release_of(event: &Event) -> Option<String> {
+    match event {
+        Event::ReleaseMade { service, release, .. }
+        | Event::ReleaseBaked { service, release, .. } => {
+            Some(format!("{service}@{}", release.number))
+        }
+        _ => None,
     }
 }
 

@@ -229,6 +229,7 @@ mod tests {
             open: false,
             in_flight: 4,
             limit: Some(9),
+            trial: None,
         }
     }
 

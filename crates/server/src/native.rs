@@ -28,6 +28,7 @@ const EVENTS_DEFAULT: usize = 100;
 /// Log lines answered if nobody says how many.
 const LINES_DEFAULT: usize = 1_000;
 
+mod releases;
 mod traffic;
 
 /// What handlers share.
@@ -67,6 +68,12 @@ fn handler<P: Platform>(name: &str, method: Method) -> MethodRouter<Shared<P>> {
         "restart_all" => post(restart_all::<P>),
         "restart" => post(restart::<P>),
         "scale" => post(scale::<P>),
+        "releases" => get(releases::list::<P>),
+        "diff" => get(releases::diff::<P>),
+        "set_traffic" => post(releases::set_traffic::<P>),
+        "rollouts" => get(releases::rollouts::<P>),
+        "steer" => post(releases::steer::<P>),
+        "roll_back" => post(releases::roll_back::<P>),
         "logs" => get(logs::<P>),
         "exec" => get(exec::<P>),
         "edges" => get(traffic::edges::<P>),

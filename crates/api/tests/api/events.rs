@@ -8,6 +8,7 @@ use model::instance::{Exit, ProcessId, StopReason};
 use model::release::Release;
 use model::{ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp};
 use world::{Event, Recorded};
+use world::{GroupNumber, Purpose};
 
 use crate::stage::{application, service};
 
@@ -37,12 +38,7 @@ fn about_the_application() -> Vec<Event> {
 
 fn about_a_service() -> Vec<Event> {
     let (application, service) = (shop, web);
-    let release = Release {
-        number: ReleaseNumber(12),
-        service: self::service(),
-        artifact: None,
-        made_at: Timestamp::EPOCH,
-    };
+    let release = Release::plain(ReleaseNumber(12), self::service(), None, Timestamp::EPOCH);
     let scaled = |replicas| Event::ServiceScaled {
         application: application(),
         service: service(),
@@ -60,18 +56,21 @@ fn about_a_service() -> Vec<Event> {
             release: Arc::new(release),
         },
         Event::PortAssigned {
+            group: GroupNumber::default(),
             application: application(),
             service: service(),
             slot: 0,
             port: 20_000,
         },
         Event::SparePortAssigned {
+            group: GroupNumber::default(),
             application: application(),
             service: service(),
             slot: 0,
             port: 20_001,
         },
         Event::EdgeOpened {
+            group: None,
             application: application(),
             caller: service(),
             callee: "cart".parse().unwrap(),
@@ -94,6 +93,8 @@ fn about_an_instance() -> Vec<Event> {
         |reason| Event::InstanceStopping { application: shop(), instance: instance(), reason };
     let exited = |exit| Event::InstanceExited { application: shop(), instance: instance(), exit };
     let created = Event::InstanceCreated {
+        group: GroupNumber::default(),
+        purpose: Purpose::Serve,
         application: application(),
         instance: instance(),
         slot: 0,

@@ -11,6 +11,7 @@ use model::restart::{Restart, RestartPolicy};
 use model::service::{Condition, Limits, Source};
 use model::{Application, InstanceId, ReleaseNumber, Service, ServiceName, Timestamp};
 use world::{Event, Recorded, World};
+use world::{GroupNumber, Purpose};
 
 pub(crate) fn service() -> Service {
     let command = ["python3", "app.py"].map(|it| it.parse().unwrap()).to_vec();
@@ -78,7 +79,13 @@ impl Stage {
             for slot in 0..service.replicas {
                 let port = 20_000 + u16::try_from(at * 100).unwrap() + u16::try_from(slot).unwrap();
                 let (application, service) = ("shop".parse().unwrap(), self::name(name));
-                stage.fold(Event::PortAssigned { application, service, slot, port });
+                stage.fold(Event::PortAssigned {
+                    group: GroupNumber::default(),
+                    application,
+                    service,
+                    slot,
+                    port,
+                });
             }
         }
         stage
@@ -100,18 +107,19 @@ impl Stage {
             services.iter().flat_map(|(caller, it)| it.calls.keys().map(move |it| (caller, it)));
         for ((caller, callee), port) in calls.zip(21_000..) {
             let (application, callee) = ("shop".parse().unwrap(), callee.clone());
-            stage.fold(Event::EdgeOpened { application, caller: name(caller), callee, port });
+            stage.fold(Event::EdgeOpened {
+                group: None,
+                application,
+                caller: name(caller),
+                callee,
+                port,
+            });
         }
         stage
     }
 
     pub(crate) fn release(&mut self, service: &str, number: u32, meant: &Service) {
-        let release = Release {
-            number: ReleaseNumber(number),
-            service: meant.clone(),
-            artifact: None,
-            made_at: Timestamp::EPOCH,
-        };
+        let release = Release::plain(ReleaseNumber(number), meant.clone(), None, Timestamp::EPOCH);
         let (application, service) = ("shop".parse().unwrap(), name(service));
         self.fold(Event::ReleaseMade { application, service, release: Arc::new(release) });
     }
@@ -138,10 +146,19 @@ impl Stage {
             "created" => {
                 let instance = id();
                 let state = self.0.service(&application, &instance.service).unwrap();
-                let taken = |slot: &u32| state.in_slot(*slot).next().is_some();
+                let taken = |slot: &u32| state.main_side().unwrap().in_slot(*slot).next().is_some();
                 let slot = (0..state.replicas).find(|it| !taken(it)).unwrap();
-                let (release, port) = (state.current, state.slots[&slot].port);
-                Event::InstanceCreated { application, instance, slot, release, port }
+                let (release, port) =
+                    (state.current(), state.main_group().unwrap().slots[&slot].port);
+                Event::InstanceCreated {
+                    group: GroupNumber::default(),
+                    purpose: Purpose::Serve,
+                    application,
+                    instance,
+                    slot,
+                    release,
+                    port,
+                }
             }
             "started" => {
                 let process = ProcessId { pid: 4_711, started_ticks: 1 };

@@ -17,9 +17,11 @@ use tokio::sync::{mpsc, watch};
 use world::routing::{Feed, Table};
 use world::{Desired, World};
 
+use super::comparison;
 use super::process::{Launcher, Predecessor, bound_log, terminate};
 use super::wire::{WireError, receive, send};
 use super::{Hello, Key, Place, Shared};
+use crate::inbox::Input;
 
 /// The version that is wanted of the data plane: it is the same binary.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -56,6 +58,8 @@ enum LinkError {
 pub(super) struct Link {
     pub(super) shared: Arc<Shared>,
     pub(super) worlds: watch::Receiver<Arc<World>>,
+    /// Where what rollouts want to know is told.
+    pub(super) inbox: mpsc::Sender<Input>,
     pub(super) asked: mpsc::Receiver<Key>,
     pub(super) place: Place,
 }
@@ -107,7 +111,9 @@ impl Link {
         }
         let stream = connect(&socket, &mut peer.launcher).await?;
         let (mut from, mut to) = stream.into_split();
-        let mut listener = Listener { shared: &self.shared, place: &self.place, peer };
+        let worlds = self.worlds.clone();
+        let (shared, place, inbox) = (&self.shared, &self.place, &self.inbox);
+        let mut listener = Listener { shared, place, inbox, worlds, peer };
         tokio::select! {
             heard = listener.listen(&mut from) => heard,
             fed = feed(&mut self.worlds, &mut self.asked, &mut to) => Ok(fed?),
@@ -219,6 +225,8 @@ fn current(worlds: &mut watch::Receiver<Arc<World>>) -> Arc<World> {
 struct Listener<'a> {
     shared: &'a Shared,
     place: &'a Place,
+    inbox: &'a mpsc::Sender<Input>,
+    worlds: watch::Receiver<Arc<World>>,
     peer: &'a mut Peer,
 }
 
@@ -254,9 +262,18 @@ impl Listener<'_> {
             Report::Hello { .. } => {}
         }
         let is_hello = matches!(report, Report::Hello { .. });
+        let is_measured = matches!(report, Report::Signals(_));
         self.shared.observed().take_in(report, self.place.clock.timestamp());
         if is_hello {
             self.greeted();
+        }
+        if is_measured {
+            let world = Arc::clone(&self.worlds.borrow());
+            let heard = comparison::heard(&world, &self.shared.observed());
+            for heard in heard {
+                // Where the inbox is full, the next report says the same and more.
+                let _told: Result<(), _> = self.inbox.try_send(Input::Heard(heard));
+            }
         }
     }
 

@@ -159,6 +159,7 @@ mod tests {
             open: false,
             in_flight: 0,
             limit: None,
+            trial: None,
         }
     }
 

@@ -25,7 +25,10 @@ pub(super) struct OneQuery {
 }
 
 /// The application that is asked for, which must be there.
-fn only<P: Platform>(platform: &P, name: Option<&str>) -> Result<Option<ApplicationName>, Failure> {
+pub(super) fn only<P: Platform>(
+    platform: &P,
+    name: Option<&str>,
+) -> Result<Option<ApplicationName>, Failure> {
     let application = parse_some::<ApplicationName>("application", name)?;
     match &application {
         Some(name) if platform.world().application(name).is_none() => {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use api::change::PlanView;
 use api::logs::{ExecView, Finding, LogLine, LogPage, LogQuery};
-use api::request::{Accepted, Apply, At, EventQuery};
+use api::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
+use api::rollout::RolloutView;
 use api::spans::{SpanQuery, SpanView};
 use api::traffic::Traffic;
 use api::{ApiError, ErrorKind, Platform};
@@ -109,7 +110,7 @@ impl Pretended {
     }
 }
 
-const ACCEPTED: Accepted = Accepted { index: 7 };
+const ACCEPTED: Accepted = Accepted { index: 7, releases: Vec::new() };
 
 impl Platform for Pretended {
     fn world(&self) -> Arc<World> {
@@ -170,6 +171,37 @@ impl Platform for Pretended {
         _: Option<ServiceName>,
     ) -> Result<Accepted, ApiError> {
         Ok(ACCEPTED)
+    }
+
+    async fn set_traffic(
+        &self,
+        _: ApplicationName,
+        _: ServiceName,
+        _: SetTraffic,
+    ) -> Result<Accepted, ApiError> {
+        Ok(ACCEPTED)
+    }
+
+    async fn steer(
+        &self,
+        _: ApplicationName,
+        _: ServiceName,
+        _: Steer,
+    ) -> Result<Accepted, ApiError> {
+        Ok(ACCEPTED)
+    }
+
+    async fn roll_back(
+        &self,
+        _: ApplicationName,
+        _: ServiceName,
+        _: Rollback,
+    ) -> Result<Accepted, ApiError> {
+        Ok(ACCEPTED)
+    }
+
+    fn rollouts(&self) -> Vec<RolloutView> {
+        Vec::new()
     }
 
     async fn logs(&self, query: LogQuery) -> Result<LogPage, ApiError> {

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use model::release::Release;
-use model::{Application, Index, ReleaseNumber, Service, Timestamp};
+use model::{Application, ApplicationName, Index, ReleaseNumber, Service, ServiceName, Timestamp};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use world::routing::Patch;
 use world::{Event, Recorded};
+use world::{GroupNumber, Purpose};
 
 use super::*;
 use crate::dataplane::{DataPlane, GatewayOptions, Settings, start};
+use crate::inbox::News;
 
 /// Time after which a test has failed; nothing here takes a hundredth of it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,6 +25,7 @@ struct Stage {
     listener: UnixListener,
     plane: DataPlane,
     task: JoinHandle<()>,
+    received: mpsc::Receiver<Input>,
     _folder: TempDir,
 }
 
@@ -60,12 +63,7 @@ impl Stage {
             &mut world,
             Event::ApplicationApplied { definition: Arc::new(definition), folder: folder_name },
         );
-        let release = Release {
-            number: ReleaseNumber(1),
-            service: service(),
-            artifact: None,
-            made_at: Timestamp::EPOCH,
-        };
+        let release = Release::plain(ReleaseNumber(1), service(), None, Timestamp::EPOCH);
         let release = Arc::new(release);
         happen(&mut world, Event::ReleaseMade { application, service: service_name, release });
         let (published, worlds) = watch::channel(Arc::new(world.clone()));
@@ -80,8 +78,9 @@ impl Stage {
             program: "/bin/false".into(),
             clock: host::Clock::start(),
         };
-        let (plane, task) = start(place, worlds);
-        Self { world, published, listener, plane, task, _folder: folder }
+        let (inbox, received) = mpsc::channel(64);
+        let (plane, task) = start(place, worlds, inbox);
+        Self { world, published, listener, plane, task, received, _folder: folder }
     }
 
     fn publish(&mut self, events: impl IntoIterator<Item = Event>) {
@@ -136,12 +135,15 @@ fn life() -> [Event; 4] {
     let instance = || "web.1".parse().unwrap();
     [
         Event::PortAssigned {
+            group: GroupNumber::default(),
             application: application(),
             service: "web".parse().unwrap(),
             slot: 0,
             port: 20_000,
         },
         Event::InstanceCreated {
+            group: GroupNumber::default(),
+            purpose: Purpose::Serve,
             application: application(),
             instance: instance(),
             slot: 0,
@@ -275,4 +277,93 @@ fn which_data_plane_is_replaced() {
     let place =
         Place { settings, folder: "/".into(), program: "/".into(), clock: host::Clock::start() };
     assert!(needs_replacement(&hello(VERSION, None), &place));
+}
+
+/// A canary of r2 that takes the traffic of its first step.
+fn canary() -> Vec<Event> {
+    let application: ApplicationName = "shop".parse().unwrap();
+    let service_name: ServiceName = "web".parse().unwrap();
+    let of = |event: fn(ApplicationName, ServiceName) -> Event| {
+        event(application.clone(), service_name.clone())
+    };
+    vec![
+        of(|application, service_name| Event::ReleaseBaked {
+            application,
+            service: service_name,
+            release: Arc::new(Release::plain(ReleaseNumber(2), service(), None, Timestamp::EPOCH)),
+        }),
+        of(|application, service| Event::GroupOpened {
+            application,
+            service,
+            group: GroupNumber(1),
+            release: ReleaseNumber(2),
+        }),
+        of(|application, service| Event::RolloutStarted {
+            application,
+            service,
+            rollout: Arc::new(
+                serde_json::from_value(serde_json::json!({
+                    "kind": "deploy", "from": 1, "to": 2, "group": 1, "update": {
+                        "strategy": "canary", "steps": [{"weight": "5%"}], "keep_old": "0s",
+                        "auto_promote": true, "auto_revert": true,
+                        "analysis": {"alpha": "1%", "max_ratio": 1.25, "max_duration": "1m",
+                            "on_inconclusive": "hold"},
+                    },
+                }))
+                .unwrap(),
+            ),
+        }),
+        of(|application, service| Event::RolloutTrafficMoved { application, service, step: 0 }),
+    ]
+}
+
+/// What came over a route: comparisons with an epoch, and requests that took a millisecond.
+fn measured(route: &str, epoch: u64, requests: u64) -> telemetry::EdgeSignals {
+    let counts = |requests, errors| {
+        serde_json::json!({
+            "requests": requests, "errors": errors, "slow": [0, 0, 0, 0, 0], "harmed": errors,
+        })
+    };
+    let mut latency = telemetry::Histogram::default();
+    (0..requests).for_each(|_| latency.record(1_000));
+    let release = telemetry::report::ReleaseSignals {
+        release: Some(ReleaseNumber(1)),
+        first_attempt_latency: latency,
+        ..telemetry::report::ReleaseSignals::default()
+    };
+    serde_json::from_value(serde_json::json!({
+        "edge": {"application": "shop", "caller": {"route": route}, "callee": "web"},
+        "refused": [], "queued": 0, "releases": [release], "instances": [], "open": false,
+        "in_flight": 0, "limit": null,
+        "trial": {"epoch": epoch, "old": counts(requests, 1), "new": counts(7, 2)},
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn what_rollouts_want_to_know_is_told_once() {
+    let mut stage = Stage::new();
+    let mut proxy = stage.accept().await;
+    stage.publish(canary());
+    let epoch = stage.world.index.0;
+    let say = |second: u64, edges| {
+        let at = Timestamp::from_millis(second * 1_000);
+        Report::Signals(telemetry::Signals { at, edges, ..telemetry::Signals::default() })
+    };
+    // Fewer requests than latencies can be read from; and counts of another epoch say nothing.
+    proxy.say(say(1, vec![measured("a/", epoch, 10), measured("b/", epoch - 1, 10)])).await;
+    proxy.say(say(2, vec![measured("a/", epoch, 300), measured("b/", epoch, 20)])).await;
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        let Some(Input::Heard(told)) = within(stage.received.recv()).await else { panic!() };
+        heard.push(match told.news {
+            News::Counted(it) => {
+                let (old, new) = (it.old, it.new);
+                format!("{} {} {} {}", old.requests, old.errors, new.requests, new.harmed)
+            }
+            News::Baseline(it) => format!("{} of {}", it.latency_us[0] / 100, it.requests),
+            News::Told(_) => panic!(),
+        });
+    }
+    assert_eq!(heard, ["10 1 7 2", "320 2 14 4", "20 of 300"]);
 }

@@ -1,0 +1,225 @@
+//! Ports for slots and edges.
+
+use std::collections::BTreeSet;
+
+use api::{ApiError, ErrorKind};
+use model::{ApplicationName, InstanceId, Service, ServiceName};
+use runtime::ports;
+use world::{Event, GroupNumber, Phase, Purpose, ServiceState};
+
+use super::Here;
+
+/// A group of a service, and where it is.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) application: &'a ApplicationName,
+    pub(super) name: &'a ServiceName,
+    pub(super) service: &'a Service,
+    pub(super) state: Option<&'a ServiceState>,
+    pub(super) group: GroupNumber,
+}
+
+/// Finds ports that neither another slot nor an edge nor another program has.
+#[derive(Debug)]
+pub(super) struct PortAssigner {
+    taken: BTreeSet<u16>,
+    first: u16,
+}
+
+impl PortAssigner {
+    pub(super) fn new(here: &Here<'_>) -> Self {
+        let applications = || here.world.applications.values();
+        let slots =
+            applications().flat_map(|it| it.services.values()).flat_map(|it| it.groups.values());
+        let slots = slots.flat_map(|it| it.slots.values());
+        let of_groups = applications().flat_map(|it| it.group_edges.values());
+        let of_groups = of_groups.flat_map(|it| it.values());
+        let edges = applications().flat_map(|it| it.edges.values()).chain(of_groups);
+        let edges = edges.flat_map(|it| it.values());
+        let taken = slots.flat_map(|it| [Some(it.port), it.spare_port]).flatten();
+        Self { taken: taken.chain(edges.copied()).collect(), first: here.first_port }
+    }
+
+    /// Ports for each of the first `replicas` slots that has none yet, or not the one it must have: one,
+    /// and another for whoever takes over. Where the port is fixed nobody can, while the other runs.
+    pub(super) fn assign(
+        &mut self,
+        place: &Place<'_>,
+        replicas: u32,
+    ) -> Result<Vec<Event>, ApiError> {
+        let Place { application, name, service, state, group } = *place;
+        let mut events = Vec::new();
+        for slot in 0..replicas {
+            let current = state.and_then(|it| it.groups.get(&group)?.slots.get(&slot));
+            let port = match (current.map(|it| it.port), service.port) {
+                (Some(current), Some(fixed)) if current == fixed => None,
+                (Some(_), None) => None,
+                (_, Some(fixed)) => Some(self.fixed(name, fixed)?),
+                (None, None) => Some(self.any()?),
+            };
+            let (application, service_name) = (application.clone(), name.clone());
+            events.extend(port.map(|port| Event::PortAssigned {
+                application: application.clone(),
+                service: service_name.clone(),
+                group,
+                slot,
+                port,
+            }));
+            if service.port.is_none() && current.is_none_or(|it| it.spare_port.is_none()) {
+                let port = self.any()?;
+                let service = service_name;
+                events.push(Event::SparePortAssigned { application, service, group, slot, port });
+            }
+        }
+        Ok(events)
+    }
+
+    fn fixed(&mut self, service: &ServiceName, port: u16) -> Result<u16, ApiError> {
+        if self.taken.contains(&port) || !ports::is_free(port) {
+            return Err(ApiError::new(
+                ErrorKind::Conflict,
+                format!("port {port} of {service} is in use; stop what uses it, or remove `port`"),
+            ));
+        }
+        self.taken.insert(port);
+        Ok(port)
+    }
+
+    pub(super) fn any(&mut self) -> Result<u16, ApiError> {
+        let start = self.taken.range(ports::PORTS).next_back();
+        let start = start.map_or(self.first, |it| it.saturating_add(1));
+        let port = ports::find(start, &|port| self.taken.contains(&port))
+            .map_err(|error| ApiError::new(ErrorKind::Unavailable, error.to_string()))?;
+        self.taken.insert(port);
+        Ok(port)
+    }
+}
+
+/// Another port in place of one that another program has taken, seen when an instance ended that was to listen
+/// there and never became ready. Who calls finds it by the routing table, wherever it is.
+pub(crate) fn moved(
+    here: &Here<'_>,
+    application: &ApplicationName,
+    id: &InstanceId,
+) -> Option<Event> {
+    let service = here.world.service(application, &id.service)?;
+    let instance = service.instances.get(&id.number)?;
+    let fixed = service.releases.get(&instance.release)?.service.port;
+    let is_unasked = !matches!(instance.phase, Phase::Stopping { .. });
+    let never_came = instance.ready_at.is_none() && instance.purpose == Purpose::Serve;
+    let port = instance.port;
+    let others = || service.instances.iter().filter(|(number, _)| **number != id.number);
+    if fixed.is_some()
+        || !is_unasked
+        || !never_came
+        || others().any(|(_, it)| it.port == port)
+        || ports::is_free(port)
+    {
+        return None;
+    }
+    let (group, slot) = (instance.group, instance.slot);
+    let ports = service.groups.get(&group)?.slots.get(&slot)?;
+    let (application, service) = (application.clone(), id.service.clone());
+    // Where none is left, it is tried again on the one it has.
+    let other = PortAssigner::new(here).any().ok()?;
+    if ports.port == port {
+        Some(Event::PortAssigned { application, service, group, slot, port: other })
+    } else {
+        Some(Event::SparePortAssigned { application, service, group, slot, port: other })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use api::request::Deploy;
+    use model::{Application, Index, Timestamp};
+    use world::{Recorded, World};
+
+    use super::super::Command;
+    use super::super::apply::Apply;
+    use super::*;
+
+    fn application(services: &str) -> Arc<Application> {
+        let text = format!(r#"{{"name": "shop", "services": {{{services}}}}}"#);
+        Arc::new(serde_json::from_str(&text).unwrap())
+    }
+
+    fn service(name: &str, extra: &str) -> String {
+        format!(
+            r#""{name}": {{"source": {{"process": {{"command": ["true"]}}}}, "replicas": 1,
+                "stop_grace_period": "1s", "restart": {{"policy": "always", "backoff": "1s",
+                "max_backoff": "1s", "crash_loop": 5}}{extra}}}"#
+        )
+    }
+
+    /// The ports that applying a definition gives out, in words, and the world after.
+    fn ports(world: &World, services: &[String]) -> (Vec<String>, World) {
+        let definition = application(&services.join(","));
+        let command = Command::Apply(Apply {
+            definition,
+            folder: "/".to_owned(),
+            artifacts: BTreeMap::new(),
+            deploy: Deploy::default(),
+        });
+        let first_port = ports::PORTS.start;
+        let events = command.events(&Here { world, now: Timestamp::EPOCH, first_port }).unwrap();
+        let mut after = world.clone();
+        let mut words = Vec::new();
+        for event in events {
+            words.extend(match &event {
+                Event::PortAssigned { service, slot, .. } => Some(format!("{service} {slot}")),
+                Event::SparePortAssigned { service, slot, .. } => {
+                    Some(format!("{service} {slot} spare"))
+                }
+                Event::EdgeOpened { caller, callee, .. } => Some(format!("{caller}>{callee}")),
+                _ => None,
+            });
+            let index = Index(after.index.0 + 1);
+            after.fold(&Recorded { index, at: Timestamp::EPOCH, event }).unwrap();
+        }
+        (words, after)
+    }
+
+    /// Every port in use, each as often as it was given out.
+    fn used(world: &World) -> Vec<u16> {
+        let state = world.application(&"shop".parse().unwrap()).unwrap();
+        let groups = state.services.values().flat_map(|it| it.groups.values());
+        let slots = groups.flat_map(|it| it.slots.values());
+        let slots = slots.flat_map(|it| [Some(it.port), it.spare_port]).flatten();
+        slots.chain(state.edges.values().flat_map(|it| it.values()).copied()).collect()
+    }
+
+    #[test]
+    fn ports_are_given_out_once_and_kept() {
+        let calls = serde_json::to_string(&model::edge::Resilience::default()).unwrap();
+        let calls = format!(r#", "calls": {{"cart": {calls}}}"#);
+        let cart = || service("cart", "");
+        let first = [service("web", &calls), cart()];
+        let (given, world) = ports(&World::default(), &first);
+        assert_eq!(given, ["cart 0", "cart 0 spare", "web 0", "web 0 spare", "web>cart"]);
+        let all = used(&world);
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 5, "{all:?}");
+
+        assert_eq!(ports(&world, &first).0, [""; 0]);
+        // An edge that is declared no more keeps its port for when it is again.
+        let (given, without) = ports(&world, &[service("web", ""), cart()]);
+        assert_eq!((given, used(&without)), (Vec::new(), all));
+        let more = ports(&without, &[service("web", &calls), service("ads", ""), cart()]);
+        assert_eq!(more.0, ["ads 0", "ads 0 spare"]);
+        assert_eq!(used(&more.1).iter().collect::<BTreeSet<_>>().len(), 7);
+    }
+
+    #[test]
+    fn a_fixed_port_has_no_spare_one() {
+        let free = ports::find(27_000, &|_| false).unwrap();
+        let fixed = service("web", &format!(r#", "port": {free}"#));
+        let (given, world) = ports(&World::default(), &[fixed]);
+        assert_eq!((given, used(&world)), (vec!["web 0".to_owned()], vec![free]));
+        // Where it is fixed no more, the port stays, and another may stand beside it.
+        let (given, world) = ports(&world, &[service("web", "")]);
+        assert_eq!((given, used(&world)[0]), (vec!["web 0 spare".to_owned()], free));
+    }
+}
