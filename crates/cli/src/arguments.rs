@@ -1,10 +1,17 @@
 //! The command line, as written.
 
+mod releases;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::units::Share;
+
+pub use releases::{
+    Deploy, Diff, Releases, Rollback, Rollout, RolloutAction, SetTraffic, StrategyName, Traffic,
+    TrafficAction,
+};
 
 /// Runs an application of many services, described in one file: starts it in order, heals it, remembers.
 #[derive(Clone, Debug, Parser)]
@@ -94,6 +101,18 @@ pub enum Asking {
     Restart(Restart),
     /// Change the number of a service's instances
     Scale(Scale),
+    /// Make a new release and move traffic to it, step by step
+    Deploy(Deploy),
+    /// Give all traffic to an earlier release again
+    Rollback(Rollback),
+    /// List rollouts, follow one, pause, resume, promote or abort it
+    Rollout(Rollout),
+    /// List releases
+    Releases(Releases),
+    /// Show how two releases differ
+    Diff(Diff),
+    /// Share traffic among releases
+    Traffic(Traffic),
     /// Show what happened
     Events(Events),
     /// Show what crosses every edge, live
@@ -137,6 +156,9 @@ pub struct Up {
     /// Longest time to wait for everything to be ready
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub timeout: String,
+    /// For development: build again and replace at once what a changed file belongs to
+    #[arg(long, conflicts_with = "detach")]
+    pub watch: bool,
 }
 
 /// `pelago ps`.
@@ -585,6 +607,12 @@ mod tests {
           exec      Run a command with an instance's environment, in its folder
           restart   Replace every instance of services, one after the other
           scale     Change the number of a service's instances
+          deploy    Make a new release and move traffic to it, step by step
+          rollback  Give all traffic to an earlier release again
+          rollout   List rollouts, follow one, pause, resume, promote or abort it
+          releases  List releases
+          diff      Show how two releases differ
+          traffic   Share traffic among releases
           events    Show what happened
           top       Show what crosses every edge, live
           graph     Draw who calls whom, as declared and as seen

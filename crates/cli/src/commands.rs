@@ -1,16 +1,22 @@
 //! Every command that asks, one file each.
 
+mod deploy;
+mod develop;
 mod doctor;
 mod edges;
 mod events;
+mod evidence;
 mod exec;
 mod file;
 mod graph;
 mod logs;
 mod plan;
 mod ps;
+pub(crate) mod releases;
+mod rollout;
 mod stop;
 mod top;
+mod traffic;
 mod up;
 mod wishes;
 
@@ -36,6 +42,12 @@ pub(crate) async fn run(
         Asking::Exec(exec) => exec::run(context, &exec).await?,
         Asking::Restart(restart) => wishes::restart(context, &restart, output).await?,
         Asking::Scale(scale) => wishes::scale(context, &scale, output).await?,
+        Asking::Deploy(deploy) => return deploy::run(context, &deploy, output).await,
+        Asking::Rollback(rollback) => return rollout::roll_back(context, &rollback, output).await,
+        Asking::Rollout(rollout) => return rollout::run(context, &rollout, output).await,
+        Asking::Releases(releases) => releases::list(context, &releases, output).await?,
+        Asking::Diff(diff) => releases::diff(context, &diff, output).await?,
+        Asking::Traffic(traffic) => traffic::run(context, &traffic, output).await?,
         Asking::Events(events) => events::run(context, &events, output).await?,
         Asking::Top(top) => top::run(context, &top, output).await?,
         Asking::Graph(graph) => graph::run(context, graph, output).await?,

@@ -4,13 +4,17 @@
 //! the data folder (starting one if none is there), and prints. It refuses to hold state or decide.
 
 pub mod arguments;
+mod build;
 mod canvas;
+mod changes;
 mod client;
 mod commands;
 mod daemon;
 mod error;
 mod input;
+mod origin;
 mod output;
+mod rollout_tree;
 mod table;
 mod tree;
 mod watch;

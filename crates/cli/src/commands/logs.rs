@@ -58,18 +58,37 @@ pub(crate) async fn follow(
     application: &str,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let mut reader = Reader {
-        client,
-        application: application.to_owned(),
-        targets: String::new(),
-        since: None,
-        cursor: None,
-    };
-    let mut printer = Printer::default();
-    let mut page = reader.next(Some(TAIL_DEFAULT), None).await?;
+    let mut follower = Follower::new(client, application);
     loop {
-        printer.print(&page, output)?;
-        page = reader.next(None, Some(DurationText(POLL))).await?;
+        follower.next(output).await?;
+    }
+}
+
+/// Whoever follows what an application says, page by page.
+pub(crate) struct Follower<'a> {
+    reader: Reader<'a>,
+    printer: Printer,
+}
+
+impl<'a> Follower<'a> {
+    pub(crate) fn new(client: &'a Client, application: &str) -> Self {
+        let reader = Reader {
+            client,
+            application: application.to_owned(),
+            targets: String::new(),
+            since: None,
+            cursor: None,
+        };
+        Self { reader, printer: Printer::default() }
+    }
+
+    /// Shows what was said before first, and then what is said next. It may be given up while it waits.
+    pub(crate) async fn next(&mut self, output: &mut Output) -> Result<(), CommandError> {
+        let page = match self.reader.cursor {
+            None => self.reader.next(Some(TAIL_DEFAULT), None).await?,
+            Some(_) => self.reader.next(None, Some(DurationText(POLL))).await?,
+        };
+        self.printer.print(&page, output)
     }
 }
 

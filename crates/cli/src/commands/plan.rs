@@ -1,7 +1,7 @@
 //! `pelago plan`.
 
 use api::change::{ChangeAction, PlanView};
-use api::request::Apply;
+use api::request::{Apply, Deploy};
 
 use crate::arguments::File;
 use crate::client::Target;
@@ -16,8 +16,8 @@ pub(crate) async fn run(
 ) -> Result<(), CommandError> {
     let described = input::read(context, file.file.as_deref(), output)?;
     let client = daemon::ensure(context).await?;
-    let apply =
-        Apply { definition: described.application, folder: described.folder.display().to_string() };
+    let folder = described.folder.display().to_string();
+    let apply = Apply { definition: described.application, folder, deploy: Deploy::default() };
     let plan: PlanView = client.post(Target::new(&["v1", "plan"]), &apply).await?;
     if output.is_json() {
         return output.json(&plan);

@@ -1,23 +1,20 @@
 //! `pelago up`.
 
-use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use api::logs::LogPage;
-use api::request::{Accepted, Apply};
+use api::request::{Accepted, Apply, Deploy};
 use api::status::{ApplicationStateView, ApplicationView, ServiceStateView};
-use model::Template;
-use model::service::Source;
 use model::units::parse_duration;
 
-use super::{logs, stop};
+use super::{develop, logs, rollout, stop};
 use crate::Context;
 use crate::arguments::Up;
 use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::input::{self, Described};
-use crate::output::{Look, Output, Tone};
-use crate::{daemon, watch};
+use crate::output::{Output, Tone};
+use crate::{build, daemon, origin, watch};
 
 /// Lines shown of what a failed service said last.
 const LAST_LINES: usize = 20;
@@ -31,11 +28,12 @@ pub(crate) async fn run(
         .map_err(|it| CommandError::wrong(format!("--timeout: {it}")))?;
     let described = input::read(context, up.file.file.as_deref(), output)?;
     say_what_is_not_done_yet(&described, output)?;
-    build(context, &described, output)?;
+    build::run(context, &described, &[], output)?;
     let client = daemon::ensure(context).await?;
     let name = described.application.name.to_string();
-    let apply =
-        Apply { definition: described.application, folder: described.folder.display().to_string() };
+    let deploy = Deploy { origin: origin::of(context, &described.folder), ..Deploy::default() };
+    let folder = described.folder.display().to_string();
+    let apply = Apply { definition: described.application, folder, deploy };
     note_other_folder(&client, &name, &apply.folder, output).await?;
     let accepted: Accepted = client.post(Target::new(&["v1", "applications"]), &apply).await?;
     let settled = watch::until(&client, &name, accepted.index, output, settled);
@@ -55,6 +53,9 @@ pub(crate) async fn run(
         output.json(&status)?;
     }
     let view = status.applications.first();
+    if end == End::Running && rollout::say_what_becomes(&client, &name, &accepted, output).await? {
+        return Ok(ExitCode::FAILURE);
+    }
     match (end, up.detach) {
         (End::Failed, _) => {
             if let Some(view) = view {
@@ -66,6 +67,9 @@ pub(crate) async fn run(
         (End::Stopped, _) => {
             output.note(&format!("{name} was stopped by somebody else"))?;
             Ok(ExitCode::FAILURE)
+        }
+        (End::Running, false) if up.watch => {
+            develop::run(context, up, (&client, &name), output).await
         }
         (End::Running, false) => attend(&client, &name, output).await,
     }
@@ -104,6 +108,15 @@ async fn attend(
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
+    leave(client, name, output).await
+}
+
+/// Stops the application before the command ends.
+pub(crate) async fn leave(
+    client: &Client,
+    name: &str,
+    output: &mut Output,
+) -> Result<ExitCode, CommandError> {
     output.note("\nstopping; Ctrl-C again to leave it to the control process")?;
     tokio::select! {
         result = stop::stop(client, name, output) => result?,
@@ -198,55 +211,4 @@ async fn note_other_folder(
         )),
         None => Ok(()),
     }
-}
-
-/// Runs the build command of every service that has one, in the folder of the file.
-fn build(
-    context: &Context,
-    described: &Described,
-    output: &mut Output,
-) -> Result<(), CommandError> {
-    let mut done: Vec<&[Template]> = Vec::new();
-    for (name, service) in &described.application.services {
-        let Source::Process { build, .. } = &service.source else { continue };
-        if build.is_empty() || done.contains(&build.as_slice()) {
-            continue;
-        }
-        done.push(build);
-        let words: Result<Vec<String>, String> =
-            build.iter().map(|it| it.fill(|path| context.environment.get(path).cloned())).collect();
-        let words = words.map_err(|path| {
-            CommandError::wrong(format!("service `{name}`: `${{{path}}}` in `build` has no value"))
-        })?;
-        if !output.is_json() {
-            let shown = format!("building {name}: {}", words.join(" "));
-            output.note(&output.paint(Tone::Faint, &shown))?;
-        }
-        run_build(name.as_str(), &words, &described.folder, output)?;
-    }
-    Ok(())
-}
-
-fn run_build(
-    service: &str,
-    words: &[String],
-    folder: &Path,
-    output: &mut Output,
-) -> Result<(), CommandError> {
-    let Some((program, arguments)) = words.split_first() else { return Ok(()) };
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(folder);
-    let failed = |why: String| CommandError::wrong(format!("building {service} failed: {why}"));
-    // A person watches the build; a program only wants to know what it said if it failed.
-    if output.look() == Look::Terminal {
-        let status = command.status().map_err(|it| failed(format!("{program}: {it}")))?;
-        return if status.success() { Ok(()) } else { Err(failed(status.to_string())) };
-    }
-    let built = command.output().map_err(|it| failed(format!("{program}: {it}")))?;
-    if built.status.success() {
-        return Ok(());
-    }
-    output.note(&String::from_utf8_lossy(&built.stdout))?;
-    output.note(&String::from_utf8_lossy(&built.stderr))?;
-    Err(failed(built.status.to_string()))
 }

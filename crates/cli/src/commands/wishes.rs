@@ -65,7 +65,7 @@ fn parse(wish: &str) -> Result<(&str, u32), CommandError> {
 }
 
 /// Waits until the services asked about are as wanted; other services' troubles are not theirs.
-async fn wait(
+pub(crate) async fn wait(
     client: &Client,
     application: &str,
     index: u64,
