@@ -89,7 +89,7 @@ fn a_new_environment_is_a_new_release() {
     let before = site.index();
     site.ok(&["up", "--detach"]);
     let events = site.events_after(before);
-    place(&events, "a@r2 made");
+    place(&events, "a@r2 baked");
     assert_eq!(count(&events, "told to stop: superseded by a newer release"), 2);
     assert_eq!(fewest_ready(2, &events), 2, "{:#?}", texts(&events));
     let environment = site.ok(&["exec", "a", "--", "sh", "-c", "echo $WORD $PELAGO_RELEASE"]);

@@ -139,3 +139,17 @@ fn an_artifact_that_is_not_there_is_named_and_nothing_changes() {
     assert!(up.err.contains("does not exist"), "{up:?}");
     assert_eq!(site.events().len(), 1);
 }
+
+#[test]
+fn a_port_that_another_program_has_taken_is_given_up() {
+    let site = Site::with("name: zoo\nservices: {a: {behaviour: {work: 1ms}}}");
+    site.ok(&["up", "--detach"]);
+    let url = site.service("a")["instances"][0]["url"].as_str().unwrap().to_owned();
+    site.ok(&["down"]);
+    let address = url.strip_prefix("http://").unwrap();
+    let _taken = std::net::TcpListener::bind(address).unwrap();
+    site.ok(&["up", "--detach"]);
+    let now = site.service("a")["instances"][0]["url"].as_str().unwrap().to_owned();
+    assert_ne!(now, url);
+    place(&site.events(), "a.2 ended: exit code 1");
+}

@@ -21,4 +21,6 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod past;
+mod releases;
+mod rollouts;
 mod stopping;
