@@ -182,8 +182,9 @@ class Load:
                                       stderr=subprocess.PIPE, text=True)
 
     def stop(self):
+        """Ends it before its time, and returns what it found so far."""
         self.popen.send_signal(signal.SIGINT)
-        self.report()
+        return self.report()
 
     def report(self):
         out, err = self.popen.communicate(timeout=120)
