@@ -79,6 +79,14 @@ pub struct Step {
     pub min_requests: u64,
 }
 
+impl Step {
+    /// The steps of a canary that says nothing: small enough to hurt few, few enough to be over soon.
+    pub fn usual() -> Vec<Self> {
+        let step = |percent| Self { weight: Share::from_percent(percent), ..Self::default() };
+        [5, 25, 50].map(step).to_vec()
+    }
+}
+
 /// What the judge is asked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::edge::Resilience;
 use crate::health::Health;
 use crate::name::ServiceName;
-use crate::restart::Restart;
+use crate::restart::{Restart, RestartPolicy};
 use crate::rollout::Update;
 use crate::template::Template;
 use crate::units::{Bytes, Cpus, duration};
@@ -66,6 +66,14 @@ pub struct Service {
     /// Who looks after it, for people to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+}
+
+impl Service {
+    /// Whether two instances can have one place for a while, so that the later can take over: each needs a port of
+    /// its own, and a job must not be done twice at once.
+    pub const fn can_overlap(&self) -> bool {
+        self.port.is_none() && matches!(self.restart.policy, RestartPolicy::Always)
+    }
 }
 
 /// What an instance of a service runs.

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use model::instance::StopReason;
-use model::restart::RestartPolicy;
 use model::rollout::Strategy;
 use world::{Instance, Phase, Side, Slot};
 
@@ -49,9 +48,7 @@ pub(crate) fn occupied<'a>(side: &Side<'a>) -> Vec<Occupied<'a>> {
     for (number, instance) in side.instances() {
         instances.entry(instance.slot).or_default().push((number, instance));
     }
-    // Each of the two needs a port of its own, and a job must not be done twice at once.
-    let may_overlap = side.restart_policy() == RestartPolicy::Always
-        && side.release().is_some_and(|it| it.service.port.is_none());
+    let may_overlap = side.release().is_some_and(|it| it.service.can_overlap());
     let slots = side.wanted_slots();
     slots
         .map(|(number, slot)| Occupied {

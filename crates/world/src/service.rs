@@ -253,9 +253,14 @@ impl ServiceState {
 
     /// The first group that has nothing to do, or the number of one more.
     pub fn free_group(&self) -> GroupNumber {
+        self.free_groups().next().unwrap_or_default()
+    }
+
+    /// The groups that have nothing to do, and then the numbers of further ones.
+    pub fn free_groups(&self) -> impl Iterator<Item = GroupNumber> {
         let is_free = |it: &Side<'_>| !it.is_in_use() && it.is_empty();
-        let next = || self.groups.last_key_value().map_or(0, |(last, _)| last.0 + 1);
-        self.sides().find(is_free).map_or_else(|| GroupNumber(next()), |it| it.number)
+        let next = self.groups.last_key_value().map_or(0, |(last, _)| last.0 + 1);
+        self.sides().filter(is_free).map(|it| it.number).chain((next..).map(GroupNumber))
     }
 
     /// The group that takes over, because somebody gave everything to its release and it can: all its instances

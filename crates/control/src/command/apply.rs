@@ -7,18 +7,13 @@ use api::change::needs_release;
 use api::request::Deploy;
 use api::{ApiError, ErrorKind};
 use model::release::{Digest, Release};
-use model::restart::RestartPolicy;
 use model::rollout::{Step, Strategy, Update};
-use model::units::Share;
 use model::{Application, ReleaseNumber, Service, ServiceName};
 use world::rollout::{Kind, Outcome, RolloutPlan};
 use world::{ApplicationState, Desired, Event, GroupNumber, ServiceState, Side};
 
-use super::release::is_shared_by_hand;
+use super::release::{is_shared_by_hand, opened};
 use super::{Here, Place, PortAssigner, running};
-
-/// The steps of a canary that somebody asks for where the definition says nothing of steps.
-const STEPS_PERCENT: [u32; 3] = [5, 25, 50];
 
 /// The wish, with the files of its services baked.
 #[derive(Debug)]
@@ -190,14 +185,8 @@ impl Apply {
         let in_place = matches!(update.strategy, Strategy::Rolling | Strategy::Immediate);
         let group = if in_place { state.main } else { state.free_group() };
         if !in_place {
-            events.push(Event::GroupOpened {
-                application: application.clone(),
-                service: name.clone(),
-                group,
-                release: to,
-            });
             let place = Place { application, name, service, state: Some(state), group };
-            events.extend(assigner.assign(&place, service.replicas)?);
+            events.extend(opened(&place, (to, service.replicas), assigner)?);
         }
         events.push(Event::RolloutStarted {
             application: application.clone(),
@@ -220,14 +209,11 @@ impl Apply {
     fn update(&self, service: &Service) -> Update {
         let mut update = service.update.clone();
         update.strategy = self.deploy.strategy.unwrap_or(update.strategy);
-        let one_at_a_time =
-            service.port.is_some() || service.restart.policy != RestartPolicy::Always;
-        if one_at_a_time && update.strategy != Strategy::Immediate {
+        if !service.can_overlap() && update.strategy != Strategy::Immediate {
             update.strategy = Strategy::Rolling;
         }
         if update.strategy == Strategy::Canary && update.steps.is_empty() {
-            let step = |it| Step { weight: Share::from_percent(it), ..Step::default() };
-            update.steps = STEPS_PERCENT.map(step).to_vec();
+            update.steps = Step::usual();
         }
         update
     }

@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use api::request::{Rollback, SetTraffic, Steer, SteerAction};
 use api::{ApiError, ErrorKind};
-use model::restart::RestartPolicy;
 use model::rollout::{Strategy, Update};
 use model::units::Share;
-use model::{ApplicationName, ReleaseNumber, Service, ServiceName};
+use model::{ApplicationName, ReleaseNumber, ServiceName};
 use world::rollout::{Kind, Outcome, Rollout, RolloutPlan};
 use world::{Event, GroupNumber, ServiceState, Traffic};
 
@@ -51,7 +50,7 @@ pub(super) fn set_traffic(
     releases.sort_unstable();
     releases.dedup();
     let others = releases.iter().any(|it| *it != state.current());
-    if others && one_at_a_time(definition) {
+    if others && !definition.can_overlap() {
         return Err(invalid(format!(
             "{name} has a fixed port or is a job, so two releases of it cannot run at once; \
              remove `port`"
@@ -60,12 +59,9 @@ pub(super) fn set_traffic(
     let place = |group| Place { application, name, service: definition, state: Some(state), group };
     let mut assigner = PortAssigner::new(here);
     let mut events = Vec::new();
-    let mut taken = BTreeSet::new();
-    for release in releases {
-        if state.group_of(release).is_none() {
-            let group = free_group(state, &mut taken);
-            events.extend(opened(&place(group), release, &mut assigner)?);
-        }
+    let cold = releases.into_iter().filter(|it| state.group_of(*it).is_none());
+    for (release, group) in cold.zip(state.free_groups()) {
+        events.extend(opened(&place(group), (release, state.replicas), &mut assigner)?);
     }
     events.push(Event::TrafficSet {
         application: application.clone(),
@@ -115,27 +111,10 @@ fn unknown(name: &ServiceName, release: ReleaseNumber) -> ApiError {
     )
 }
 
-/// Whether two instances of a service cannot be there at once.
-const fn one_at_a_time(service: &Service) -> bool {
-    service.port.is_some() || !matches!(service.restart.policy, RestartPolicy::Always)
-}
-
-/// A group that has nothing to do, other than those in `taken`.
-fn free_group(state: &ServiceState, taken: &mut BTreeSet<GroupNumber>) -> GroupNumber {
-    let first = state.free_group();
-    let is_free = |it: &GroupNumber| {
-        let idle = state.side(*it).is_none_or(|it| !it.is_in_use() && it.is_empty());
-        idle && !taken.contains(it)
-    };
-    let group = (first.0..u32::MAX).map(GroupNumber).find(is_free).unwrap_or(first);
-    taken.insert(group);
-    group
-}
-
-/// A group with a release and ports for it.
-fn opened(
+/// A group with a release, and ports for so many instances of it.
+pub(super) fn opened(
     place: &Place<'_>,
-    release: ReleaseNumber,
+    (release, replicas): (ReleaseNumber, u32),
     assigner: &mut PortAssigner,
 ) -> Result<Vec<Event>, ApiError> {
     let mut events = vec![Event::GroupOpened {
@@ -144,7 +123,6 @@ fn opened(
         group: place.group,
         release,
     }];
-    let replicas = place.state.map_or(0, |it| it.replicas);
     events.extend(assigner.assign(place, replicas)?);
     Ok(events)
 }
@@ -230,14 +208,15 @@ pub(super) fn roll_back(
         together: Vec::new(),
         is_by_key: state.traffic.sticky.is_some(),
     };
-    if one_at_a_time(definition) {
+    if !definition.can_overlap() {
         plan.kind = Kind::Deploy;
         plan.update = Update { strategy: Strategy::Rolling, ..plan.update };
     } else if let Some(warm) = warm_group(state, to) {
         plan.group = warm;
     } else {
-        plan.group = free_group(state, &mut BTreeSet::new());
-        events.extend(opened(&place(plan.group), to, &mut PortAssigner::new(here))?);
+        plan.group = state.free_group();
+        let wanted = (to, state.replicas);
+        events.extend(opened(&place(plan.group), wanted, &mut PortAssigner::new(here))?);
     }
     events.push(Event::RolloutStarted {
         application: application.clone(),

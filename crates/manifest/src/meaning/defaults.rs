@@ -12,8 +12,6 @@ pub(crate) const CALL_TIMES: u32 = 1;
 pub(crate) const CALL_TIMES_MAX: u32 = 100;
 /// Attempts after the first; more than this is a denial of service by one's own hand.
 pub(crate) const RETRY_ATTEMPTS_MAX: u8 = 10;
-/// The steps of a canary that says nothing: small enough to hurt few, few enough to be over soon.
-pub(crate) const CANARY_STEPS_PERCENT: [u32; 3] = [5, 25, 50];
 /// Places in a queue; as many requests as wait longer than anybody would.
 pub(crate) const QUEUE_LENGTH_MAX: u32 = 100_000;
 /// How many times slower than its peers an instance may be; beyond this nothing is ever ejected.

@@ -4,7 +4,6 @@ use model::rollout::{Analysis, OnInconclusive, Step, Strategy, Update};
 use model::units::Share;
 
 use super::Reader;
-use super::defaults::CANARY_STEPS_PERCENT;
 use crate::problem::Place;
 use crate::spec::{AnalysisSpec, CanaryStepSpec, OnInconclusiveSpec, StrategySpec, UpdateSpec};
 use crate::yaml::At;
@@ -24,11 +23,7 @@ impl Reader<'_> {
         let steps = match steps {
             Some(steps) => self.steps(steps, strategy, at),
             None if strategy == base.strategy && !base.steps.is_empty() => base.steps.clone(),
-            None if strategy == Strategy::Canary => {
-                let step =
-                    |percent| Step { weight: Share::from_percent(percent), ..Step::default() };
-                CANARY_STEPS_PERCENT.map(step).to_vec()
-            }
+            None if strategy == Strategy::Canary => Step::usual(),
             None => Vec::new(),
         };
         Update {

@@ -1,12 +1,12 @@
 //! Policies as written: of an exit, of a new release.
 
 use model::restart::Restart;
-use model::rollout::{Analysis, Update};
+use model::rollout::{Analysis, Step, Update};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Duration, Share};
-use crate::meaning::defaults::{CANARY_STEPS_PERCENT, duration};
+use crate::meaning::defaults::duration;
 
 /// What follows an exit: a policy, or a mapping.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
@@ -80,8 +80,8 @@ pub(crate) struct UpdateSpec {
 }
 
 fn steps() -> Vec<serde_json::Value> {
-    let step = |it: &u32| serde_json::json!({"weight": format!("{it}%")});
-    CANARY_STEPS_PERCENT.iter().map(step).collect()
+    let step = |it: Step| serde_json::json!({"weight": it.weight.to_string()});
+    Step::usual().into_iter().map(step).collect()
 }
 
 /// A way for a new release to take over.
