@@ -16,6 +16,43 @@ pub const THRESHOLDS: usize = 5;
 /// before, and going back takes no time till then.
 pub const KEEP_OLD_DEFAULT: Duration = Duration::from_mins(10);
 
+/// Requests of one release, as far as the data plane chose it by chance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// First attempts that ended.
+    pub requests: u64,
+    /// Those of them the callee is to blame for.
+    pub errors: u64,
+    /// Those of them whose answer began later than each threshold, or not at all in time.
+    pub slow: [u64; THRESHOLDS],
+    /// Requests whose caller got an error in the end, after all retries.
+    pub harmed: u64,
+}
+
+impl Counts {
+    /// What was counted since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            requests: self.requests.saturating_sub(earlier.requests),
+            errors: self.errors.saturating_sub(earlier.errors),
+            slow: core::array::from_fn(|it| self.slow[it].saturating_sub(earlier.slow[it])),
+            harmed: self.harmed.saturating_sub(earlier.harmed),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            errors: self.errors + other.errors,
+            slow: core::array::from_fn(|it| self.slow[it] + other.slow[it]),
+            harmed: self.harmed + other.harmed,
+        }
+    }
+}
+
 /// The update policy of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use model::rollout::Counts;
 use model::{Index, Instant, ReleaseNumber};
 use telemetry::report::{
-    EdgeName, EdgeSignals, InstanceSignals, Outcomes, ReleaseSignals, TrialCounts, TrialSignals,
+    EdgeName, EdgeSignals, InstanceSignals, Outcomes, ReleaseSignals, TrialSignals,
 };
 use traffic::Outcome;
 use world::routing::Trial;
@@ -34,8 +35,8 @@ const RELEASES_MAX: usize = 16;
 #[derive(Debug)]
 struct Comparing {
     trial: Trial,
-    old: TrialCounts,
-    new: TrialCounts,
+    old: Counts,
+    new: Counts,
     /// Callers that are told apart, and what bad they have met at which release: each counts once, since
     /// what one caller meets is not independent.
     met: BTreeSet<(u64, ReleaseNumber, Bad)>,
@@ -121,7 +122,7 @@ impl Counters {
     /// Begins a comparison, goes on with the one there is, or ends it.
     pub(crate) fn set_trial(&mut self, trial: Option<&Trial>) {
         if self.trial.as_ref().map(|it| &it.trial) != trial {
-            let (old, new) = (TrialCounts::default(), TrialCounts::default());
+            let (old, new) = (Counts::default(), Counts::default());
             let met = BTreeSet::new();
             self.trial = trial.map(|it| Comparing { trial: it.clone(), old, new, met });
         }

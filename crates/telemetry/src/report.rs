@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use model::rollout::THRESHOLDS;
+use model::rollout::Counts;
 use model::units::Share;
 use model::{ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -142,22 +142,9 @@ pub struct TrialSignals {
     /// The epoch.
     pub epoch: Index,
     /// The old release's.
-    pub old: TrialCounts,
+    pub old: Counts,
     /// The new release's.
-    pub new: TrialCounts,
-}
-
-/// What one of two releases has made of requests that came to it by chance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrialCounts {
-    /// First attempts that ended.
-    pub requests: u64,
-    /// Those of them the callee is to blame for.
-    pub errors: u64,
-    /// Those of them whose answer began later than each threshold, or not at all in time.
-    pub slow: [u64; THRESHOLDS],
-    /// Requests whose caller got an error in the end, after all retries.
-    pub harmed: u64,
+    pub new: Counts,
 }
 
 /// What one release made of the requests over an edge.
@@ -254,19 +241,6 @@ impl ReleaseSignals {
     }
 }
 
-impl TrialCounts {
-    /// Both together.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            errors: self.errors + other.errors,
-            slow: std::array::from_fn(|it| self.slow[it] + other.slow[it]),
-            harmed: self.harmed + other.harmed,
-        }
-    }
-}
-
 impl TrialSignals {
     /// Together with others; those of an earlier epoch say nothing more.
     #[must_use]
@@ -330,8 +304,8 @@ mod tests {
 
     fn trial(epoch: u64, requests: u64) -> TrialSignals {
         let slow = std::array::from_fn(|it| requests / (it as u64 + 1));
-        let old = TrialCounts { requests, errors: requests / 10, slow, harmed: requests / 20 };
-        TrialSignals { epoch: Index(epoch), old, new: TrialCounts { requests: 1, ..old } }
+        let old = Counts { requests, errors: requests / 10, slow, harmed: requests / 20 };
+        TrialSignals { epoch: Index(epoch), old, new: Counts { requests: 1, ..old } }
     }
 
     fn edge(trial: Option<TrialSignals>) -> EdgeSignals {
@@ -361,9 +335,8 @@ mod tests {
 
     #[test]
     fn workers_add_up_within_an_epoch_and_the_later_one_counts() {
-        let both =
-            TrialCounts { requests: 300, errors: 30, slow: [300, 150, 99, 75, 60], harmed: 15 };
-        let new = TrialCounts { requests: 2, ..both };
+        let both = Counts { requests: 300, errors: 30, slow: [300, 150, 99, 75, 60], harmed: 15 };
+        let new = Counts { requests: 2, ..both };
         let sum = TrialSignals { epoch: Index(7), old: both, new };
         check(Some(trial(7, 100)), Some(trial(7, 200)), Some(sum));
         check(Some(trial(7, 100)), Some(trial(8, 2)), Some(trial(8, 2)));

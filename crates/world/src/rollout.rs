@@ -4,6 +4,7 @@
 //! was judged. Everything a verdict is made of is here, so that a control process that has just
 //! been started judges exactly as the one before it would have.
 
+pub use model::rollout::Counts;
 use model::rollout::{Step, Strategy, THRESHOLDS, Update};
 use model::units::Share;
 use model::{Index, ReleaseNumber, ServiceName, Timestamp};
@@ -176,19 +177,6 @@ pub struct Thresholds {
     pub requests: u64,
 }
 
-/// Requests of one release, as far as the data plane chose it by chance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// First attempts that ended.
-    pub requests: u64,
-    /// Those of them the callee is to blame for.
-    pub errors: u64,
-    /// Those of them whose answer began later than each threshold, or not at all in time.
-    pub slow: [u64; THRESHOLDS],
-    /// Requests whose caller got an error in the end, after all retries.
-    pub harmed: u64,
-}
-
 /// What the data plane's counters were last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
@@ -219,30 +207,6 @@ pub struct Observation {
     pub old: Counts,
     /// The new release's.
     pub new: Counts,
-}
-
-impl Counts {
-    /// What was counted since `earlier`.
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self {
-            requests: self.requests.saturating_sub(earlier.requests),
-            errors: self.errors.saturating_sub(earlier.errors),
-            slow: std::array::from_fn(|it| self.slow[it].saturating_sub(earlier.slow[it])),
-            harmed: self.harmed.saturating_sub(earlier.harmed),
-        }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            errors: self.errors + other.errors,
-            slow: std::array::from_fn(|it| self.slow[it] + other.slow[it]),
-            harmed: self.harmed + other.harmed,
-        }
-    }
 }
 
 impl Observation {

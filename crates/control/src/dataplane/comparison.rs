@@ -6,8 +6,7 @@ use std::time::Duration;
 use model::{ApplicationName, ReleaseNumber, ServiceName};
 use planner::judge;
 use telemetry::Histogram;
-use telemetry::report::TrialCounts;
-use world::rollout::{Counted, Counts, Stage};
+use world::rollout::{Counted, Stage};
 use world::{Rollout, World};
 
 use super::Observed;
@@ -48,17 +47,8 @@ fn counted(
     let trials = of_service.filter_map(|it| it.trial).filter(|it| it.epoch == epoch);
     let sum = trials.reduce(|sum, it| sum.with(&it))?;
     let source = observed.hello.as_ref()?.pid;
-    let counted = Counted { epoch, source, old: counts(&sum.old), new: counts(&sum.new) };
+    let counted = Counted { epoch, source, old: sum.old, new: sum.new };
     (counted != rollout.counted).then_some(News::Counted(counted))
-}
-
-const fn counts(counts: &TrialCounts) -> Counts {
-    Counts {
-        requests: counts.requests,
-        errors: counts.errors,
-        slow: counts.slow,
-        harmed: counts.harmed,
-    }
 }
 
 /// The latencies of the old release, where they are needed and not known yet.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::mpsc::channel;
 
 use model::edge::RequestKey;
+use model::rollout::Counts;
 use model::units::Share;
 use model::{Index, ReleaseNumber};
-use telemetry::report::{EdgeSignals, TrialCounts, TrialSignals};
+use telemetry::report::{EdgeSignals, TrialSignals};
 use world::routing::{Backend, Feed, ReleaseShare, Table, Trial};
 
 use crate::harness::{Instance, Plane, Shop, free_port};
@@ -63,18 +64,18 @@ fn ended(plane: &mut Plane, count: u64) -> EdgeSignals {
 }
 
 /// What so many first attempts came to, all of them well.
-fn well(requests: usize) -> TrialCounts {
+fn well(requests: usize) -> Counts {
     let requests = requests as u64;
-    TrialCounts { requests, errors: 0, slow: [requests, 0, 0, 0, 0], harmed: 0 }
+    Counts { requests, errors: 0, slow: [requests, 0, 0, 0, 0], harmed: 0 }
 }
 
 /// The same, all of them badly.
-fn badly(requests: usize, harmed: usize) -> TrialCounts {
-    TrialCounts { errors: requests as u64, harmed: harmed as u64, ..well(requests) }
+fn badly(requests: usize, harmed: usize) -> Counts {
+    Counts { errors: requests as u64, harmed: harmed as u64, ..well(requests) }
 }
 
 #[track_caller]
-fn check(signals: &EdgeSignals, epoch: u64, old: TrialCounts, new: TrialCounts) {
+fn check(signals: &EdgeSignals, epoch: u64, old: Counts, new: Counts) {
     assert_eq!(signals.trial, Some(TrialSignals { epoch: Index(epoch), old, new }));
 }
 
@@ -151,7 +152,7 @@ fn what_asks_for_a_release_is_not_compared() {
         let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{header}\r\n\r\n");
         assert_eq!(plane.client().ask(request).text(), release, "{header}");
     }
-    check(&ended(&mut plane, 9), 7, well(4), TrialCounts::default());
+    check(&ended(&mut plane, 9), 7, well(4), Counts::default());
     plane.end();
 }
 
@@ -181,7 +182,7 @@ fn cookies_of_http2_are_matched() {
         let (_, body) = client.ask(request);
         assert_eq!(body.to_bytes(), release, "{cookies:?}");
     }
-    check(&ended(&mut plane, 4), 7, well(2), TrialCounts::default());
+    check(&ended(&mut plane, 4), 7, well(2), Counts::default());
     drop(client);
     plane.end();
 }
@@ -203,7 +204,7 @@ fn a_release_is_preferred_until_it_is_ejected_and_not_compared_for_it() {
         let status = Wire::connect(address).get("/").head.status();
         assert_eq!(status, if number < 3 { 500 } else { 200 }, "{number}");
     }
-    check(&ended(&mut plane, 9), 7, well(6), TrialCounts::default());
+    check(&ended(&mut plane, 9), 7, well(6), Counts::default());
     plane.end();
 }
 
@@ -232,7 +233,7 @@ fn two_addresses_of_one_call_are_told_as_one() {
         // Only one of the two has changed, and the other still counts.
         let signals = ended(&mut plane, asked);
         let of_old = if asked == 6 { 4 } else { 3 };
-        check(&signals, 7, well(of_old), TrialCounts::default());
+        check(&signals, 7, well(of_old), Counts::default());
     }
     plane.end();
 }
@@ -260,10 +261,10 @@ fn what_was_begun_in_another_epoch_is_not_counted() {
     feed(&mut plane, &mut shop, table);
     go.send(()).unwrap();
     assert_eq!(client.answer().verdict(), "500 -");
-    check(&ended(&mut plane, 1), 8, TrialCounts::default(), TrialCounts::default());
+    check(&ended(&mut plane, 1), 8, Counts::default(), Counts::default());
     go.send(()).unwrap();
     assert_eq!(client.get("/").verdict(), "500 -");
-    check(&ended(&mut plane, 2), 8, badly(1, 1), TrialCounts::default());
+    check(&ended(&mut plane, 2), 8, badly(1, 1), Counts::default());
     drop(client);
     plane.end();
 }
@@ -282,7 +283,7 @@ fn who_is_told_apart_meets_something_bad_once() {
     }
     let trial = ended(&mut plane, 20).trial.unwrap();
     let both = trial.old.plus(&trial.new);
-    let once = TrialCounts { requests: 20, errors: 4, slow: [4, 0, 0, 0, 0], harmed: 20 };
+    let once = Counts { requests: 20, errors: 4, slow: [4, 0, 0, 0, 0], harmed: 20 };
     assert_eq!(both, once);
     // Five requests of each user, all at one release.
     assert_eq!(trial.new.requests, 5 * trial.new.errors);
@@ -297,6 +298,6 @@ fn nothing_is_compared_while_a_release_cannot_get_its_share() {
     let table = compared(&shop, 7, Some(50));
     feed(&mut plane, &mut shop, table);
     plane.get("/");
-    check(&ended(&mut plane, 1), 7, TrialCounts::default(), TrialCounts::default());
+    check(&ended(&mut plane, 1), 7, Counts::default(), Counts::default());
     plane.end();
 }
