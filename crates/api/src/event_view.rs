@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use world::rollout::{Kind, Outcome, RolloutPlan, Verdict};
+use world::rollout::{Kind, Outcome, RolloutPlan};
 use world::routing::ReleaseShare;
 use world::{Event, Recorded};
 
@@ -150,11 +150,7 @@ fn release_text(event: &Event) -> String {
 fn rollout_text(event: &Event) -> String {
     match event {
         Event::RolloutJudged { service, verdict, reason, .. } => {
-            let verdict = match verdict {
-                Verdict::Pass => "passed",
-                Verdict::Fail => "failed",
-                Verdict::Inconclusive => "is undecided",
-            };
+            let verdict = verdict.words();
             format!("the new release of {service} {verdict}: {reason}")
         }
         Event::RolloutPaused { service, by: who, .. } => {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use model::{ApplicationName, ServiceName};
 use serde::Serialize;
-use world::rollout::Outcome;
 use world::{Rollout, ServiceState};
 
 use crate::webhook;
@@ -45,11 +44,7 @@ pub(crate) fn message(
     let rollout: &Rollout = state.rollout.as_deref()?;
     let url = rollout.update.webhook.clone()?;
     let (outcome, ended_at) = rollout.outcome.as_ref()?;
-    let (word, reason) = match outcome {
-        Outcome::Completed => ("completed", None),
-        Outcome::Rejected { reason } => ("rejected", Some(reason.as_str())),
-        Outcome::Aborted { reason } => ("aborted", Some(reason.as_str())),
-    };
+    let (word, reason) = (outcome.word(), outcome.reason());
     let why = reason.map(|it| format!(": {it}")).unwrap_or_default();
     let message = Message {
         text: format!("{application}: {service}@{} was {word}{why}", rollout.to),

@@ -10,7 +10,7 @@ use api::traffic::{Caller, EdgeTraffic, Traffic};
 use model::rollout::Strategy;
 use model::{ApplicationName, ReleaseNumber, ServiceName, Timestamp};
 use planner::judge::{self, Assessment, Comparison, Metric};
-use world::rollout::{Kind, Outcome, Rollout, Stage, Verdict};
+use world::rollout::{Kind, Outcome, Rollout, Stage};
 use world::{ServiceState, World};
 
 /// The last rollout of every service that had one.
@@ -111,11 +111,7 @@ impl Subject<'_> {
             }
             Stage::Taking { .. } => match &rollout.judged {
                 Some(judged) => {
-                    let what = match judged.verdict {
-                        Verdict::Pass => "passed",
-                        Verdict::Fail => "failed",
-                        Verdict::Inconclusive => "is undecided",
-                    };
+                    let what = judged.verdict.words();
                     let reason = format!(
                         "the step {what}: {}; `pelago rollout promote {name}` or `pelago rollout abort \
                          {name}` decides",

@@ -31,7 +31,7 @@ use model::rollout::{Analysis, THRESHOLDS};
 use model::units::Share;
 use world::rollout::{Counts, Observation, Rollout, Stage, Thresholds, Verdict};
 
-use evidence::Block;
+use evidence::{Block, float};
 pub use forecast::{Forecast, Load, WORSE, forecast};
 
 /// Requests to a new release that are enough to see that it does not work at all.
@@ -140,11 +140,6 @@ pub fn guardrail(rollout: &Rollout) -> Option<String> {
 
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { float(part) / float(whole) }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-const fn float(count: u64) -> f64 {
-    count as f64
 }
 
 /// What is known of the stage a rollout is in at `now`. A stage without a comparison has no verdict.

@@ -32,9 +32,8 @@ fn partners<'a>(
 pub(crate) fn lost(place: &Place<'_>, rollout: &Rollout) -> Option<String> {
     let how = |it: &Rollout| match &it.outcome {
         _ if it.started_at != rollout.started_at => Some("replaced"),
-        Some((Outcome::Rejected { .. }, _)) => Some("rejected"),
-        Some((Outcome::Aborted { .. }, _)) => Some("aborted"),
         Some((Outcome::Completed, _)) | None => None,
+        Some((outcome, _)) => Some(outcome.word()),
     };
     rollout.together.iter().find_map(|name| {
         let other = place.state.services.get(name)?.rollout.as_deref()?;

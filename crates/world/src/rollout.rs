@@ -209,6 +209,36 @@ pub struct Observation {
     pub new: Counts,
 }
 
+impl Outcome {
+    /// What became of the rollout, in a word.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Rejected { .. } => "rejected",
+            Self::Aborted { .. } => "aborted",
+        }
+    }
+
+    /// Why it did not succeed, if it did not.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Completed => None,
+            Self::Rejected { reason } | Self::Aborted { reason } => Some(reason),
+        }
+    }
+}
+
+impl Verdict {
+    /// What is said of whom it is about: it `passed`.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Pass => "passed",
+            Self::Fail => "failed",
+            Self::Inconclusive => "is undecided",
+        }
+    }
+}
+
 impl Observation {
     /// Both together, if they are of the same circumstances.
     fn with(&self, later: &Self) -> Option<Self> {

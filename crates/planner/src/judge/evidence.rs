@@ -47,7 +47,7 @@ fn of_new(pi: f64, ratio: f64) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^53")]
-const fn float(count: u64) -> f64 {
+pub(super) const fn float(count: u64) -> f64 {
     count as f64
 }
 

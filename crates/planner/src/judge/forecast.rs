@@ -10,7 +10,8 @@ use model::rollout::{Analysis, Step};
 use world::rollout::Rollout;
 
 use super::evidence::RATIOS;
-use super::{Comparison, InStep, float, share};
+use super::evidence::float;
+use super::{Comparison, InStep, share};
 
 /// The requests that are expected.
 #[derive(Clone, Copy, Debug, PartialEq)]

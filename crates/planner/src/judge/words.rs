@@ -6,7 +6,8 @@ use model::Timestamp;
 use model::rollout::THRESHOLDS;
 use world::rollout::{Counts, Rollout};
 
-use super::{Comparison, InStep, Metric, float, share};
+use super::evidence::float;
+use super::{Comparison, InStep, Metric, share};
 
 /// What of the old release the thresholds go by.
 const NAMES: [&str; THRESHOLDS] = [
