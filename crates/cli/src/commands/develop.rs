@@ -6,7 +6,7 @@ use api::request::{Accepted, Apply, Deploy};
 use model::rollout::Strategy;
 
 use super::logs::Follower;
-use super::up;
+use super::stop;
 use crate::arguments::Up;
 use crate::changes::Changes;
 use crate::client::{Client, Target};
@@ -43,7 +43,7 @@ pub(crate) async fn run(
             _ = terminate.recv() => break,
         }
     }
-    up::leave(client, name, output).await
+    stop::leave(client, name, output).await
 }
 
 /// Builds, and has releases made of what is different then.

@@ -1,5 +1,7 @@
 //! `pelago down` and `pelago shutdown`.
 
+use std::process::ExitCode;
+
 use api::openapi::Health;
 use api::request::Accepted;
 use api::status::ApplicationStateView;
@@ -48,4 +50,18 @@ pub(crate) async fn shutdown(context: &Context, output: &mut Output) -> Result<(
         CommandError::wrong(format!("the control process at {socket} does not end"))
     })?;
     output.note("the control process has ended; instances go on")
+}
+
+/// Stops the application before the command ends.
+pub(crate) async fn leave(
+    client: &Client,
+    name: &str,
+    output: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    output.note("\nstopping; Ctrl-C again to leave it to the control process")?;
+    tokio::select! {
+        result = stop(client, name, output) => result?,
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    Ok(ExitCode::SUCCESS)
 }

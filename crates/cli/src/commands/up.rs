@@ -108,21 +108,7 @@ async fn attend(
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-    leave(client, name, output).await
-}
-
-/// Stops the application before the command ends.
-pub(crate) async fn leave(
-    client: &Client,
-    name: &str,
-    output: &mut Output,
-) -> Result<ExitCode, CommandError> {
-    output.note("\nstopping; Ctrl-C again to leave it to the control process")?;
-    tokio::select! {
-        result = stop::stop(client, name, output) => result?,
-        _ = tokio::signal::ctrl_c() => {}
-    }
-    Ok(ExitCode::SUCCESS)
+    stop::leave(client, name, output).await
 }
 
 async fn timed_out(
