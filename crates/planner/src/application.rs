@@ -6,6 +6,7 @@ use model::instance::StopReason;
 use model::{ApplicationName, ServiceName, Timestamp};
 use world::{ApplicationState, Desired, Event, Phase, ServiceState};
 
+use crate::place::Place;
 use crate::{Effect, Plan, rollout, service};
 
 pub(crate) fn plan(
@@ -35,8 +36,8 @@ pub(crate) fn plan(
 fn places<'a>(
     application: &'a ApplicationName,
     state: &'a ApplicationState,
-) -> impl Iterator<Item = service::Place<'a>> + Clone {
-    let place = move |(name, service): (&'a ServiceName, &'a Arc<ServiceState>)| service::Place {
+) -> impl Iterator<Item = Place<'a>> + Clone {
+    let place = move |(name, service): (&'a ServiceName, &'a Arc<ServiceState>)| Place {
         application,
         state,
         name,

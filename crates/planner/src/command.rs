@@ -4,7 +4,7 @@ use model::instance::Exit;
 use model::{InstanceId, ReleaseNumber};
 use world::{Event, Instance, Purpose, ServiceState, Side};
 
-use crate::service::Place;
+use crate::place::Place;
 
 /// How far the command of a release has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

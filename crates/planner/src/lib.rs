@@ -12,6 +12,7 @@ mod application;
 mod command;
 pub mod judge;
 mod partners;
+mod place;
 mod rollout;
 mod service;
 mod slot;

@@ -10,8 +10,8 @@ use model::{ServiceName, Timestamp};
 use world::rollout::{Outcome, Rollout};
 use world::{ApplicationState, ServiceState};
 
+use crate::place::Place;
 use crate::rollout::watched_in;
-use crate::service::Place;
 
 /// The rollouts that were started with this one.
 fn partners<'a>(

@@ -12,7 +12,7 @@ use world::rollout::{Kind, Outcome, Rollout, Stage, Verdict};
 use world::{Event, Side};
 
 use crate::command::{self, Command};
-use crate::service::Place;
+use crate::place::Place;
 use crate::{Effect, Plan, judge, partners};
 
 /// Instances of a new release that may end without being asked to. One end may be an accident of the machine;

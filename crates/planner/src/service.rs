@@ -2,45 +2,17 @@
 
 use std::time::Duration;
 
+use model::Timestamp;
 use model::health::Check;
 use model::instance::StopReason;
 use model::rollout::Strategy;
-use model::{ApplicationName, InstanceId, ServiceName, Timestamp};
 use world::service::STABLE_AFTER;
-use world::{ApplicationState, Event, Instance, Phase, Purpose, ServiceState, Side};
+use world::{Event, Instance, Phase, Purpose, ServiceState, Side};
 
 use crate::command::Command;
+use crate::place::Place;
 use crate::slot::Occupied;
 use crate::{Plan, command, slot, start};
-
-/// A service, and what is around it.
-#[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
-    pub(crate) application: &'a ApplicationName,
-    pub(crate) state: &'a ApplicationState,
-    pub(crate) name: &'a ServiceName,
-    pub(crate) service: &'a ServiceState,
-}
-
-impl Place<'_> {
-    fn id(&self, number: u32) -> InstanceId {
-        InstanceId { service: self.name.clone(), number }
-    }
-
-    /// Decides that an instance should stop, unless that was decided already.
-    fn stop(&self, number: u32, reason: StopReason, plan: &mut Plan) {
-        let instance = self.id(number);
-        let decided = plan.record.iter().any(|it| {
-            matches!(it, Event::InstanceStopping { .. })
-                && it.instance() == Some(&instance)
-                && it.application() == Some(self.application)
-        });
-        if !decided {
-            let application = self.application.clone();
-            plan.record.push(Event::InstanceStopping { application, instance, reason });
-        }
-    }
-}
 
 /// Which of its instances should not be there.
 pub(crate) fn stop(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
