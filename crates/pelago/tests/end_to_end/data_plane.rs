@@ -30,9 +30,10 @@ fn load(site: &Site) -> Running {
 fn load_on(site: &Site, url: &str) -> Running {
     let load = ["--format", "json", "load", url, "--rate", "100/s", "--duration", "4s"];
     let load = site.begin(&load);
-    until("a call that the data plane has sampled", || {
-        let spans = site.get("/v1/spans?service=catalog&limit=1").ok();
-        spans.as_array().is_some_and(|it| !it.is_empty()).then_some(())
+    until("a call that the data plane has counted", || {
+        let edges = site.get("/v1/edges").ok();
+        let counted = edges["edges"][0]["traffic"]["requests_ever"].as_u64()?;
+        (0 < counted).then_some(())
     });
     load
 }
