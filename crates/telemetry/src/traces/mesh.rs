@@ -1,0 +1,127 @@
+//! Calls the data plane has seen, as spans.
+//!
+//! A call over an edge is a client's span: the caller waited, and the callee's own spans are below it if the
+//! callee reports any. It refuses to name an operation by a path with ids in it: a name for every order
+//! would tell nothing about orders.
+
+use crate::report::Caller;
+use crate::traces::span::{self, Kind, Span};
+
+/// The service that calls where somebody outside does: the edge.
+pub const GATEWAY: &str = "gateway";
+/// What stands for a part of a path that is an id.
+const ID: &str = "{id}";
+
+/// The span of a call; none if its ids are none.
+pub fn span(call: &crate::Span) -> Option<Span> {
+    let service = match &call.edge.caller {
+        Caller::Service(name) => name.to_string(),
+        Caller::Route(_) => GATEWAY.to_owned(),
+    };
+    Some(Span {
+        trace: span::read_trace_hex(&call.trace)?,
+        id: span::read_span_hex(&call.id)?,
+        parent: call.parent.as_deref().and_then(span::read_span_hex),
+        kind: Kind::Client,
+        service,
+        operation: operation(&call.method, &call.path),
+        remote: call.edge.callee.to_string(),
+        start_us: call.start.as_millis().saturating_mul(1_000),
+        duration_us: call.duration_us,
+        tags: tags(call),
+        events: Vec::new(),
+        links: Vec::new(),
+        is_error: call.error.is_some() || call.status.is_some_and(|it| 500 <= it),
+        shared: false,
+    })
+}
+
+fn tags(call: &crate::Span) -> Vec<(String, String)> {
+    let callee = &call.edge.callee;
+    let tags = [
+        ("http.method", Some(call.method.clone())),
+        ("http.path", Some(call.path.clone())),
+        ("http.status_code", call.status.map(|it| it.to_string())),
+        ("pelago.application", Some(call.edge.application.to_string())),
+        ("pelago.release", call.release.map(|it| format!("{callee}@{it}"))),
+        ("pelago.instance", call.instance.as_ref().map(ToString::to_string)),
+        ("pelago.attempts", Some(call.attempts.to_string())),
+        ("error", call.error.clone()),
+    ];
+    tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+/// `GET /orders/{id}`: the method, and the path with every part that is an id left open.
+fn operation(method: &str, path: &str) -> String {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let parts = path.split('/').map(|it| if is_id(it) { ID } else { it });
+    format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
+}
+
+/// Numbers, UUIDs, hashes and tokens: what has digits and is long, or is nothing but digits.
+fn is_id(part: &str) -> bool {
+    let digits = part.bytes().filter(u8::is_ascii_digit).count();
+    let hexadecimal = part.bytes().all(|it| it.is_ascii_hexdigit() || it == b'-');
+    digits != 0 && (digits == part.len() || (hexadecimal && 8 <= part.len()) || 20 <= part.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::EdgeName;
+    use model::{ReleaseNumber, Timestamp};
+
+    #[test]
+    fn operations_have_no_ids() {
+        let check =
+            |path, expected: &str| assert_eq!(operation("GET", path), format!("GET {expected}"));
+        check("/", "/");
+        check("/api/orders/17?x=1", "/api/orders/{id}");
+        check("/v2/items/3f2504e0-4f89-11d3-9a0c-0305e82c3301/parts", "/v2/items/{id}/parts");
+        check("/files/deadbeef01", "/files/{id}");
+        check("/decade/facade", "/decade/facade");
+        check("/t/eyJhbGciOiJIUzI1NiJ9xx", "/t/{id}");
+    }
+
+    #[test]
+    fn a_call_is_a_clients_span() {
+        let call = crate::Span {
+            trace: span::trace_hex(5),
+            id: span::span_hex(7),
+            parent: Some(span::span_hex(6)),
+            edge: EdgeName {
+                application: "shop".parse().unwrap(),
+                caller: Caller::Service("web".parse().unwrap()),
+                callee: "cart".parse().unwrap(),
+            },
+            start: Timestamp::from_millis(3),
+            duration_us: 1500,
+            method: "GET".to_owned(),
+            path: "/carts/12".to_owned(),
+            status: Some(503),
+            release: Some(ReleaseNumber(1)),
+            instance: None,
+            attempts: 2,
+            error: Some("no-instance".to_owned()),
+        };
+        let made = span(&call).unwrap();
+        assert_eq!((made.trace, made.id, made.parent), (5, 7, Some(6)));
+        assert_eq!((made.service.as_str(), made.remote.as_str()), ("web", "cart"));
+        assert_eq!((made.operation.as_str(), made.start_us), ("GET /carts/{id}", 3000));
+        assert!(made.is_error);
+        let tags: Vec<_> = made.tags.iter().map(|it| format!("{}={}", it.0, it.1)).collect();
+        assert_eq!(
+            tags,
+            [
+                "http.method=GET",
+                "http.path=/carts/12",
+                "http.status_code=503",
+                "pelago.application=shop",
+                "pelago.release=cart@r1",
+                "pelago.attempts=2",
+                "error=no-instance"
+            ]
+        );
+        assert_eq!(span(&crate::Span { id: "x".to_owned(), ..call }), None);
+    }
+}
