@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::time::Duration;
 
 use model::instance::ProcessId;
 use rustix::process::{Pid, Signal};
@@ -86,6 +87,63 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// What a process and its descendants use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time since they were started, that of children they have waited for among it.
+    pub cpu: Duration,
+    /// Resident memory; what several of them share counts for each.
+    pub resident_bytes: u64,
+    /// How many processes they are.
+    pub processes: u32,
+}
+
+/// Processes looked at for one of them, at most.
+const FAMILY_MAX: usize = 1_024;
+
+/// What a process and its descendants use; nothing if it has ended.
+pub fn usage(process: ProcessId) -> Option<Usage> {
+    if !is_alive(process) {
+        return None;
+    }
+    let mut usage = Usage::default();
+    let mut family = vec![process.pid];
+    let mut place = 0;
+    while let Some(pid) = family.get(place).copied() {
+        place += 1;
+        // One that ends while it is looked at uses nothing any more.
+        let Some(ticks) = cpu_ticks(pid) else { continue };
+        usage.cpu += duration(ticks);
+        usage.resident_bytes += resident_bytes(pid).unwrap_or(0);
+        usage.processes += 1;
+        if family.len() < FAMILY_MAX {
+            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+            let children = children.unwrap_or_default();
+            family
+                .extend(children.split_ascii_whitespace().filter_map(|it| it.parse::<u32>().ok()));
+        }
+    }
+    Some(usage)
+}
+
+/// Processor time of a process, its threads among it; of its children only those it has waited for.
+pub fn cpu(process: ProcessId) -> Option<Duration> {
+    if is_alive(process) { cpu_ticks(process.pid).map(duration) } else { None }
+}
+
+fn duration(ticks: u64) -> Duration {
+    let per_second = u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100).max(1);
+    Duration::from_secs(ticks) / per_second
+}
+
+/// User and system time, of the process and of children it has waited for: fields 14 to 17.
+fn cpu_ticks(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, after_name) = text.rsplit_once(')')?;
+    let fields = after_name.split_ascii_whitespace().skip(11).take(4);
+    Some(fields.filter_map(|it| it.parse::<u64>().ok()).sum())
+}
+
 fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
@@ -111,6 +169,29 @@ mod tests {
         assert!(is_alive(this));
         assert!(!is_alive(ProcessId { started_ticks: this.started_ticks + 1, ..this }));
         assert!(resident_bytes(this.pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn a_family_is_counted_together() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "sleep 60 & sleep 60 & read end"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let process = identify(child.id()).unwrap();
+        while usage(process).unwrap().processes != 3 {
+            std::thread::yield_now();
+        }
+        assert!(resident_bytes(process.pid).unwrap() < usage(process).unwrap().resident_bytes);
+        let children =
+            fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+        for pid in children.split_ascii_whitespace() {
+            terminate(identify(pid.parse().unwrap()).unwrap()).unwrap();
+        }
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert_eq!(usage(process), None);
+        assert!(Duration::ZERO < usage(this().unwrap()).unwrap().cpu || cpu_ticks(1).is_some());
     }
 
     #[test]

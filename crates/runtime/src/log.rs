@@ -133,6 +133,9 @@ mod tests {
         let later = read(folder.path(), second.next, 1000).unwrap();
         let texts = texts(&later);
         assert_eq!(texts.last(), Some(&"line 99"));
+        // 76 lines are gone that nobody has read; they had 3187 bytes.
+        assert_eq!((texts.first(), later.missed_bytes), (Some(&"line 81"), 3_197));
+        assert_eq!((first.missed_bytes, second.missed_bytes), (0, 0));
         let kept: u64 = numbers(folder.path())
             .unwrap()
             .iter()

@@ -80,6 +80,13 @@ impl Histogram {
         0
     }
 
+    /// Values up to `limit`, to within 1/32: those of a bucket whose middle is not above it.
+    pub fn count_up_to(&self, limit: u64) -> u64 {
+        let buckets = self.counts.iter().enumerate();
+        let below = buckets.take_while(|(bucket, _)| middle_of(*bucket) <= limit);
+        below.map(|(_, count)| count).sum()
+    }
+
     /// Adds what another counted.
     pub fn merge(&mut self, other: &Self) {
         if other.counts.is_empty() {

@@ -50,6 +50,9 @@ pub struct Page {
     pub ends: Vec<Cursor>,
     /// Where to go on.
     pub next: Cursor,
+    /// Bytes between `from` and the first file that is left, about: more was written than read, and the oldest
+    /// files are gone.
+    pub missed_bytes: u64,
 }
 
 /// At most `limit` lines from `from` on. Lines that are not whole yet are left for the next call; lines
@@ -60,8 +63,10 @@ pub fn read(folder: &Path, from: Cursor, limit: usize) -> io::Result<Page> {
 
 /// The same, passing over lines written before `since`.
 pub fn read_since(folder: &Path, from: Cursor, since: Timestamp, limit: usize) -> io::Result<Page> {
-    let mut page = Page { from, next: from, ..Page::default() };
-    for number in numbers(folder)?.into_iter().filter(|it| from.file <= *it) {
+    let numbers = numbers(folder)?;
+    let missed_bytes = missed_bytes(folder, &numbers, from);
+    let mut page = Page { from, next: from, missed_bytes, ..Page::default() };
+    for number in numbers.into_iter().filter(|it| from.file <= *it) {
         if page.next.file != number {
             page.next = Cursor { file: number, offset: 0 };
         }
@@ -71,6 +76,18 @@ pub fn read_since(folder: &Path, from: Cursor, since: Timestamp, limit: usize) -
         }
     }
     Ok(page)
+}
+
+/// Bytes of the files that are gone since `from`. Files are as long as each other, but for the last and the length of
+/// a line.
+fn missed_bytes(folder: &Path, numbers: &[u32], from: Cursor) -> u64 {
+    let [first, _another, ..] = numbers else { return 0 };
+    let gone = first.saturating_sub(from.file.max(1));
+    if gone == 0 {
+        return 0;
+    }
+    let bytes = std::fs::metadata(path(folder, *first)).map_or(0, |it| it.len());
+    bytes.saturating_mul(gone.into()).saturating_sub(from.offset)
 }
 
 /// Reads on in the file where `page` ends.
