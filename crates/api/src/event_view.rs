@@ -56,6 +56,8 @@ fn text(event: &Event) -> String {
             let services = count(definition.services.len(), "service");
             format!("{} applied with {services}", definition.name)
         }
+        Event::AlertFired { alert, .. } => format!("alert {} fires: {}", alert.name, alert.text()),
+        Event::AlertResolved { name, .. } => format!("alert {name} has ended"),
         Event::StopAsked { application } => format!("{application} should stop"),
         Event::ApplicationStopped { application } => format!("{application} has stopped"),
         Event::ReleaseMade { service, release, .. } => {

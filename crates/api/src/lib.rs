@@ -14,12 +14,15 @@ pub mod graph;
 pub mod logs;
 pub mod openapi;
 pub mod platform;
+pub mod records;
 pub mod release;
 pub mod request;
 pub mod rollout;
 pub mod route;
 pub mod spans;
 pub mod status;
+pub mod telemetry;
+pub mod trace;
 pub mod traffic;
 
 pub use error::{ApiError, ErrorKind};

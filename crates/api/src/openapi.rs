@@ -12,12 +12,15 @@ use crate::event_view::EventView;
 use crate::gateway::RoutesView;
 use crate::graph::GraphView;
 use crate::logs::{ExecView, Finding, LogPage};
+use crate::records::RecordsView;
 use crate::release::{DiffView, ReleaseEntry};
 use crate::request::{Accepted, Apply, Rollback, Scale, SetTraffic, Steer};
 use crate::rollout::RolloutView;
 use crate::route::{Method, ROUTES, Route};
 use crate::spans::SpanView;
 use crate::status::StatusView;
+use crate::telemetry::TelemetryView;
+use crate::trace::{DependencyView, TraceComparisonView, TraceView, TracesView};
 
 /// The answer of a control process that is well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -69,6 +72,7 @@ fn register(types: &mut SchemaGenerator) {
     types.subschema_for::<Accepted>();
     types.subschema_for::<ApiError>();
     types.subschema_for::<Apply>();
+    types.subschema_for::<DependencyView>();
     types.subschema_for::<DiffView>();
     types.subschema_for::<EdgesView>();
     types.subschema_for::<EventView>();
@@ -78,6 +82,11 @@ fn register(types: &mut SchemaGenerator) {
     types.subschema_for::<Health>();
     types.subschema_for::<LogPage>();
     types.subschema_for::<PlanView>();
+    types.subschema_for::<RecordsView>();
+    types.subschema_for::<TelemetryView>();
+    types.subschema_for::<TraceComparisonView>();
+    types.subschema_for::<TraceView>();
+    types.subschema_for::<TracesView>();
     types.subschema_for::<ReleaseEntry>();
     types.subschema_for::<Rollback>();
     types.subschema_for::<RolloutView>();

@@ -33,6 +33,9 @@ const AT: (&str, &str) = ("at", "the state then: `@INDEX`, or a time in RFC 3339
 const AFTER: (&str, &str) =
     ("after", "answer when the index is above this (a long poll, with `wait`)");
 const WAIT: (&str, &str) = ("wait", "longest time to wait, such as `30s`; at most `5m`");
+const SERVICE: (&str, &str) = ("service", "only this service");
+const SINCE: (&str, &str) = ("since", "only from this time on, in RFC 3339");
+const UNTIL: (&str, &str) = ("until", "only up to this time, in RFC 3339");
 const LOG_QUERY: &[(&str, &str)] = &[
     ("target", "services or instances, with commas between"),
     ("since", "only lines from this time on, in RFC 3339"),
@@ -263,6 +266,87 @@ pub const ROUTES: &[Route] = &[
         ],
         request: None,
         response: "SpanView[]",
+    },
+    Route {
+        name: "traces",
+        method: Method::Get,
+        path: "/v1/traces",
+        summary: "Traces that were kept, newest first.",
+        query: &[
+            SERVICE,
+            ("operation", "traces with a span that did this"),
+            ("query", "tags and words, as in Zipkin: `error and http.method=GET`"),
+            ("min", "traces with a span of at least this, such as `250ms`"),
+            ("max", "traces with a span of at most this"),
+            ("errors", "`true`: only those with a span that failed"),
+            SINCE,
+            UNTIL,
+            ("limit", "at most so many traces"),
+        ],
+        request: None,
+        response: "TracesView",
+    },
+    Route {
+        name: "trace",
+        method: Method::Get,
+        path: "/v1/traces/{trace}",
+        summary: "One trace, with its critical path.",
+        query: &[],
+        request: None,
+        response: "TraceView",
+    },
+    Route {
+        name: "compare_traces",
+        method: Method::Get,
+        path: "/v1/traces/{trace}/compare/{other}",
+        summary: "Two traces side by side.",
+        query: &[],
+        request: None,
+        response: "TraceComparisonView",
+    },
+    Route {
+        name: "dependencies",
+        method: Method::Get,
+        path: "/v1/dependencies",
+        summary: "What calls what, according to the traces that were kept.",
+        query: &[SINCE, UNTIL],
+        request: None,
+        response: "DependencyView[]",
+    },
+    Route {
+        name: "records",
+        method: Method::Get,
+        path: "/v1/records",
+        summary: "What services said, searched.",
+        query: &[
+            APPLICATION,
+            ("service", "only these services, with commas between"),
+            ("instance", "only this instance"),
+            ("severity", "at least this grave: trace, debug, info, warn, error, fatal"),
+            ("query", "words, \"phrases\", -not, field=value, /regular expressions/"),
+            ("trace", "only what was said in this trace"),
+            SINCE,
+            UNTIL,
+            ("order", "`newest` (the default) or `oldest` first"),
+            ("limit", "at most so many records"),
+            ("cursor", "where the answer before ended: its `next`"),
+            (
+                "after",
+                "what was said since then, as it came: the `position` of the answer before (a long poll, with `wait`)",
+            ),
+            WAIT,
+        ],
+        request: None,
+        response: "RecordsView",
+    },
+    Route {
+        name: "telemetry",
+        method: Method::Get,
+        path: "/v1/telemetry",
+        summary: "How full the stores of telemetry are, and what they had to refuse.",
+        query: &[],
+        request: None,
+        response: "TelemetryView",
     },
     Route {
         name: "doctor",

@@ -1,10 +1,12 @@
 //! Views of the state.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use model::{ApplicationName, InstanceId, ServiceName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use world::alert::FiringAlert;
 use world::{ApplicationState, Desired, Ended, Instance, Phase, ServiceState, Side, World};
 
 /// The state of everything, or of one application, at one index.
@@ -31,6 +33,22 @@ pub struct ApplicationView {
     pub applied_at: String,
     /// Its services, by name.
     pub services: Vec<ServiceView>,
+    /// Alerts of its rules that fire.
+    #[serde(default)]
+    pub alerts: Vec<AlertView>,
+}
+
+/// An alert that fires.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AlertView {
+    /// Its name.
+    pub name: String,
+    /// What tells it from others of its rule.
+    pub labels: BTreeMap<String, String>,
+    /// What it says, in a sentence.
+    pub text: String,
+    /// Since when, in RFC 3339.
+    pub since: String,
 }
 
 /// How an application is.
@@ -225,6 +243,19 @@ impl ApplicationView {
             folder: state.folder.clone(),
             applied_at: state.applied_at.to_string(),
             services,
+            alerts: state.alerts.iter().map(AlertView::of).collect(),
+        }
+    }
+}
+
+impl AlertView {
+    fn of(firing: &FiringAlert) -> Self {
+        let alert = &firing.alert;
+        Self {
+            name: alert.name.clone(),
+            labels: alert.labels.clone(),
+            text: alert.text(),
+            since: firing.since.to_string(),
         }
     }
 }

@@ -25,6 +25,7 @@ mod flag;
 mod graph;
 mod header;
 mod health;
+mod monitoring;
 mod policy;
 mod reference;
 mod resilience;
@@ -79,9 +80,10 @@ pub(crate) fn application(
     let routes = spec.routes.as_deref().unwrap_or_default();
     let routes = reader.routes(routes, at.key("routes"), &base);
     let flags = reader.flags(spec.flags.as_ref(), at.key("flags"));
+    let rules = reader.rules(spec.rules.as_ref(), at.key("rules"));
     graph::check(&services, at.key("services"), reader.findings);
     let config = reader.config;
-    Some(Application { name: name?, services, resources, routes, config, flags })
+    Some(Application { name: name?, services, resources, routes, config, flags, rules })
 }
 
 impl Reader<'_> {

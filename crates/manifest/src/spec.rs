@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod monitoring;
 mod policy;
 mod rate;
 mod resilience;
@@ -18,6 +19,7 @@ mod service;
 mod text;
 mod workload;
 
+pub(crate) use monitoring::{ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec};
 pub(crate) use policy::{
     AnalysisSpec, CanaryStepSpec, OnInconclusiveSpec, RestartMapSpec, RestartPolicySpec,
     RestartSpec, StrategySpec, UpdateSpec,
@@ -64,6 +66,9 @@ pub(crate) struct ApplicationSpec {
     pub(crate) config: Option<BTreeMap<String, ConfigSpec>>,
     /// Feature flags, by name.
     pub(crate) flags: Option<BTreeMap<String, FlagSpec>>,
+    /// Alert and recording rules, in files in Prometheus' format.
+    #[schemars(extend("examples" = [["alerts.yml"]]))]
+    pub(crate) rules: Option<RulesSpec>,
 }
 
 /// A datastore, cache or broker from the catalog. Its place is known to services as

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::monitoring::Rules;
 use crate::name::{ApplicationName, ResourceName, ServiceName};
 use crate::resource::Resource;
 use crate::route::{Flag, Route, Value};
@@ -32,6 +33,9 @@ pub struct Application {
     /// Feature flags by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub flags: BTreeMap<String, Flag>,
+    /// Alert and recording rules.
+    #[serde(default, skip_serializing_if = "Rules::is_empty")]
+    pub rules: Rules,
 }
 
 impl Application {

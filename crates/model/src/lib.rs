@@ -12,6 +12,7 @@ pub mod edge;
 pub mod health;
 pub mod index;
 pub mod instance;
+pub mod monitoring;
 pub mod name;
 pub mod release;
 pub mod resource;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::edge::Resilience;
 use crate::health::Health;
+use crate::monitoring::Exposition;
 use crate::name::ServiceName;
 use crate::restart::{Restart, RestartPolicy};
 use crate::rollout::Update;
@@ -63,6 +64,9 @@ pub struct Service {
     /// How a new release takes over.
     #[serde(default)]
     pub update: Update,
+    /// Where its instances expose metrics of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Exposition>,
     /// Who looks after it, for people to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,

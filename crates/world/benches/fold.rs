@@ -154,6 +154,7 @@ fn empty_application() -> Application {
         routes: Vec::new(),
         config: BTreeMap::new(),
         flags: BTreeMap::new(),
+        rules: model::monitoring::Rules::default(),
     }
 }
 
@@ -183,6 +184,7 @@ fn service(number: u32, count: u32) -> Service {
         restart: Restart::default(),
         limits: Limits::default(),
         update: model::rollout::Update::default(),
+        metrics: None,
         owner: None,
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{Application, InstanceId, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::alert::FiringAlert;
 use crate::rollout::GroupNumber;
 use crate::service::{Instance, ServiceState};
 
@@ -30,6 +31,9 @@ pub struct ApplicationState {
     /// apart: those of a release that is rolled out together with its callees.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub group_edges: BTreeMap<ServiceName, BTreeMap<GroupNumber, BTreeMap<ServiceName, u16>>>,
+    /// Alerts of its rules that fire, in the order they began to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<FiringAlert>,
 }
 
 /// What should become of an application.

@@ -2,6 +2,7 @@
 
 mod about;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::instance::{Exit, ProcessId, StopReason};
@@ -11,6 +12,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::alert::Alert;
 use crate::rollout::{Counted, GroupNumber, Outcome, RolloutPlan, Thresholds, Verdict};
 use crate::service::{Purpose, Traffic};
 
@@ -50,6 +52,22 @@ pub enum Event {
         definition: Arc<Application>,
         /// The folder that relative paths in it are meant from.
         folder: String,
+    },
+    /// An alert of one of the application's rules has begun to fire.
+    AlertFired {
+        /// Whose rules they are.
+        application: ApplicationName,
+        /// The alert.
+        alert: Alert,
+    },
+    /// An alert that fired has ended.
+    AlertResolved {
+        /// Whose rules they are.
+        application: ApplicationName,
+        /// Its name.
+        name: String,
+        /// What tells it from others of its rule.
+        labels: BTreeMap<String, String>,
     },
     /// Somebody wants the application to stop.
     StopAsked {

@@ -61,6 +61,10 @@ impl World {
                 self.applied(definition, folder, at);
                 Some(())
             }
+            Event::AlertFired { application, .. } | Event::AlertResolved { application, .. } => {
+                self.application_mut(application)?.alarmed(event, at);
+                Some(())
+            }
             Event::StopAsked { application } => {
                 self.application_mut(application)?.desired = Desired::Stopping;
                 Some(())
@@ -86,14 +90,7 @@ impl World {
                 Some(())
             }
             Event::EdgeOpened { application, caller, callee, group, port } => {
-                let state = self.application_mut(application)?;
-                let edges = match group {
-                    None => state.edges.entry(caller.clone()).or_default(),
-                    Some(group) => {
-                        let groups = state.group_edges.entry(caller.clone()).or_default();
-                        groups.entry(*group).or_default()
-                    }
-                };
+                let edges = self.application_mut(application)?.edges_of(caller, *group);
                 edges.insert(callee.clone(), *port);
                 Some(())
             }
@@ -167,6 +164,7 @@ impl World {
                 services: BTreeMap::new(),
                 edges: BTreeMap::new(),
                 group_edges: BTreeMap::new(),
+                alerts: Vec::new(),
             })
         }));
         if state.desired != Desired::Running {
@@ -204,6 +202,21 @@ impl World {
 }
 
 impl ApplicationState {
+    /// The ports of the calls of a service, or of one of its groups.
+    fn edges_of(
+        &mut self,
+        caller: &ServiceName,
+        group: Option<GroupNumber>,
+    ) -> &mut BTreeMap<ServiceName, u16> {
+        match group {
+            None => self.edges.entry(caller.clone()).or_default(),
+            Some(group) => {
+                let groups = self.group_edges.entry(caller.clone()).or_default();
+                groups.entry(group).or_default()
+            }
+        }
+    }
+
     fn release_made(&mut self, service: &ServiceName, release: &Arc<Release>) {
         let replicas = self.definition.services.get(service).map(|it| it.replicas);
         let entry = self.services.entry(service.clone()).or_insert_with(|| {

@@ -7,6 +7,7 @@
 //!
 //! It refuses to decide: what should follow from a state is `planner`'s to say.
 
+pub mod alert;
 pub mod application;
 pub mod dependency;
 pub mod event;

@@ -30,6 +30,7 @@ pub(crate) fn service() -> Service {
         restart: Restart::default(),
         limits: Limits::default(),
         update: model::rollout::Update::default(),
+        metrics: None,
         owner: None,
     }
 }
@@ -64,6 +65,7 @@ pub(crate) fn application(services: &[(&str, Service)]) -> Application {
         routes: Vec::new(),
         config: BTreeMap::new(),
         flags: BTreeMap::new(),
+        rules: model::monitoring::Rules::default(),
     }
 }
 

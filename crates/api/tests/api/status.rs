@@ -198,7 +198,8 @@ fn the_whole_view_as_json() {
                 }
               ]
             }
-          ]
+          ],
+          "alerts": []
         }
       ]
     }

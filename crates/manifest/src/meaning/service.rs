@@ -60,6 +60,7 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
         }
     }
     let owner = spec.owner.as_deref().and_then(|it| reader.early(it, at.key("owner").place));
+    let metrics = spec.metrics.as_ref().and_then(|it| reader.exposition(it, at.key("metrics")));
     let replicas = spec.replicas.unwrap_or(REPLICAS);
     let grace = spec.stop_grace_period.or(written.defaults.stop_grace_period);
     Some(Service {
@@ -76,6 +77,7 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
         restart: reader.restarting(written),
         limits: limits(written),
         update: reader.updating(written),
+        metrics,
         owner,
         source: source?,
     })

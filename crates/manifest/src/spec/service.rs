@@ -7,7 +7,10 @@ use model::service::{REPLICAS_MAX, STOP_GRACE_PERIOD_DEFAULT};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Cpus, Duration, ResilienceSpec, RestartSpec, Scalar, Size, UpdateSpec, WorkloadSpec};
+use super::{
+    Cpus, Duration, ExpositionSpec, ResilienceSpec, RestartSpec, Scalar, Size, UpdateSpec,
+    WorkloadSpec,
+};
 use crate::meaning::defaults::{REPLICAS, duration};
 
 /// What every service inherits. A service's own value wins, key by key.
@@ -95,6 +98,10 @@ pub(crate) struct ServiceSpec {
     pub(crate) limits: Option<LimitsSpec>,
     /// How a new release takes over.
     pub(crate) update: Option<UpdateSpec>,
+    /// Where its instances expose metrics of their own, in Prometheus' format or as OpenMetrics: a path, or a
+    /// mapping. They are scraped from there.
+    #[schemars(extend("examples" = ["/metrics", {"path": "/metrics", "interval": "5s"}]))]
+    pub(crate) metrics: Option<ExpositionSpec>,
     /// Who looks after it, for people to read.
     #[schemars(extend("examples" = ["team-checkout"]))]
     pub(crate) owner: Option<String>,

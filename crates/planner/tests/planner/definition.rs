@@ -32,6 +32,7 @@ pub(crate) fn service() -> Service {
         restart: Restart::default(),
         limits: Limits::default(),
         update: Update { keep_old: Duration::ZERO, ..Update::default() },
+        metrics: None,
         owner: None,
     }
 }
@@ -44,6 +45,7 @@ pub(crate) fn application(services: BTreeMap<ServiceName, Service>) -> Applicati
         routes: Vec::new(),
         config: BTreeMap::new(),
         flags: BTreeMap::new(),
+        rules: model::monitoring::Rules::default(),
     }
 }
 

@@ -12,6 +12,8 @@ impl Event {
             Self::ControlStarted { .. } => "control_started",
             Self::JournalRepaired { .. } => "journal_repaired",
             Self::ApplicationApplied { .. } => "application_applied",
+            Self::AlertFired { .. } => "alert_fired",
+            Self::AlertResolved { .. } => "alert_resolved",
             Self::StopAsked { .. } => "stop_asked",
             Self::ApplicationStopped { .. } => "application_stopped",
             Self::ReleaseMade { .. } => "release_made",
@@ -52,7 +54,9 @@ impl Event {
         match self {
             Self::ControlStarted { .. } | Self::JournalRepaired { .. } => None,
             Self::ApplicationApplied { definition, .. } => Some(&definition.name),
-            Self::StopAsked { application }
+            Self::AlertFired { application, .. }
+            | Self::AlertResolved { application, .. }
+            | Self::StopAsked { application }
             | Self::ApplicationStopped { application }
             | Self::ReleaseMade { application, .. }
             | Self::ReleaseBaked { application, .. }

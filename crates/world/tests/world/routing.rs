@@ -84,6 +84,7 @@ fn an_application_is_routed_to_until_it_is_stopped() {
         routes: vec![serde_json::from_str(r#"{"path": "/", "service": "web"}"#).unwrap()],
         config: BTreeMap::new(),
         flags: BTreeMap::new(),
+        rules: model::monitoring::Rules::default(),
     };
     let (definition, folder) = (Arc::new(definition), "/srv".to_owned());
     stage.fold(Event::ApplicationApplied { definition, folder });

@@ -36,6 +36,7 @@ pub(crate) fn service(replicas: u32) -> Service {
         restart: Restart::default(),
         limits: Limits::default(),
         update: model::rollout::Update::default(),
+        metrics: None,
         owner: None,
     }
 }
@@ -60,6 +61,7 @@ pub(crate) fn applied(name: &str, services: &[(&str, Service)]) -> Event {
             routes: Vec::new(),
             config: BTreeMap::new(),
             flags: BTreeMap::new(),
+            rules: model::monitoring::Rules::default(),
         }),
         folder: "/srv".to_owned(),
     }

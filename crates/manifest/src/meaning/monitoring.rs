@@ -1,0 +1,77 @@
+//! What is watched, as meant.
+
+use model::monitoring::{
+    Exposition, RULE_FILES_MAX, RuleFile, Rules, SCRAPE_INTERVAL_DEFAULT, SCRAPE_INTERVAL_MIN,
+};
+
+use super::Reader;
+use crate::spec::{ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec};
+use crate::yaml::At;
+
+/// Where metrics are if only a port or an interval is said.
+const PATH_DEFAULT: &str = "/metrics";
+
+impl Reader<'_> {
+    /// Where a service's instances expose their metrics.
+    pub(super) fn exposition(&mut self, spec: &ExpositionSpec, at: At<'_>) -> Option<Exposition> {
+        let short;
+        let (spec, path_at) = match spec {
+            ExpositionSpec::Map(spec) => (spec, if at.has("path") { at.key("path") } else { at }),
+            ExpositionSpec::Path(path) => {
+                short =
+                    ExpositionMapSpec { path: Some(path.clone()), ..ExpositionMapSpec::default() };
+                (&short, at)
+            }
+        };
+        let path = self.early(spec.path.as_deref().unwrap_or(PATH_DEFAULT), path_at.place)?;
+        if !path.starts_with('/') || path.contains(char::is_whitespace) {
+            let message = format!("`{path}` is no path; write one such as `/metrics`");
+            self.findings.error(path_at.place, message);
+            return None;
+        }
+        let interval = spec.interval.map_or(SCRAPE_INTERVAL_DEFAULT, |it| it.0);
+        if interval < SCRAPE_INTERVAL_MIN {
+            let message = "metrics are scraped once a second at most; write `interval: 1s` or more";
+            self.findings.error(at.key("interval").place, message.to_owned());
+        }
+        Some(Exposition { path, port: spec.port, interval })
+    }
+
+    /// The rules; what stands in the files is for whoever reads files.
+    pub(super) fn rules(&mut self, spec: Option<&RulesSpec>, at: At<'_>) -> Rules {
+        let short;
+        let (spec, files_at) = match spec {
+            None => return Rules::default(),
+            Some(RulesSpec::Map(spec)) => (spec, at.key("files")),
+            Some(RulesSpec::Files(files)) => {
+                short = RulesMapSpec { files: Some(files.clone()), webhook: None };
+                (&short, at)
+            }
+        };
+        let mut files: Vec<RuleFile> = Vec::new();
+        for (index, name) in spec.files.iter().flatten().enumerate() {
+            let place = files_at.item(index).place;
+            let Some(name) = self.early(name, place) else { continue };
+            if files.iter().any(|it| it.name == name) {
+                self.findings.error(place, format!("`{name}` is named twice; remove one"));
+            } else {
+                files.push(RuleFile { name, text: String::new() });
+            }
+        }
+        if RULE_FILES_MAX < files.len() {
+            let message =
+                format!("there are more than {RULE_FILES_MAX} files of rules; put some together");
+            self.findings.error(files_at.place, message);
+        }
+        let webhook_at = at.key("webhook").place;
+        let webhook = spec.webhook.as_deref().and_then(|it| self.early(it, webhook_at));
+        let is_address = |it: &String| it.starts_with("http://") || it.starts_with("https://");
+        if let Some(address) = webhook.as_ref().filter(|it| !is_address(it)) {
+            let message = format!(
+                "`{address}` is no address to post to; it begins with `http://` or `https://`"
+            );
+            self.findings.error(webhook_at, message);
+        }
+        Rules { files, webhook }
+    }
+}
