@@ -35,7 +35,9 @@ pub(crate) const LINGER_BYTES_MAX: usize = 256 << 10;
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Spans a worker keeps until they are fetched, once a second.
 pub(crate) const SPANS_MAX: usize = 1_000;
-/// One of so many traces that nobody decided about is sampled.
+/// Traces that begin here within a second and are all sampled: whoever tries something out sees every request.
+pub(crate) const TRACES_SAMPLED: u32 = 100;
+/// One of so many traces beyond them is sampled.
 pub(crate) const SAMPLE_ONE_IN: u64 = 100;
 /// Time a request may take before its span is kept for being slow.
 pub(crate) const SLOW: Duration = Duration::from_millis(500);

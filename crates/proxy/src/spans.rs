@@ -1,16 +1,26 @@
-//! Spans of requests, kept until they are fetched.
+//! Spans of requests, kept until they are fetched; and which traces are sampled.
 
 use std::cell::{Cell, RefCell};
 
+use model::Rng;
 use telemetry::Span;
 
-use crate::limits::SPANS_MAX;
+use crate::limits::{SAMPLE_ONE_IN, SPANS_MAX, TRACES_SAMPLED};
 
 /// The latest spans of one worker.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Spans {
     kept: RefCell<Vec<Span>>,
     dropped: Cell<u64>,
+    /// Traces that may still begin and be sampled until the next fetch.
+    budget: Cell<u32>,
+}
+
+impl Default for Spans {
+    fn default() -> Self {
+        let budget = Cell::new(TRACES_SAMPLED);
+        Self { kept: RefCell::default(), dropped: Cell::default(), budget }
+    }
 }
 
 impl Spans {
@@ -24,8 +34,45 @@ impl Spans {
         }
     }
 
+    /// Whether a trace that begins now is sampled: all are, up to a number between two fetches, and few of the others.
+    pub(crate) fn sample(&self, rng: &mut Rng) -> Sampled {
+        match self.budget.get().checked_sub(1) {
+            Some(left) => {
+                self.budget.set(left);
+                Sampled::Yes
+            }
+            None if rng.below(SAMPLE_ONE_IN) == 0 => Sampled::Yes,
+            None => Sampled::No,
+        }
+    }
+
     /// Hands out what was kept, and how many were not.
     pub(crate) fn take(&self) -> (Vec<Span>, u64) {
+        self.budget.set(TRACES_SAMPLED);
         (self.kept.take(), self.dropped.take())
+    }
+}
+
+/// Whether a trace is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sampled {
+    Yes,
+    No,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_traces_are_all_sampled_and_few_of_the_others() {
+        let (spans, mut rng) = (Spans::default(), Rng::new(7));
+        let mut sampled =
+            |count: u32| (0..count).filter(|_| spans.sample(&mut rng) == Sampled::Yes).count();
+        assert_eq!(sampled(TRACES_SAMPLED), 100);
+        let others = sampled(10_000);
+        assert!((60..140).contains(&others), "{others}");
+        drop(spans.take());
+        assert_eq!(sampled(TRACES_SAMPLED), 100);
     }
 }

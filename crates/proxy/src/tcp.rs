@@ -13,7 +13,6 @@ use crate::core::Core;
 use crate::crossing::{Asked, Crossing, End, Facts};
 use crate::deadline::Deadline;
 use crate::edge::Edge;
-use crate::limits::SAMPLE_ONE_IN;
 use crate::stream::Stream;
 use crate::trace::{Sent, TraceContext};
 use crate::tunnel;
@@ -43,7 +42,7 @@ impl Asked for Connection {
 /// Serves a connection to an edge whose callee speaks something of its own.
 pub(crate) async fn serve(core: Rc<Core>, client: TcpStream, edge: Rc<Edge>, peer: SocketAddr) {
     core.tick();
-    let trace = TraceContext::of(&Sent::default(), &mut core.rng.borrow_mut(), SAMPLE_ONE_IN);
+    let trace = TraceContext::of(&Sent::default(), &mut core.rng.borrow_mut(), &core.spans);
     let facts = Facts {
         client: peer.ip(),
         // Until a connection is made, nothing was said to anybody.

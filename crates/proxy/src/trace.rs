@@ -2,6 +2,8 @@
 
 use model::Rng;
 
+use crate::spans::{Sampled, Spans};
+
 /// The ids of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TraceContext {
@@ -24,8 +26,8 @@ pub(crate) struct Sent<'a> {
 }
 
 impl TraceContext {
-    /// Goes on with the caller's trace, or begins one, which is sampled once in `one_in` times.
-    pub(crate) fn of(sent: &Sent<'_>, rng: &mut Rng, one_in: u64) -> Self {
+    /// Goes on with the caller's trace, or begins one, which is recorded if there is room.
+    pub(crate) fn of(sent: &Sent<'_>, rng: &mut Rng, spans: &Spans) -> Self {
         let span = rng.next_u64().max(1);
         let given = sent.traceparent.and_then(traceparent);
         let given = given.or_else(|| sent.b3.and_then(b3)).or_else(|| b3_parts(sent.b3_parts));
@@ -34,7 +36,7 @@ impl TraceContext {
         }
         let high = u128::from(rng.next_u64()) << 64;
         let trace = (high | u128::from(rng.next_u64())).max(1);
-        Self { trace, parent: None, span, sampled: rng.below(one_in) == 0 }
+        Self { trace, parent: None, span, sampled: spans.sample(rng) == Sampled::Yes }
     }
 
     /// Appends the value of `traceparent` for the callee.
@@ -149,7 +151,7 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     fn of(sent: &Sent<'_>) -> TraceContext {
-        TraceContext::of(sent, &mut Rng::new(1), u64::MAX)
+        TraceContext::of(sent, &mut Rng::new(1), &Spans::default())
     }
 
     #[track_caller]
@@ -193,8 +195,8 @@ mod tests {
         fn what_is_written_is_read(seed: u64, sampled: bool, garbage in prop::collection::vec(any::<u8>(), 0..70)) {
             let mut rng = Rng::new(seed);
             let sent = Sent { traceparent: Some(&garbage), b3: Some(&garbage), ..Sent::default() };
-            let one_in = if sampled { 1 } else { u64::MAX };
-            let context = TraceContext::of(&sent, &mut rng, one_in);
+            let mut context = TraceContext::of(&sent, &mut rng, &Spans::default());
+            context.sampled = sampled;
             let mut out = Vec::new();
             context.write_traceparent(&mut out);
             let read = traceparent(&out);

@@ -29,7 +29,7 @@ use crate::connected::Connected;
 use crate::crossing::{Asked, Crossing, End, Facts, hash_of};
 use crate::edge::Edge;
 use crate::gateway;
-use crate::limits::{BODY_BYTES_MAX, SAMPLE_ONE_IN};
+use crate::limits::BODY_BYTES_MAX;
 use crate::router::Entry as Route;
 use crate::trace::{Sent as SentTrace, TraceContext};
 
@@ -333,7 +333,7 @@ impl Exchange<'_> {
             idempotent: head.method.is_idempotent() && head.upgrade.is_none(),
             priority,
             time_left: head.timeout_ms.map(Duration::from_millis),
-            trace: TraceContext::of(&sent, &mut rng, SAMPLE_ONE_IN),
+            trace: TraceContext::of(&sent, &mut rng, &self.client.core.spans),
         }
     }
 

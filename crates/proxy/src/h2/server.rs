@@ -35,7 +35,7 @@ use crate::h2::onward::edit;
 use crate::h2::outgoing::{Cut, Http2, Outgoing, Passed};
 use crate::h2::upload::{Source, Upload};
 use crate::h2::{Here, grpc};
-use crate::limits::{BODY_BYTES_MAX, IDLE_TIME, SAMPLE_ONE_IN};
+use crate::limits::{BODY_BYTES_MAX, IDLE_TIME};
 use crate::router::Entry as Route;
 use crate::stream::Stream;
 use crate::trace::{Sent, TraceContext};
@@ -294,7 +294,7 @@ impl Handler {
             idempotent: kind_of(&head.method).is_idempotent(),
             priority: route.map_or_else(|| said.unwrap_or_default(), |it| it.route.priority),
             time_left: left.or_else(|| asked.map(Duration::from_millis)),
-            trace: TraceContext::of(&sent, &mut rng, SAMPLE_ONE_IN),
+            trace: TraceContext::of(&sent, &mut rng, &self.core.spans),
         }
     }
 }
