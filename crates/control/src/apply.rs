@@ -27,6 +27,7 @@ pub(crate) fn refuse_what_cannot_run(definition: &Application) -> Result<(), Api
             ));
         }
     }
+    problems.extend(crate::telemetry::rules::problems(&definition.rules));
     if problems.is_empty() {
         return Ok(());
     }

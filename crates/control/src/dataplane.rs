@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use host::Clock;
 use model::{ApplicationName, Index, InstanceId, Instant};
+use telemetry::Stores;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use world::World;
 
@@ -58,6 +59,8 @@ pub(crate) struct Place {
     /// This binary.
     pub(crate) program: PathBuf,
     pub(crate) clock: Clock,
+    /// Where the calls it has seen are kept.
+    pub(crate) stores: Arc<Stores>,
 }
 
 type Key = (ApplicationName, InstanceId);

@@ -1,11 +1,13 @@
 //! A look at the machine and at what the platform has on it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use api::logs::{Finding, FindingVerdict};
 use host::process;
 use runtime::cgroup::{self, Support};
+use telemetry::Stores;
 use world::World;
 
 use crate::dataplane::{Following, Observed};
@@ -22,6 +24,53 @@ pub(crate) fn examine(folder: &Path, world: &World, observed: &Observed) -> Vec<
     findings.extend(addresses(observed, world));
     findings.extend([space(folder), limits(), applications(world)]);
     findings
+}
+
+/// Looks at the stores of what is measured.
+pub(crate) fn telemetry(stores: &Stores, collector: Option<SocketAddr>) -> Finding {
+    let subject = "telemetry";
+    if !stores.has_room() {
+        let detail = "the disk is almost full, and nothing more is taken in; make room".to_owned();
+        return finding(subject, FindingVerdict::Bad, detail);
+    }
+    let (metrics, traces, logs) =
+        (stores.metrics.statistics(), stores.traces.stats(), stores.logs.status());
+    let bytes = [
+        metrics.block_bytes + metrics.log_bytes,
+        traces.segment_bytes + traces.log_bytes,
+        logs.segment_bytes + logs.log_bytes,
+    ];
+    let place = collector.map_or_else(
+        || "taken in nowhere; see `--telemetry`".to_owned(),
+        |it| format!("taken in at {it}"),
+    );
+    let kept = bytes.map(mebibytes);
+    let refused: u64 = metrics.refused.iter().map(|it| it.2).sum::<u64>()
+        + traces.appended.refused
+        + logs.services.iter().flat_map(|it| it.tally.refused.values()).sum::<u64>();
+    let failing: Vec<String> = stores
+        .board
+        .targets()
+        .iter()
+        .filter_map(|it| Some(format!("{} ({})", it.url, it.error.as_ref()?)))
+        .collect();
+    let [metrics, traces, logs] = &kept;
+    let mut detail = vec![place, format!("metrics {metrics}, traces {traces}, logs {logs}")];
+    if 0 < refused {
+        detail.push(format!("{refused} refused, `/v1/telemetry` says whose and why"));
+    }
+    let verdict = if failing.is_empty() {
+        FindingVerdict::Good
+    } else {
+        detail.push(format!("not scraped: {}", failing.join(", ")));
+        FindingVerdict::Limited
+    };
+    finding(subject, verdict, detail.join("; "))
+}
+
+/// Whole mebibytes.
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
 }
 
 fn finding(subject: &str, verdict: FindingVerdict, detail: String) -> Finding {

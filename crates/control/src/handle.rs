@@ -209,8 +209,13 @@ impl Platform for Control {
         let (folder, world) = (self.folder.clone(), self.world());
         self.parts.data_plane.arrival(DATA_PLANE_START).await;
         let observed = self.data_plane(Observed::clone);
-        let examined = blocking(move || Ok(doctor::examine(&folder, &world, &observed))).await;
-        examined.unwrap_or_default()
+        let (stores, collector) = (Arc::clone(&self.parts.stores), self.parts.collector);
+        let examined = blocking(move || {
+            let mut findings = doctor::examine(&folder, &world, &observed);
+            findings.push(doctor::telemetry(&stores, collector));
+            Ok(findings)
+        });
+        examined.await.unwrap_or_default()
     }
 
     fn shut_down(&self) {

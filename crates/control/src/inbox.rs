@@ -7,6 +7,7 @@ use model::{ApplicationName, InstanceId, ServiceName};
 use tokio::sync::oneshot;
 use world::rollout::{Counted, Thresholds};
 
+use crate::alert::Alarm;
 use crate::command::Command;
 
 /// A wish, a fact, or the wish to end.
@@ -18,6 +19,8 @@ pub(crate) enum Input {
     Seen(Sight),
     /// Something was measured, or said, of a rollout.
     Heard(Heard),
+    /// The rules were evaluated.
+    Alarm(Alarm),
     /// The control process should end.
     ShutDown,
 }

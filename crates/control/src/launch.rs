@@ -1,6 +1,7 @@
 //! From a world to everything a supervisor must know: pure, so that it can be tested and simulated.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use model::health::{Check, Probe};
@@ -23,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) program: PathBuf,
     /// The [`INHERITED`] variables.
     pub(crate) inherited: BTreeMap<String, String>,
+    /// Where instances may send what they measure.
+    pub(crate) collector: Option<SocketAddr>,
 }
 
 /// An instance with everything around it that its start depends on.
@@ -110,7 +113,9 @@ impl<'a> Launcher<'a> {
         tell("PELAGO_SERVICE", self.id.service.to_string());
         tell("PELAGO_INSTANCE", self.id.to_string());
         tell("PELAGO_RELEASE", self.instance.release.to_string());
-        tell("OTEL_SERVICE_NAME", self.id.service.to_string());
+        for (key, value) in self.observability() {
+            tell(key, value);
+        }
         for callee in self.release.service.calls.keys() {
             let Some(port) = self.edge_port(callee) else { continue };
             let definition = self.state.definition.services.get(callee);
@@ -127,6 +132,28 @@ impl<'a> Launcher<'a> {
         }
         fill_environment(&mut environment, &self.release.service.environment)?;
         Ok(environment)
+    }
+
+    /// What OpenTelemetry's SDKs read, so that they need no configuration of their own.
+    ///
+    /// Source: <https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/>.
+    fn observability(&self) -> Vec<(&'static str, String)> {
+        let (application, id) = (self.application, self.id);
+        let release = self.instance.release;
+        let attributes = format!(
+            "service.namespace={application},service.instance.id={id},service.version={release}"
+        );
+        let mut told = vec![
+            ("OTEL_SERVICE_NAME", id.service.to_string()),
+            ("OTEL_RESOURCE_ATTRIBUTES", attributes),
+            ("OTEL_PROPAGATORS", "tracecontext,baggage,b3".to_owned()),
+        ];
+        if let Some(address) = self.machine.collector {
+            told.push(("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")));
+            told.push(("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf".to_owned()));
+            told.push(("OTEL_EXPORTER_ZIPKIN_ENDPOINT", format!("http://{address}/api/v2/spans")));
+        }
+        told
     }
 
     /// Where this instance finds `callee`: at the edge, or, in an application that was last applied by a
@@ -288,7 +315,8 @@ mod tests {
         let name: ApplicationName = "shop".parse().unwrap();
         let mut world = World::default();
         world.applications.insert(name.clone(), std::sync::Arc::new(application));
-        let machine = Machine { program: "/pelago".into(), inherited: BTreeMap::new() };
+        let machine =
+            Machine { program: "/pelago".into(), inherited: BTreeMap::new(), collector: None };
         let id = "web.1".parse().unwrap();
         let launcher = Launcher::find(&machine, &world, &name, &id).unwrap();
         let folders = Folders { release: None, scratch: "/tmp".into() };

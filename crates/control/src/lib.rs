@@ -8,6 +8,7 @@
 //!
 //! It refuses to decide (that is `planner`), and to listen on a socket (that is `server`).
 
+mod alert;
 mod apply;
 mod calendar;
 mod checkup;
@@ -28,6 +29,7 @@ mod reconciler;
 mod rollout_view;
 mod storage;
 mod strays;
+mod telemetry;
 mod traffic_view;
 mod watch;
 mod webhook;

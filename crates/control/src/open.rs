@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use journal::Damage;
 use model::Index;
 use runtime::Processes;
 use runtime::bake::Bakery;
+use telemetry::Stores;
 use tokio::sync::{mpsc, watch};
 use world::{Event, Recorded, World};
 
@@ -20,6 +22,7 @@ use crate::launch::{INHERITED, Machine};
 use crate::parts::Parts;
 use crate::reconciler::Reconciler;
 use crate::storage::{Storage, StorageError};
+use crate::telemetry::Keeper;
 
 /// Wishes and facts that may wait for the reconciler; more make their senders wait.
 const INBOX_LENGTH: usize = 4_096;
@@ -40,6 +43,12 @@ pub struct Options {
     pub clock: Clock,
     /// What the data plane is to be; without it none is started or fed.
     pub data_plane: Option<dataplane::Settings>,
+    /// Where what is measured is kept.
+    pub stores: Arc<Stores>,
+    /// Where instances may send what they measure, if anywhere.
+    pub collector: Option<SocketAddr>,
+    /// Where metrics are sent on to by remote write, if anywhere.
+    pub remote_write: Option<String>,
 }
 
 /// A control process that is in charge.
@@ -98,21 +107,19 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         .collect();
     let (inbox, received) = mpsc::channel(INBOX_LENGTH);
     let (published, worlds) = watch::channel(Arc::new(world));
+    let stores = options.stores;
     let place = options.data_plane.map(|settings| dataplane::Place {
         settings,
         folder: options.folder.clone(),
         program: options.program.clone(),
         clock: options.clock,
+        stores: Arc::clone(&stores),
     });
-    let (data_plane, feeding) = match place {
-        Some(place) => {
-            let (data_plane, feeding) = dataplane::start(place, worlds.clone(), inbox.clone());
-            (data_plane, Some(feeding))
-        }
-        None => (DataPlane::absent(), None),
-    };
+    let started = place.map(|it| dataplane::start(it, worlds.clone(), inbox.clone()));
+    let (data_plane, feeding) = started.unzip();
+    let data_plane = data_plane.unwrap_or_else(DataPlane::absent);
     let parts = Parts {
-        machine: Machine { program: options.program, inherited },
+        machine: Machine { program: options.program, inherited, collector: options.collector },
         clock: options.clock,
         storage,
         processes,
@@ -121,7 +128,19 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         inbox,
         first_port: runtime::ports::start(&options.folder),
         data_plane,
+        stores: Arc::clone(&stores),
+        collector: options.collector,
     };
+    let keeping = Keeper {
+        stores,
+        clock: options.clock,
+        data_plane: parts.data_plane.clone(),
+        processes: parts.processes.clone(),
+        worlds: worlds.clone(),
+        inbox: parts.inbox.clone(),
+        remote_write: options.remote_write,
+    }
+    .start();
     let control = Control::new(parts.clone(), worlds, options.folder);
     let mut reconciler = Reconciler::new(parts, published);
     // Before anybody is answered: what the journal says last may no longer be so.
@@ -135,6 +154,10 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
             tracing::warn!(
                 "the data plane did not take in the last table; it serves by the one before"
             );
+        }
+        // It ends as the feeding does.
+        if tokio::time::timeout(FEEDING_ENDS_IN, keeping).await.is_err() {
+            tracing::warn!("the last second of what was measured may not be kept");
         }
     });
     Ok(Opened { control, damage, task })

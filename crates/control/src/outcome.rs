@@ -6,7 +6,7 @@ use model::{ApplicationName, ServiceName};
 use serde::Serialize;
 use world::{Rollout, ServiceState};
 
-use crate::webhook;
+use crate::webhook::{self, Payload};
 
 /// Pauses before it is tried again. Whoever does not answer for a minute and a half is not told.
 const PAUSES: [Duration; 4] = [
@@ -67,9 +67,9 @@ pub(crate) fn message(
 pub(crate) async fn post(url: &str, body: &str) -> Result<(), String> {
     let mut pauses = PAUSES.into_iter();
     loop {
-        let Err(error) = webhook::post(url, body.to_owned()).await else { return Ok(()) };
+        let Err(error) = webhook::post(url, Payload::json(body)).await else { return Ok(()) };
         let failure = model::chain(&error);
-        tracing::warn!(error = %failure, "nobody could be told how a rollout ended");
+        tracing::warn!(error = %failure, "a webhook could not be told");
         match pauses.next() {
             Some(pause) => wait(pause).await,
             None => return Err(failure),

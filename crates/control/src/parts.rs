@@ -1,10 +1,12 @@
 //! What the reconciler and the handle to it both need.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use host::Clock;
 use runtime::Processes;
 use runtime::bake::Bakery;
+use telemetry::Stores;
 use tokio::sync::{RwLock, mpsc};
 
 use crate::dataplane::DataPlane;
@@ -27,6 +29,9 @@ pub(crate) struct Parts {
     /// Where the search for a first port begins.
     pub(crate) first_port: u16,
     pub(crate) data_plane: DataPlane,
+    /// What is kept of what is measured, and where it is taken in.
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) collector: Option<SocketAddr>,
 }
 
 impl Parts {

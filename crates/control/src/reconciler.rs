@@ -14,6 +14,7 @@ use runtime::processes::ProcessesError;
 use tokio::sync::{mpsc, oneshot, watch};
 use world::{Desired, Event, Phase, Purpose, World};
 
+use crate::alert;
 use crate::calendar::Calendar;
 use crate::checkup::Readiness;
 use crate::command::{self, Here};
@@ -169,6 +170,11 @@ impl Reconciler {
                         draft.add(event);
                     }
                 }
+                Input::Alarm(alarm) => {
+                    for event in alert::events(alarm, &draft.world) {
+                        draft.add(event);
+                    }
+                }
                 Input::Wish { command, answer } => {
                     let first_port = self.parts.first_port;
                     let here = Here { world: &draft.world, now: draft.at, first_port };
@@ -221,6 +227,9 @@ impl Reconciler {
         let recorded_at = self.parts.clock.now();
         let mut world = World::clone(&self.world);
         for recorded in &events {
+            if let Some((url, body)) = alert::message(&recorded.event, &world, recorded.at) {
+                tokio::spawn(async move { outcome::post(&url, &body).await });
+            }
             if let Err(error) = world.fold(recorded) {
                 tracing::error!(%error, "an event does not fit any more");
             }

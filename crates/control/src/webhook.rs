@@ -1,4 +1,4 @@
-//! Posting JSON to an address that somebody outside chose, over HTTP or HTTPS.
+//! Posting something to an address that somebody outside chose, over HTTP or HTTPS.
 //!
 //! One connection for one request: there are few, and the other side is far away. It refuses to follow
 //! redirects, since what is posted is meant for that address alone.
@@ -41,9 +41,24 @@ pub(crate) enum WebhookError {
     Late,
 }
 
-/// Posts `body`, which is JSON, to `url`, and waits until it is taken.
-pub(crate) async fn post(url: &str, body: String) -> Result<(), WebhookError> {
-    let posted = tokio::time::timeout(TIME_MAX, send(url, body, &system_roots));
+/// What is posted.
+#[derive(Clone, Debug)]
+pub(crate) struct Payload<'a> {
+    pub(crate) body: Vec<u8>,
+    /// What it is.
+    pub(crate) headers: &'a [(&'static str, &'static str)],
+}
+
+impl Payload<'static> {
+    /// JSON.
+    pub(crate) fn json(body: &str) -> Self {
+        Self { body: body.as_bytes().to_vec(), headers: &[("content-type", "application/json")] }
+    }
+}
+
+/// Posts something to `url`, and waits until it is taken.
+pub(crate) async fn post(url: &str, payload: Payload<'_>) -> Result<(), WebhookError> {
+    let posted = tokio::time::timeout(TIME_MAX, send(url, payload, &system_roots));
     posted.await.unwrap_or(Err(WebhookError::Late))
 }
 
@@ -57,7 +72,7 @@ fn system_roots() -> RootCertStore {
 
 async fn send(
     url: &str,
-    body: String,
+    payload: Payload<'_>,
     roots: &(dyn Fn() -> RootCertStore + Sync),
 ) -> Result<(), WebhookError> {
     let wrong = || WebhookError::Address(url.to_owned());
@@ -69,14 +84,14 @@ async fn send(
         stream.map_err(|source| WebhookError::Connect { host: host.clone(), source })
     };
     match uri.scheme_str() {
-        Some("http") => exchange(connect(port(80)).await?, &uri, &host, body).await,
+        Some("http") => exchange(connect(port(80)).await?, &uri, &host, payload).await,
         Some("https") => {
             let failed = |source| WebhookError::Tls { host: host.clone(), source };
             let name = ServerName::try_from(host.clone()).map_err(|_| wrong())?;
             let connector = connector(roots()).map_err(io::Error::other).map_err(failed)?;
             let stream = connect(port(443)).await?;
             let stream = connector.connect(name, stream).await.map_err(failed)?;
-            exchange(stream, &uri, &host, body).await
+            exchange(stream, &uri, &host, payload).await
         }
         _ => Err(wrong()),
     }
@@ -95,7 +110,7 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     uri: &Uri,
     host: &str,
-    body: String,
+    payload: Payload<'_>,
 ) -> Result<(), WebhookError> {
     let failed = |source| WebhookError::Http { host: host.to_owned(), source };
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
@@ -105,13 +120,16 @@ async fn exchange(
     let authority = uri.authority().map_or(host, |it| it.as_str());
     // Names and passwords before the host are not for the host header.
     let authority = authority.rsplit('@').next().unwrap_or(authority);
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::POST)
         .uri(path)
         .header("host", authority)
-        .header("content-type", "application/json")
-        .header("user-agent", concat!("pelago/", env!("CARGO_PKG_VERSION")))
-        .body(Full::new(Bytes::from(body)))
+        .header("user-agent", concat!("pelago/", env!("CARGO_PKG_VERSION")));
+    for (name, value) in payload.headers {
+        request = request.header(*name, *value);
+    }
+    let request = request
+        .body(Full::new(Bytes::from(payload.body)))
         .map_err(|_| WebhookError::Address(uri.to_string()))?;
     let response = sender.send_request(request).await.map_err(failed)?;
     let status = response.status();
@@ -172,7 +190,7 @@ mod tests {
                 tokio::spawn(
                     async move { serve(listener.accept().await.unwrap().0, status).await },
                 );
-            let posted = post(&format!("http://127.0.0.1:{port}/a?b=c"), "{}".to_owned()).await;
+            let posted = post(&format!("http://127.0.0.1:{port}/a?b=c"), Payload::json("{}")).await;
             let posted = posted.map_or_else(|it| it.to_string(), |()| "Ok".to_owned());
             assert_eq!(posted, expected);
             let seen = serving.await.unwrap();
@@ -205,7 +223,7 @@ mod tests {
                 Some(serve(stream, 200).await)
             });
             let url = format!("https://localhost:{port}/");
-            let sent = send(&url, "{}".to_owned(), &|| roots.clone()).await;
+            let sent = send(&url, Payload::json("{}"), &|| roots.clone()).await;
             assert_eq!(sent.is_ok(), is_taken, "{sent:?}");
             assert_eq!(serving.await.unwrap().is_some(), is_taken);
         }
@@ -214,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_address_is_refused() {
         for url in ["", "ftp://a/", "/x", "http:///x"] {
-            let refused = post(url, String::new()).await;
+            let refused = post(url, Payload::json("")).await;
             assert!(matches!(refused, Err(WebhookError::Address(_))), "{url}: {refused:?}");
         }
     }

@@ -20,8 +20,9 @@ use world::{Desired, World};
 use super::comparison;
 use super::process::{Launcher, Predecessor, bound_log, terminate};
 use super::wire::{WireError, receive, send};
-use super::{Hello, Key, Place, Shared};
+use super::{Hello, Key, Place, Settings, Shared};
 use crate::inbox::Input;
+use crate::telemetry::spans;
 
 /// The version that is wanted of the data plane: it is the same binary.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -252,7 +253,9 @@ impl Listener<'_> {
             Report::ListenFailed { edge, reason } => {
                 tracing::warn!(%edge, %reason, "the address of an edge cannot be listened on");
             }
-            Report::Signals(_) => {
+            Report::Signals(signals) => {
+                let place = self.place;
+                spans::keep(&place.stores, &signals.spans, place.clock.timestamp());
                 let log = self.peer.launcher.log().to_owned();
                 tokio::task::spawn_blocking(move || bound_log(&log));
             }
@@ -291,7 +294,7 @@ impl Listener<'_> {
                 tracing::warn!(%address, option, "the gateway cannot listen there; is the address in use? choose another with the option");
             }
         }
-        if needs_replacement(&hello, self.place) && !self.peer.is_replaced {
+        if needs_replacement(&hello, settings) && !self.peer.is_replaced {
             self.peer.is_replaced = true;
             self.peer.handing_over = mark(&self.place.folder.join("proxy.sock"));
             if let Err(error) = self.peer.launcher.start(Predecessor::Serving) {
@@ -303,7 +306,7 @@ impl Listener<'_> {
 
 /// Whether it is another version than this, was told something else, or listens where it should not. An address that it could not
 /// have is not tried again by replacing it.
-fn needs_replacement(hello: &Hello, place: &Place) -> bool {
+fn needs_replacement(hello: &Hello, settings: &Settings) -> bool {
     let is_elsewhere = |wanted: Option<SocketAddr>, found: Option<SocketAddr>| match (wanted, found)
     {
         (Some(wanted), Some(found)) => wanted.port() != 0 && wanted != found,
@@ -311,9 +314,9 @@ fn needs_replacement(hello: &Hello, place: &Place) -> bool {
         (_, None) => false,
     };
     hello.version != VERSION
-        || hello.options != place.settings.options
-        || is_elsewhere(place.settings.gateway, hello.gateway)
-        || is_elsewhere(place.settings.gateway_tls, hello.gateway_tls)
+        || hello.options != settings.options
+        || is_elsewhere(settings.gateway, hello.gateway)
+        || is_elsewhere(settings.gateway_tls, hello.gateway_tls)
 }
 
 /// Until no further world is published.

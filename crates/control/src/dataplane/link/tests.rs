@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::release::Release;
 use model::{Application, ApplicationName, Index, ReleaseNumber, Service, ServiceName, Timestamp};
+use telemetry::Stores;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
@@ -12,7 +13,7 @@ use world::{Event, Recorded};
 use world::{GroupNumber, Purpose};
 
 use super::*;
-use crate::dataplane::{DataPlane, GatewayOptions, Settings, start};
+use crate::dataplane::{DataPlane, GatewayOptions, start};
 use crate::inbox::News;
 
 /// Time after which a test has failed; nothing here takes a hundredth of it.
@@ -44,6 +45,11 @@ fn happen(world: &mut World, event: Event) {
     world.fold(&Recorded { index, at: Timestamp::EPOCH, event }).unwrap();
 }
 
+fn stores(folder: &Path) -> Stores {
+    let limits = telemetry::stores::Limits::default();
+    Stores::open(&folder.join("telemetry"), limits, Timestamp::EPOCH).unwrap().0
+}
+
 impl Stage {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -56,6 +62,7 @@ impl Stage {
             routes: Vec::new(),
             config: BTreeMap::new(),
             flags: BTreeMap::new(),
+            rules: model::monitoring::Rules::default(),
         };
         let (application, service_name) = ("shop".parse().unwrap(), "web".parse().unwrap());
         let folder_name = "/".to_owned();
@@ -77,6 +84,7 @@ impl Stage {
             folder: folder.path().to_owned(),
             program: "/bin/false".into(),
             clock: host::Clock::start(),
+            stores: Arc::new(stores(folder.path())),
         };
         let (inbox, received) = mpsc::channel(64);
         let (plane, task) = start(place, worlds, inbox);
@@ -255,10 +263,8 @@ fn check(version: &str, gateway: Option<&str>, wanted: Option<&str>, expected: &
     let address = |it: Option<&str>| it.map(|it| it.parse().unwrap());
     let options = GatewayOptions::default();
     let settings = Settings { gateway: address(wanted), gateway_tls: None, options, workers: 1 };
-    let place =
-        Place { settings, folder: "/".into(), program: "/".into(), clock: host::Clock::start() };
     let hello = hello(version, address(gateway));
-    let fate = if needs_replacement(&hello, &place) { "replaced" } else { "kept" };
+    let fate = if needs_replacement(&hello, &settings) { "replaced" } else { "kept" };
     assert_eq!(fate, expected, "{version} {gateway:?} {wanted:?}");
 }
 
@@ -274,9 +280,7 @@ fn which_data_plane_is_replaced() {
     check("0.0.0", here, here, "replaced");
     let options = GatewayOptions { proxy_protocol: true, access_log: None };
     let settings = Settings { gateway: None, gateway_tls: None, options, workers: 1 };
-    let place =
-        Place { settings, folder: "/".into(), program: "/".into(), clock: host::Clock::start() };
-    assert!(needs_replacement(&hello(VERSION, None), &place));
+    assert!(needs_replacement(&hello(VERSION, None), &settings));
 }
 
 /// A canary of r2 that takes the traffic of its first step.
