@@ -55,7 +55,7 @@ pub(crate) async fn check(
 /// Why a request is not let in, if it is not.
 fn refusal(token: &Token, request: &Request) -> Option<&'static str> {
     let header = |name| request.headers().get(name).and_then(|it| it.to_str().ok());
-    if !header(HOST).is_some_and(|it| HOSTS.contains(&without_port(it))) {
+    if !header(HOST).is_some_and(is_this_machine) {
         return Some("this is not a name of this machine; ask 127.0.0.1");
     }
     let shown = header(AUTHORIZATION).and_then(|it| it.strip_prefix("Bearer "));
@@ -63,6 +63,11 @@ fn refusal(token: &Token, request: &Request) -> Option<&'static str> {
         return None;
     }
     Some("show `Authorization: Bearer` with the content of the file `token` in the data folder")
+}
+
+/// Whether a host, perhaps with a port, is a name of this machine.
+pub(crate) fn is_this_machine(host: &str) -> bool {
+    HOSTS.contains(&without_port(host))
 }
 
 fn without_port(host: &str) -> &str {

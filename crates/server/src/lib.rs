@@ -1,4 +1,4 @@
-//! HTTP faces of `api`: native now; the dialects people's clients speak later.
+//! HTTP faces of `api`, and of what `telemetry` keeps: native, and in the dialects people's clients speak.
 //!
 //! The same routes are served on a Unix socket, where the file's permissions say who may ask, and on
 //! loopback TCP, where a token does: any program and any web page on the machine can reach a port.
@@ -6,10 +6,15 @@
 //! It translates, and refuses to hold state or decide.
 
 mod answer;
+mod body;
+mod collector;
 mod guard;
 mod native;
+mod otlp;
+mod prometheus;
 mod stream;
 mod wait;
+mod zipkin;
 
 use std::io;
 use std::sync::Arc;
@@ -17,6 +22,8 @@ use std::sync::Arc;
 use api::Platform;
 use axum::Router;
 use axum::middleware;
+use host::Clock;
+use telemetry::Stores;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::watch;
 
@@ -29,25 +36,43 @@ pub struct Faces {
     pub unix: UnixListener,
     /// A port of loopback, and what must be shown there.
     pub tcp: Option<(TcpListener, Token)>,
+    /// A port of loopback where instances send what they measure.
+    pub collector: Option<TcpListener>,
+}
+
+/// What is kept of what is measured, and the clock by which.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// The stores.
+    pub stores: Arc<Stores>,
+    /// The clock.
+    pub clock: Clock,
 }
 
 /// Serves until `stop` becomes true. Answers that are being waited for are cut short then.
 pub async fn serve<P: Platform>(
     platform: P,
+    measured: Measured,
     faces: Faces,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let routes = native::routes(platform, stop.clone());
+    let shared = prometheus::Shared::new(Arc::clone(&measured.stores), measured.clock);
+    let dialects = prometheus::routes(shared).merge(zipkin::routes(measured.clone()));
+    let routes = native::routes(platform, measured.clone(), stop.clone()).merge(dialects.clone());
+    let stores = Arc::clone(&measured.stores);
+    let dialects = dialects.merge(otlp::routes(measured));
     let unix = axum::serve(faces.unix, routes.clone());
     let unix = unix.with_graceful_shutdown(stopped(stop.clone()));
-    match faces.tcp {
-        Some((listener, token)) => {
-            let guarded = guard(routes, token);
-            let tcp = axum::serve(listener, guarded).with_graceful_shutdown(stopped(stop));
-            tokio::try_join!(unix.into_future(), tcp.into_future()).map(drop)
-        }
-        None => unix.await,
-    }
+    let tcp = async {
+        let Some((listener, token)) = faces.tcp else { return Ok(()) };
+        let guarded = guard(routes, token);
+        axum::serve(listener, guarded).with_graceful_shutdown(stopped(stop.clone())).await
+    };
+    let collector = async {
+        let Some(listener) = faces.collector else { return Ok(()) };
+        collector::serve(listener, dialects, stores, stop.clone()).await
+    };
+    tokio::try_join!(unix.into_future(), tcp, collector).map(drop)
 }
 
 fn guard(routes: Router, token: Token) -> Router {

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
+use crate::Measured;
 use crate::answer::{Failure, invalid};
 use crate::{stream, wait};
 
@@ -28,6 +29,7 @@ const EVENTS_DEFAULT: usize = 100;
 /// Log lines answered if nobody says how many.
 const LINES_DEFAULT: usize = 1_000;
 
+mod measured;
 mod releases;
 mod traffic;
 
@@ -35,6 +37,7 @@ mod traffic;
 #[derive(Clone)]
 struct Shared<P> {
     platform: P,
+    measured: Measured,
     stop: watch::Receiver<bool>,
 }
 
@@ -43,7 +46,11 @@ type Asked<T> = Result<Query<T>, QueryRejection>;
 type Named<T> = Result<Path<T>, PathRejection>;
 
 /// Every route. One in the table that has no handler here is answered with 501, and a test finds it.
-pub(crate) fn routes<P: Platform>(platform: P, stop: watch::Receiver<bool>) -> Router {
+pub(crate) fn routes<P: Platform>(
+    platform: P,
+    measured: Measured,
+    stop: watch::Receiver<bool>,
+) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         router = router.route(route.path, handler::<P>(route.name, route.method));
@@ -52,7 +59,7 @@ pub(crate) fn routes<P: Platform>(platform: P, stop: watch::Receiver<bool>) -> R
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Shared { platform, stop })
+        .with_state(Shared { platform, measured, stop })
 }
 
 fn handler<P: Platform>(name: &str, method: Method) -> MethodRouter<Shared<P>> {
@@ -80,6 +87,12 @@ fn handler<P: Platform>(name: &str, method: Method) -> MethodRouter<Shared<P>> {
         "routes" => get(traffic::routes::<P>),
         "graph" => get(traffic::graph::<P>),
         "spans" => get(traffic::spans::<P>),
+        "traces" => get(measured::traces::<P>),
+        "trace" => get(measured::trace::<P>),
+        "compare_traces" => get(measured::compare::<P>),
+        "dependencies" => get(measured::dependencies::<P>),
+        "records" => get(measured::records::<P>),
+        "telemetry" => get(measured::telemetry::<P>),
         "doctor" => get(doctor::<P>),
         "shut_down" => post(shut_down::<P>),
         _ => match method {

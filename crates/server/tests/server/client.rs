@@ -1,14 +1,17 @@
 //! A server and somebody who asks it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use host::Clock;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use server::{Faces, Token};
+use server::{Faces, Measured, Token};
+use telemetry::Stores;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
@@ -25,6 +28,10 @@ pub(crate) struct Served {
     pub(crate) stop: watch::Sender<bool>,
     pub(crate) task: JoinHandle<std::io::Result<()>>,
     pub(crate) address: SocketAddr,
+    /// Where telemetry is taken in and asked for.
+    pub(crate) collector: SocketAddr,
+    pub(crate) clock: Clock,
+    pub(crate) stores: Arc<Stores>,
     folder: tempfile::TempDir,
 }
 
@@ -35,9 +42,18 @@ impl Served {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
-        let faces = Faces { unix, tcp: Some((tcp, Token::new(TOKEN.to_owned()))) };
-        let task = tokio::spawn(server::serve(platform.clone(), faces, stopped));
-        Self { platform, stop, task, address, folder }
+        let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let collector_address = collector.local_addr().unwrap();
+        let tcp = Some((tcp, Token::new(TOKEN.to_owned())));
+        let faces = Faces { unix, tcp, collector: Some(collector) };
+        let clock = Clock::start();
+        let limits = telemetry::stores::Limits::default();
+        let place = folder.path().join("telemetry");
+        let (stores, _damage) = Stores::open(&place, limits, clock.timestamp()).unwrap();
+        let stores = Arc::new(stores);
+        let measured = Measured { stores: Arc::clone(&stores), clock };
+        let task = tokio::spawn(server::serve(platform.clone(), measured, faces, stopped));
+        Self { platform, stop, task, address, collector: collector_address, clock, stores, folder }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -58,6 +74,12 @@ impl Served {
     pub(crate) async fn open(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
         let stream = UnixStream::connect(self.folder.path().join("sock")).await.unwrap();
         send(stream, request).await
+    }
+
+    /// Asks where telemetry is taken in.
+    pub(crate) async fn ask_collector(&self, request: Request<Full<Bytes>>) -> Answer {
+        let stream = TcpStream::connect(self.collector).await.unwrap();
+        Answer::of(send(stream, request).await).await
     }
 
     pub(crate) async fn ask_port(&self, request: Request<Full<Bytes>>) -> Answer {

@@ -5,4 +5,5 @@ mod client;
 mod native;
 mod pretended;
 mod stream;
+mod telemetry;
 mod traffic;

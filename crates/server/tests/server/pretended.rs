@@ -50,6 +50,7 @@ fn definition() -> Arc<Application> {
         routes: Vec::new(),
         config: BTreeMap::new(),
         flags: BTreeMap::new(),
+        rules: model::monitoring::Rules::default(),
     })
 }
 

@@ -1,0 +1,85 @@
+//! Prometheus' HTTP API over the store of metrics, so that Grafana, promtool and every client of Prometheus work.
+//!
+//! What it answers, and with which words it refuses, is as in Prometheus 3; where a Prometheus has a configuration and a
+//! command line, this one says that it has none. Source: <https://prometheus.io/docs/prometheus/latest/querying/api/>.
+
+mod answer;
+mod asked;
+mod exposed;
+mod labels;
+mod query;
+mod status;
+mod write;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use host::Clock;
+use telemetry::Stores;
+use tokio::sync::Semaphore;
+
+/// Bytes of a request, at most.
+const BODY_BYTES_MAX: usize = 32 << 20;
+/// Questions worked on at once; more wait. Each may use one processor for seconds.
+const QUERIES_MAX: usize = 4;
+
+/// What handlers share.
+#[derive(Clone, Debug)]
+pub(crate) struct Shared {
+    pub(crate) stores: Arc<Stores>,
+    pub(crate) clock: Clock,
+    queries: Arc<Semaphore>,
+}
+
+impl Shared {
+    pub(crate) fn new(stores: Arc<Stores>, clock: Clock) -> Self {
+        Self { stores, clock, queries: Arc::new(Semaphore::new(QUERIES_MAX)) }
+    }
+
+    /// Runs something that reads files or takes long, beside everything else; when as much runs already, it waits.
+    async fn work<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Stores) -> Result<T, answer::Refused> + Send + 'static,
+    ) -> Result<T, answer::Refused> {
+        let permit = Arc::clone(&self.queries).acquire_owned().await;
+        let stores = Arc::clone(&self.stores);
+        let worked = tokio::task::spawn_blocking(move || {
+            let worked = work(&stores);
+            drop(permit);
+            worked
+        });
+        worked.await.unwrap_or_else(|error| Err(answer::Refused::internal(error.to_string())))
+    }
+}
+
+/// The API's routes.
+pub(crate) fn routes(shared: Shared) -> Router {
+    Router::new()
+        .route("/api/v1/query", get(query::instant).post(query::instant))
+        .route("/api/v1/query_range", get(query::range).post(query::range))
+        .route("/api/v1/query_exemplars", get(query::exemplars).post(query::exemplars))
+        .route("/api/v1/format_query", get(query::format).post(query::format))
+        .route("/api/v1/series", get(labels::series).post(labels::series))
+        .route("/api/v1/labels", get(labels::names).post(labels::names))
+        .route("/api/v1/label/{name}/values", get(labels::values))
+        .route("/api/v1/metadata", get(labels::metadata))
+        .route("/api/v1/targets", get(status::targets))
+        .route("/api/v1/rules", get(status::rules))
+        .route("/api/v1/alerts", get(status::alerts))
+        .route("/api/v1/alertmanagers", get(status::alertmanagers))
+        .route("/api/v1/status/buildinfo", get(status::build))
+        .route("/api/v1/status/config", get(status::configuration))
+        .route("/api/v1/status/flags", get(status::flags))
+        .route("/api/v1/status/runtimeinfo", get(status::runtime))
+        .route("/api/v1/status/tsdb", get(status::store))
+        .route("/api/v1/status/walreplay", get(status::replay))
+        .route("/api/v1/write", post(write::write))
+        .route("/metrics", get(exposed::metrics))
+        .route("/federate", get(exposed::federate))
+        .route("/-/healthy", get(async || "Pelago is healthy.\n"))
+        .route("/-/ready", get(async || "Pelago is ready.\n"))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(shared)
+}

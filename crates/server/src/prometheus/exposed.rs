@@ -1,0 +1,109 @@
+//! Metrics as text: the platform's own, and those of the store for another Prometheus.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use promql::eval;
+use promql::{Labels, Matcher, labels};
+use telemetry::metrics::exposition::write_escaped;
+
+use super::Shared;
+use super::answer::{Refused, number};
+use super::asked::Asked;
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The latest values of what the platform measures itself.
+pub(super) async fn metrics(State(shared): State<Shared>) -> Result<Response, Refused> {
+    let matchers = vec![Matcher::equal("job", "pelago")];
+    let found = latest(&shared, vec![matchers]).await?;
+    Ok(([(CONTENT_TYPE, TEXT)], text(&shared, &found, Times::Left)).into_response())
+}
+
+/// The latest values of what is selected, each with its time.
+pub(super) async fn federate(
+    State(shared): State<Shared>,
+    asked: Asked,
+) -> Result<Response, Refused> {
+    let selectors = asked.selectors()?;
+    let found = latest(&shared, selectors).await?;
+    Ok(([(CONTENT_TYPE, TEXT)], text(&shared, &found, Times::Written)).into_response())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Times {
+    Written,
+    Left,
+}
+
+type Latest = BTreeMap<Labels, (i64, f64)>;
+
+/// The latest sample of every series that fits one of the selectors, unless it has ended or is too old.
+async fn latest(shared: &Shared, selectors: Vec<Vec<Matcher>>) -> Result<Latest, Refused> {
+    let now = i64::try_from(shared.clock.timestamp().as_millis()).unwrap_or(i64::MAX);
+    shared
+        .work(move |stores| {
+            let mut found = Latest::new();
+            let from_ms = now - eval::Limits::default().lookback_ms;
+            for matchers in &selectors {
+                let selection = promql::Selection { matchers, from_ms, to_ms: now };
+                promql::Source::select(&stores.metrics, &selection, &mut |series| {
+                    if let (Some(at), Some(value)) = (series.times.last(), series.values.last())
+                        && !promql::source::is_stale(*value)
+                    {
+                        found.insert(series.labels.clone(), (*at, *value));
+                    }
+                    std::ops::ControlFlow::Continue(())
+                })?;
+            }
+            Ok(found)
+        })
+        .await
+}
+
+/// Metrics by name, each with what is said about it.
+fn text(shared: &Shared, found: &Latest, times: Times) -> String {
+    let mut out = String::new();
+    let mut described = String::new();
+    // Labels are sorted by name, and `__name__` is not the first of all names.
+    let mut all: Vec<_> = found.iter().collect();
+    all.sort_by_key(|it| it.0.metric());
+    for (labels, (at_ms, value)) in all {
+        let metric = labels.metric();
+        let family =
+            ["_bucket", "_sum", "_count"].into_iter().filter_map(|it| metric.strip_suffix(it));
+        let about =
+            family.chain([metric]).find_map(|it| Some((it, shared.stores.metrics.metadata(it)?)));
+        if let Some((name, about)) = about
+            && described != name
+        {
+            name.clone_into(&mut described);
+            let help = about.help.replace('\\', "\\\\").replace('\n', "\\n");
+            let kind = if about.kind.is_empty() { "untyped" } else { &about.kind };
+            // Writing to a string does not fail.
+            let _written = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        }
+        out.push_str(metric);
+        let others = labels.iter().filter(|it| &*it.0 != labels::NAME);
+        for (place, (name, value)) in others.enumerate() {
+            out.push(if place == 0 { '{' } else { ',' });
+            out.push_str(name);
+            out.push_str("=\"");
+            write_escaped(&mut out, value);
+            out.push('"');
+        }
+        if 1 < labels.len() {
+            out.push('}');
+        }
+        out.push(' ');
+        number(&mut out, *value);
+        if times == Times::Written {
+            let _written = write!(out, " {at_ms}");
+        }
+        out.push('\n');
+    }
+    out
+}

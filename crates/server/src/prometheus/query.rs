@@ -1,0 +1,143 @@
+//! Expressions: at one moment, at many, and the exemplars of what is in them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::Response;
+use host::Clock;
+use model::Instant;
+use promql::eval::{self, Context, Steps, Stop};
+
+use super::Shared;
+use super::answer::{Refused, labels, number, quote, result, success, time};
+use super::asked::Asked;
+
+/// Time a question may take if it does not say another; Prometheus' default.
+const TIMEOUT: Duration = Duration::from_mins(2);
+
+/// When to stop working on a question: nobody waits for it, or it has taken too long.
+#[derive(Debug)]
+struct Watch {
+    clock: Clock,
+    until: Instant,
+    is_abandoned: Arc<AtomicBool>,
+}
+
+/// Held while somebody waits.
+#[derive(Debug)]
+struct Waiting(Arc<AtomicBool>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Watch {
+    fn begin(clock: Clock, asked: &Asked) -> Result<(Self, Waiting), Refused> {
+        let timeout_ms = asked.duration_ms("timeout")?;
+        let timeout = timeout_ms.and_then(|it| u64::try_from(it).ok()).map(Duration::from_millis);
+        let is_abandoned = Arc::new(AtomicBool::new(false));
+        let waiting = Waiting(Arc::clone(&is_abandoned));
+        let until = clock.now().after(timeout.unwrap_or(TIMEOUT).min(TIMEOUT));
+        Ok((Self { clock, until, is_abandoned }, waiting))
+    }
+
+    fn stop(&self) -> Option<Stop> {
+        if self.is_abandoned.load(Ordering::Relaxed) {
+            return Some(Stop::Canceled);
+        }
+        (self.until < self.clock.now()).then_some(Stop::TimedOut)
+    }
+}
+
+fn limits(asked: &Asked) -> Result<eval::Limits, Refused> {
+    let usual = eval::Limits::default();
+    let lookback_ms = asked.duration_ms("lookback_delta")?.unwrap_or(usual.lookback_ms);
+    Ok(eval::Limits { lookback_ms, ..usual })
+}
+
+pub(super) async fn instant(
+    State(shared): State<Shared>,
+    asked: Asked,
+) -> Result<Response, Refused> {
+    let expression = asked.expression()?;
+    let now = i64::try_from(shared.clock.timestamp().as_millis()).unwrap_or(i64::MAX);
+    let at_ms = asked.time("time")?.unwrap_or(now);
+    let limits = limits(&asked)?;
+    let (watch, waiting) = Watch::begin(shared.clock, &asked)?;
+    let answer = shared.work(move |stores| {
+        let context = Context { source: &stores.metrics, limits, stop: &|| watch.stop() };
+        Ok(result(&eval::instant(&expression, at_ms, &context)?, at_ms))
+    });
+    let answer = answer.await?;
+    drop(waiting);
+    Ok(success(&answer))
+}
+
+pub(super) async fn range(State(shared): State<Shared>, asked: Asked) -> Result<Response, Refused> {
+    let (start_ms, end_ms) = (asked.time_of("start")?, asked.time_of("end")?);
+    if end_ms < start_ms {
+        let message = "invalid parameter \"end\": end timestamp must not be before start time";
+        return Err(Refused::bad_data(message));
+    }
+    let step_ms = asked.duration_ms("step")?.unwrap_or(0);
+    if step_ms <= 0 {
+        let message = "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(Refused::bad_data(message));
+    }
+    let expression = asked.expression()?;
+    let limits = limits(&asked)?;
+    let (watch, waiting) = Watch::begin(shared.clock, &asked)?;
+    let answer = shared.work(move |stores| {
+        let context = Context { source: &stores.metrics, limits, stop: &|| watch.stop() };
+        let steps = Steps { start_ms, end_ms, step_ms };
+        Ok(result(&eval::range(&expression, steps, &context)?, start_ms))
+    });
+    let answer = answer.await?;
+    drop(waiting);
+    Ok(success(&answer))
+}
+
+pub(super) async fn format(asked: Asked) -> Result<Response, Refused> {
+    let mut text = String::new();
+    quote(&mut text, &asked.expression()?.pretty());
+    Ok(success(&text))
+}
+
+/// The exemplars of every selector in an expression.
+pub(super) async fn exemplars(
+    State(shared): State<Shared>,
+    asked: Asked,
+) -> Result<Response, Refused> {
+    let range = (asked.time_of("start")?, asked.time_of("end")?);
+    let expression = asked.expression()?;
+    let selectors = expression.selectors().into_iter();
+    let mut found: Vec<_> = selectors
+        .flat_map(|it| shared.stores.metrics.exemplars.find(&it.matchers, range))
+        .collect();
+    found.sort_by(|a, b| (&a.series, a.at_ms).cmp(&(&b.series, b.at_ms)));
+    found.dedup();
+    let mut out = "[".to_owned();
+    for (place, same) in found.chunk_by(|a, b| a.series == b.series).enumerate() {
+        out.push_str(if place == 0 { "{\"seriesLabels\":" } else { ",{\"seriesLabels\":" });
+        if let Some(first) = same.first() {
+            labels(&mut out, &first.series);
+        }
+        out.push_str(",\"exemplars\":[");
+        for (place, it) in same.iter().enumerate() {
+            out.push_str(if place == 0 { "{\"labels\":" } else { ",{\"labels\":" });
+            labels(&mut out, &it.labels);
+            out.push_str(",\"value\":\"");
+            number(&mut out, it.value);
+            out.push_str("\",\"timestamp\":");
+            time(&mut out, it.at_ms);
+            out.push('}');
+        }
+        out.push_str("]}");
+    }
+    out.push(']');
+    Ok(success(&out))
+}
