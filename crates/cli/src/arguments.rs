@@ -1,5 +1,6 @@
 //! The command line, as written.
 
+mod measured;
 mod releases;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::units::Share;
 
+pub use measured::{Metrics, Trace, TraceChoice};
 pub use releases::{
     Deploy, Diff, Releases, Rollback, Rollout, RolloutAction, SetTraffic, StrategyName, Traffic,
     TrafficAction,
@@ -115,14 +117,9 @@ pub enum Asking {
     Traffic(Traffic),
     /// Show what happened
     Events(Events),
-    /// Show what crosses every edge, live
-    Top(Top),
-    /// Draw who calls whom, as declared and as seen
-    Graph(Graph),
-    /// List the routes from outside
-    Route,
-    /// List the declared calls
-    Edge,
+    /// Commands that look at what crosses the mesh.
+    #[command(flatten)]
+    Looking(Looking),
     /// Show what `up` would change
     Plan(File),
     /// Look for what is wrong with the machine, or with the platform on it
@@ -135,6 +132,23 @@ pub enum Asking {
     Schema,
     /// End the control process; applications go on
     Shutdown,
+}
+
+/// Commands that look at what crosses the mesh, and at what was measured.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Looking {
+    /// Show what crosses every edge, live
+    Top(Top),
+    /// Evaluate an expression in PromQL and plot it, or list the metrics there are
+    Metrics(Metrics),
+    /// List traces, show one as a waterfall, or two side by side
+    Trace(Trace),
+    /// Draw who calls whom, as declared and as seen
+    Graph(Graph),
+    /// List the routes from outside
+    Route,
+    /// List the declared calls
+    Edge,
 }
 
 /// The file of an application.
@@ -194,6 +208,15 @@ pub struct Logs {
     /// Only lines that contain this text
     #[arg(long, value_name = "TEXT")]
     pub grep: Option<String>,
+    /// Search everything that was kept: words, "phrases", -not, field=value, /regular expressions/
+    #[arg(long, value_name = "QUERY", conflicts_with_all = ["grep", "timestamps"])]
+    pub search: Option<String>,
+    /// Search for what is at least this grave: trace, debug, info, warn, error, fatal
+    #[arg(long, value_name = "SEVERITY", conflicts_with_all = ["grep", "timestamps"])]
+    pub severity: Option<String>,
+    /// Search for what was said in this trace
+    #[arg(long, value_name = "ID", conflicts_with_all = ["grep", "timestamps"])]
+    pub trace: Option<String>,
     /// Show when each line was written
     #[arg(long, short)]
     pub timestamps: bool,
@@ -293,6 +316,18 @@ pub struct Serve {
     /// Loopback address where those come in that are encrypted, or `none` [default: `$PELAGO_GATEWAY_TLS`, else none]
     #[arg(long, value_name = "ADDRESS")]
     pub gateway_tls: Option<Listen>,
+    /// Loopback address where telemetry comes in and is asked for, or `none` [default: `$PELAGO_TELEMETRY`, else 127.0.0.1:4318]
+    #[arg(long, value_name = "ADDRESS")]
+    pub telemetry: Option<Listen>,
+    /// Time telemetry is kept
+    #[arg(long, value_name = "DURATION", default_value = "15d")]
+    pub telemetry_age: String,
+    /// Bytes of telemetry kept on disk: two fifths each for metrics and traces, a fifth for logs
+    #[arg(long, value_name = "SIZE", default_value = "5GiB")]
+    pub telemetry_size: String,
+    /// Address metrics are sent on to by Prometheus' remote write
+    #[arg(long, value_name = "URL")]
+    pub remote_write: Option<String>,
     /// Threads that pass requests on
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
     pub proxy_workers: u16,
@@ -510,12 +545,16 @@ mod tests {
         );
         let Asking::Scale(scale) = asking("pelago scale cart=3 web=0") else { panic!() };
         assert_eq!(scale.wishes, ["cart=3", "web=0"]);
-        let Asking::Top(top) = asking("pelago top --once --interval 5s") else { panic!() };
+        let Asking::Looking(Looking::Top(top)) = asking("pelago top --once --interval 5s") else {
+            panic!()
+        };
         assert_eq!((top.once, top.interval.as_str()), (true, "5s"));
-        let Asking::Graph(graph) = asking("pelago graph --as mermaid") else { panic!() };
+        let Asking::Looking(Looking::Graph(graph)) = asking("pelago graph --as mermaid") else {
+            panic!()
+        };
         assert_eq!(graph.drawing, Drawing::Mermaid);
-        assert!(matches!(asking("pelago route"), Asking::Route));
-        assert!(matches!(asking("pelago edge -a shop"), Asking::Edge));
+        assert!(matches!(asking("pelago route"), Asking::Looking(Looking::Route)));
+        assert!(matches!(asking("pelago edge -a shop"), Asking::Looking(Looking::Edge)));
         let Asking::Status(status) = asking("pelago status --at @17") else { panic!() };
         assert_eq!(status.at.as_deref(), Some("@17"));
     }
@@ -615,6 +654,8 @@ mod tests {
           traffic   Share traffic among releases
           events    Show what happened
           top       Show what crosses every edge, live
+          metrics   Evaluate an expression in PromQL and plot it, or list the metrics there are
+          trace     List traces, show one as a waterfall, or two side by side
           graph     Draw who calls whom, as declared and as seen
           route     List the routes from outside
           edge      List the declared calls
@@ -645,7 +686,7 @@ mod tests {
             let mut command = Arguments::command();
             command.find_subcommand_mut(name).unwrap().render_help().to_string()
         };
-        insta::assert_snapshot!(help("logs"), @"
+        insta::assert_snapshot!(help("logs"), @r#"
         Show what instances say
 
         Usage: logs [OPTIONS] [SERVICES]...
@@ -654,13 +695,18 @@ mod tests {
           [SERVICES]...  Services or instances (`cart`, `cart.7`) [default: all]
 
         Options:
-          -f, --follow        Go on with what they say next
-              --since <WHEN>  Only from then on: `5m` for five minutes ago, `14:32`, or a whole date
-          -n, --tail <LINES>  Only the last so many lines of each instance
-              --grep <TEXT>   Only lines that contain this text
-          -t, --timestamps    Show when each line was written
-          -h, --help          Print help
-        ");
+          -f, --follow               Go on with what they say next
+              --since <WHEN>         Only from then on: `5m` for five minutes ago, `14:32`, or a whole date
+          -n, --tail <LINES>         Only the last so many lines of each instance
+              --grep <TEXT>          Only lines that contain this text
+              --search <QUERY>       Search everything that was kept: words, "phrases", -not, field=value,
+                                     /regular expressions/
+              --severity <SEVERITY>  Search for what is at least this grave: trace, debug, info, warn,
+                                     error, fatal
+              --trace <ID>           Search for what was said in this trace
+          -t, --timestamps           Show when each line was written
+          -h, --help                 Print help
+        "#);
         insta::assert_snapshot!(help("top"), @"
         Show what crosses every edge, live
 

@@ -10,12 +10,15 @@ mod exec;
 mod file;
 mod graph;
 mod logs;
+mod metrics;
 mod plan;
 mod ps;
+mod records;
 pub(crate) mod releases;
 mod rollout;
 mod stop;
 mod top;
+mod trace;
 mod traffic;
 mod up;
 mod wishes;
@@ -23,7 +26,7 @@ mod wishes;
 use std::process::ExitCode;
 
 use crate::Context;
-use crate::arguments::Asking;
+use crate::arguments::{Asking, Looking};
 use crate::error::CommandError;
 use crate::output::Output;
 
@@ -49,10 +52,7 @@ pub(crate) async fn run(
         Asking::Diff(diff) => releases::diff(context, &diff, output).await?,
         Asking::Traffic(traffic) => traffic::run(context, &traffic, output).await?,
         Asking::Events(events) => events::run(context, &events, output).await?,
-        Asking::Top(top) => top::run(context, &top, output).await?,
-        Asking::Graph(graph) => graph::run(context, graph, output).await?,
-        Asking::Route => edges::routes(context, output).await?,
-        Asking::Edge => edges::edges(context, output).await?,
+        Asking::Looking(looking) => look(context, looking, output).await?,
         Asking::Plan(file) => plan::run(context, &file, output).await?,
         Asking::Doctor => return doctor::run(context, output).await,
         Asking::Validate(file) => file::validate(context, &file, output)?,
@@ -61,4 +61,19 @@ pub(crate) async fn run(
         Asking::Shutdown => stop::shutdown(context, output).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn look(
+    context: &Context,
+    looking: Looking,
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    match looking {
+        Looking::Top(top) => top::run(context, &top, output).await,
+        Looking::Metrics(metrics) => metrics::run(context, &metrics, output).await,
+        Looking::Trace(trace) => trace::run(context, &trace, output).await,
+        Looking::Graph(graph) => graph::run(context, graph, output).await,
+        Looking::Route => edges::routes(context, output).await,
+        Looking::Edge => edges::edges(context, output).await,
+    }
 }

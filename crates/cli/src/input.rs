@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use manifest::{Kind, Problems};
@@ -21,6 +22,8 @@ const NAMES: [&str; 7] = [
     "docker-compose.yml",
     "Procfile",
 ];
+/// Bytes of a file of rules, at most: thousands of rules have less.
+const RULES_BYTES_MAX: u64 = 4 << 20;
 /// Columns that problems are shown in.
 const WIDTH: usize = 100;
 
@@ -65,7 +68,7 @@ pub(crate) fn read(
     })?;
     let shown = shown(context, &file);
     let result = understand(context, &shown, &text);
-    let (application, warnings, left_out) = match result {
+    let (mut application, warnings, left_out) = match result {
         Ok(understood) => understood,
         Err(problems) => {
             report(&problems, output)?;
@@ -86,7 +89,30 @@ pub(crate) fn read(
         verb: "found",
         source,
     })?;
+    read_rules(context, &mut application, &folder)?;
     Ok(Described { application, file, folder })
+}
+
+/// Reads the files of rules, and says what is wrong with them: where whoever has written them can see it.
+fn read_rules(
+    context: &Context,
+    application: &mut Application,
+    folder: &Path,
+) -> Result<(), CommandError> {
+    for file in &mut application.rules.files {
+        let path = folder.join(&file.name);
+        let found = fs::metadata(&path).and_then(|it| {
+            let is_large = RULES_BYTES_MAX < it.len();
+            if is_large { Err(io::Error::other("it has more than 4 MiB")) } else { Ok(()) }
+        });
+        let text = found.and_then(|()| fs::read_to_string(&path));
+        file.text =
+            text.map_err(|source| CommandError::File { path: path.clone(), verb: "read", source })?;
+        if let Err(error) = promql::rules::read(&file.text) {
+            return Err(CommandError::wrong(format!("{}:{error}", shown(context, &path))));
+        }
+    }
+    Ok(())
 }
 
 type Understood = (Application, Problems, Vec<String>);

@@ -14,6 +14,7 @@ mod error;
 mod input;
 mod origin;
 mod output;
+mod plot;
 mod rollout_tree;
 mod table;
 mod tree;

@@ -115,6 +115,7 @@ pub(crate) mod tests {
             folder: "/srv/shop".to_owned(),
             applied_at: "2026-11-22T06:00:00.000Z".to_owned(),
             services,
+            alerts: Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use api::logs::{LogLine, LogPage};
 use model::units::DurationText;
 
+use super::records;
 use crate::arguments::Logs;
 use crate::client::{Client, POLL, Target};
 use crate::error::CommandError;
@@ -21,6 +22,9 @@ pub(crate) async fn run(
     asked: Logs,
     output: &mut Output,
 ) -> Result<(), CommandError> {
+    if records::is_search(&asked) {
+        return records::run(context, &asked, output).await;
+    }
     let client = daemon::ensure(context).await?;
     let application = input::application(context, &client).await?;
     let since = match asked.since.as_deref() {

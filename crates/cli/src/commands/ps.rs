@@ -120,6 +120,11 @@ pub(crate) async fn status(
         for line in tree::lines(application, output) {
             output.line(&line)?;
         }
+        for alert in &application.alerts {
+            let line = format!("  alert {} since {}: {}", alert.name, alert.since, alert.text);
+            let line = output.paint(Tone::Bad, &line);
+            output.line(&line)?;
+        }
     }
     Ok(())
 }

@@ -1,18 +1,21 @@
 //! `pelago top`: what crosses every edge, live.
 
+use std::collections::BTreeMap;
+
 use api::edge::EdgesView;
 use api::figures::{BreakerView, FiguresView, TrafficView};
 use api::gateway::RoutesView;
 use model::units::parse_duration;
 use serde::Serialize;
 
+use super::metrics::{self, Plotted, Steps};
 use crate::arguments::Top;
 use crate::canvas::Canvas;
 use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::output::{Look, Output, Tone};
 use crate::table::Cell;
-use crate::{Context, daemon, table};
+use crate::{Context, daemon, plot, table};
 
 /// Rows of a terminal that are not for the table: its heading, how many rows are hidden, that nothing
 /// is measured, and the cursor's.
@@ -24,7 +27,21 @@ const NOT_CONNECTED: &str = "no data plane reports; `pelago doctor` says why";
 struct Snapshot {
     edges: EdgesView,
     routes: RoutesView,
+    /// How the rate of each edge was, as a sparkline.
+    #[serde(skip)]
+    history: History,
 }
+
+/// By application, caller and callee. It is asked for anew when there is something new in it.
+type History = BTreeMap<[String; 3], String>;
+
+/// How far back histories go, in milliseconds.
+const HISTORY_MS: u64 = 10 * 60_000;
+/// Between two values of a history.
+const HISTORY_STEP_MS: u64 = 15_000;
+const HISTORY: &str = "sum by (application, caller, callee) (rate(pelago_requests_total[30s]))";
+/// What a route's key has before it in a metric's label, so that it is not taken for a service.
+const ROUTE: &str = "route:";
 
 pub(crate) async fn run(
     context: &Context,
@@ -38,10 +55,16 @@ pub(crate) async fn run(
     }
     let client = daemon::ensure(context).await?;
     let mut canvas = Canvas::default();
+    let mut history = (0, History::new());
     let mut ticks = tokio::time::interval(interval);
     loop {
         ticks.tick().await;
-        let snapshot = snapshot(&client, context.application.as_deref()).await?;
+        let now_ms = (context.now)().as_millis();
+        if HISTORY_STEP_MS <= now_ms.saturating_sub(history.0) {
+            history = (now_ms, self::history(&client, now_ms).await?);
+        }
+        let mut snapshot = snapshot(&client, context.application.as_deref()).await?;
+        snapshot.history.clone_from(&history.1);
         show(&snapshot, &mut canvas, output)?;
         if asked.once {
             return Ok(());
@@ -53,7 +76,19 @@ async fn snapshot(client: &Client, application: Option<&str>) -> Result<Snapshot
     let target = |name| Target::new(&["v1", name]).with("application", application);
     let edges = client.get(target("edges")).await?;
     let routes = client.get(target("routes")).await?;
-    Ok(Snapshot { edges, routes })
+    Ok(Snapshot { edges, routes, history: History::new() })
+}
+
+/// How the rate of every edge was.
+async fn history(client: &Client, now_ms: u64) -> Result<History, CommandError> {
+    // Whole steps, so that a value does not change while time goes on.
+    let to_ms = now_ms - now_ms % HISTORY_STEP_MS;
+    let from_ms = to_ms.saturating_sub(HISTORY_MS);
+    let steps = Steps { from_ms, to_ms, step_ms: HISTORY_STEP_MS };
+    let series = metrics::range(client, HISTORY, steps).await?;
+    let label = |it: &Plotted, name: &str| it.labels.get(name).cloned().unwrap_or_default();
+    let key = |it: &Plotted| ["application", "caller", "callee"].map(|name| label(it, name));
+    Ok(series.iter().map(|it| (key(it), plot::sparkline(&it.values))).collect())
 }
 
 fn show(snapshot: &Snapshot, canvas: &mut Canvas, output: &mut Output) -> Result<(), CommandError> {
@@ -84,7 +119,7 @@ fn show(snapshot: &Snapshot, canvas: &mut Canvas, output: &mut Output) -> Result
     }
 }
 
-const HEADING: [&str; 11] = [
+const HEADING: [&str; 12] = [
     "CALLER",
     "CALLEE",
     "RELEASE",
@@ -96,17 +131,20 @@ const HEADING: [&str; 11] = [
     "RETRIES",
     "IN FLIGHT",
     "BREAKER",
+    "LAST 10M",
 ];
 
 /// A row for each edge and release, the busiest edge first.
 fn rows(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     let routes = snapshot.routes.routes.iter().filter_map(|it| {
         let callee = it.service.as_deref()?;
-        Some((it.application.as_str(), it.key.clone(), callee, it.traffic.as_ref()))
+        let key = (it.key.clone(), format!("{ROUTE}{}", it.key));
+        Some((it.application.as_str(), key, callee, it.traffic.as_ref()))
     });
     let edges = snapshot.edges.edges.iter().map(|it| {
         let (application, callee) = (it.application.as_str(), it.callee.as_str());
-        (application, it.caller.clone(), callee, it.traffic.as_ref())
+        let caller = (it.caller.clone(), it.caller.clone());
+        (application, caller, callee, it.traffic.as_ref())
     });
     let mut all: Vec<_> = routes.chain(edges).collect();
     let rate = |traffic: Option<&TrafficView>| traffic.map_or(0.0, |it| it.total.rate);
@@ -117,15 +155,22 @@ fn rows(snapshot: &Snapshot) -> Vec<Vec<Cell>> {
     names.dedup();
     let several = 1 < names.len();
     all.iter()
-        .flat_map(|(application, caller, callee, traffic)| {
+        .flat_map(|(application, (caller, label), callee, traffic)| {
+            let key = [*application, label.as_str(), *callee].map(str::to_owned);
+            let history = snapshot.history.get(&key).map_or("", String::as_str);
             let caller = if several { format!("{application}: {caller}") } else { caller.clone() };
-            rows_of(&caller, callee, *traffic)
+            rows_of(&caller, callee, *traffic, history)
         })
         .collect()
 }
 
 /// One row if all went to one release, else one for each.
-fn rows_of(caller: &str, callee: &str, traffic: Option<&TrafficView>) -> Vec<Vec<Cell>> {
+fn rows_of(
+    caller: &str,
+    callee: &str,
+    traffic: Option<&TrafficView>,
+    history: &str,
+) -> Vec<Vec<Cell>> {
     let Some(traffic) = traffic else {
         let mut row = vec![plain(caller), plain(callee)];
         row.resize(HEADING.len(), ("-".to_owned(), Tone::Faint));
@@ -134,18 +179,19 @@ fn rows_of(caller: &str, callee: &str, traffic: Option<&TrafficView>) -> Vec<Vec
     let active = traffic.releases.iter().filter(|it| 0.0 < it.figures.rate);
     let active: Vec<_> = active.collect();
     let (in_flight, breaker) = (in_flight(traffic), breaker(&traffic.breaker));
-    let row = |release: Option<&str>, figures: &FiguresView, rest: [Cell; 2]| {
+    let history = (history.to_owned(), Tone::Faint);
+    let row = |release: Option<&str>, figures: &FiguresView, rest: [Cell; 3]| {
         let names = [plain(caller), plain(callee), plain(release.unwrap_or("-"))];
         names.into_iter().chain(figures_of(figures)).chain(rest).collect()
     };
     if active.len() < 2 {
         let release = active.first().copied().or(traffic.releases.last());
         let release = release.and_then(|it| it.release.as_deref());
-        return vec![row(release, &traffic.total, [in_flight, breaker])];
+        return vec![row(release, &traffic.total, [in_flight, breaker, history])];
     }
-    let mut rest = Some([in_flight, breaker]);
+    let mut rest = Some([in_flight, breaker, history]);
     let rows = active.iter().map(|it| {
-        let rest = rest.take().unwrap_or_else(|| [plain(""), plain("")]);
+        let rest = rest.take().unwrap_or_else(|| [plain(""), plain(""), plain("")]);
         row(it.release.as_deref(), &it.figures, rest)
     });
     rows.collect()
@@ -213,7 +259,7 @@ pub(crate) fn success(share: Option<f64>) -> Cell {
 }
 
 /// Milliseconds, to three digits.
-fn latency(milliseconds: Option<f64>) -> String {
+pub(crate) fn latency(milliseconds: Option<f64>) -> String {
     match milliseconds {
         None => "-".to_owned(),
         Some(it) if it < 9.995 => format!("{it:.2}ms"),
@@ -284,6 +330,10 @@ mod tests {
         Snapshot {
             edges: EdgesView { connected: true, window_s: 10.0, edges },
             routes: RoutesView { connected: true, window_s: 10.0, routes, ..RoutesView::default() },
+            history: History::from([(
+                ["shop", "web", "cart"].map(str::to_owned),
+                "▁▂█".to_owned(),
+            )]),
         }
     }
 
@@ -325,12 +375,12 @@ mod tests {
     #[test]
     fn the_busiest_edge_is_first_and_releases_stay_together() {
         insta::assert_snapshot!(shown(&busy(), Look::Plain, Format::Text), @"
-        CALLER           CALLEE  RELEASE  RATE    SUCCESS  P50     P95     P99    RETRIES  IN FLIGHT  BREAKER
+        CALLER           CALLEE  RELEASE  RATE    SUCCESS  P50     P95     P99    RETRIES  IN FLIGHT  BREAKER                               LAST 10M
         shop.localhost/  web     -        1234/s  100.00%  1.23ms  45.7ms  890ms  -        0          closed
-        web              cart    r1       200/s   100.00%  1.23ms  45.7ms  890ms  -        200/200    closed
+        web              cart    r1       200/s   100.00%  1.23ms  45.7ms  890ms  -        200/200    closed                                ▁▂█
         web              cart    r2       50.0/s  85.00%   1.23ms  45.7ms  890ms  -
         web              orders  r7       12.0/s  99.99%   1.23ms  45.7ms  890ms  1.5/s    0          ejected orders.3 (5 errors in a row)
-        web              mail    -        -       -        -       -       -      -        -          -
+        web              mail    -        -       -        -       -       -      -        -          -                                     -
         ");
     }
 
@@ -338,9 +388,9 @@ mod tests {
     fn several_applications_are_told_apart() {
         let two = snapshot(vec![edge("blog", "db", None), edge("shop", "cart", None)], Vec::new());
         insta::assert_snapshot!(shown(&two, Look::Plain, Format::Text), @"
-        CALLER     CALLEE  RELEASE  RATE  SUCCESS  P50  P95  P99  RETRIES  IN FLIGHT  BREAKER
-        blog: web  db      -        -     -        -    -    -    -        -          -
-        shop: web  cart    -        -     -        -    -    -    -        -          -
+        CALLER     CALLEE  RELEASE  RATE  SUCCESS  P50  P95  P99  RETRIES  IN FLIGHT  BREAKER  LAST 10M
+        blog: web  db      -        -     -        -    -    -    -        -          -        -
+        shop: web  cart    -        -     -        -    -    -    -        -          -        -
         ");
     }
 
