@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::Platform as _;
@@ -15,8 +16,9 @@ use control::Control;
 use control::dataplane::{AccessLog, GatewayOptions, Settings};
 use host::{Clock, files};
 use model::Index;
-use model::units::{UnitError, parse_duration};
-use server::{Faces, Token};
+use model::units::{Bytes, UnitError, parse_duration};
+use server::{Faces, Measured, Token};
+use telemetry::Stores;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -25,13 +27,15 @@ use world::{Desired, World};
 /// Where the gateway listens if nobody says otherwise: a port that needs no privilege, and that people
 /// know as the second one of the web.
 const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8_080);
+/// Where instances send what they measure if nobody says otherwise: OTLP's port, which SDKs try by themselves.
+const COLLECTOR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4_318);
 /// Time open connections get to end when the process does.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
-    #[error("--idle-exit")]
-    IdleExit(#[source] UnitError),
+    #[error("{option}")]
+    Unit { option: &'static str, source: UnitError },
     #[error("{variable} is `{value}`; {reason}")]
     Variable { variable: &'static str, value: String, reason: String },
     #[error(transparent)]
@@ -44,6 +48,8 @@ enum ServeError {
         "the socket's path {0} is longer than the 107 bytes the system allows; choose a shorter data folder with --data"
     )]
     SocketPath(PathBuf),
+    #[error(transparent)]
+    Stores(#[from] telemetry::stores::OpenError),
     #[error("signals cannot be received")]
     Signals(#[source] io::Error),
     #[error("the API ended")]
@@ -73,27 +79,36 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
         host::process::leave_terminal().map_err(ServeError::Signals)?;
     }
     let idle_exit = asked.idle_exit.as_deref().map(parse_duration).transpose();
-    let idle_exit = idle_exit.map_err(ServeError::IdleExit)?;
+    let idle_exit =
+        idle_exit.map_err(|source| ServeError::Unit { option: "--idle-exit", source })?;
     let folder = &context.data;
     let file = |source| ServeError::File { path: folder.clone(), source };
     fs::create_dir_all(folder).map_err(file)?;
     // It holds environments, and a socket through which programs can be run.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(file)?;
+    let clock = Clock::start();
+    let stores = open_stores(asked, folder, clock)?;
+    let collector = bind_collector(context, asked, folder).await?;
     let opened = control::open(control::Options {
         folder: folder.clone(),
         program: context.program.clone(),
         environment: context.environment.clone(),
-        clock: Clock::start(),
+        clock,
         data_plane: Some(data_plane(context, asked)?),
+        stores: Arc::clone(&stores),
+        collector: collector.as_ref().and_then(|it| it.local_addr().ok()),
+        remote_write: asked.remote_write.clone(),
     })
     .await?;
     if let Some(damage) = &opened.damage {
         tracing::warn!("the journal was damaged: {damage}");
     }
     let control = opened.control;
-    let faces = Faces { unix: bind_socket(folder)?, tcp: bind_port(asked.listen, folder).await? };
+    let tcp = bind_port(asked.listen, folder).await?;
+    let faces = Faces { unix: bind_socket(folder)?, tcp, collector };
     let (stop, stopped) = watch::channel(false);
-    let server = tokio::spawn(server::serve(control.clone(), faces, stopped));
+    let measured = Measured { stores, clock };
+    let server = tokio::spawn(server::serve(control.clone(), measured, faces, stopped));
     tracing::info!(data = %folder.display(), "in charge");
     let mut task = opened.task;
     let asked_to_end = wait_for_end(&control, idle_exit, &mut task).await;
@@ -107,21 +122,77 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
     asked_to_end
 }
 
+/// Opens what is kept of what is measured.
+fn open_stores(asked: &Serve, folder: &Path, clock: Clock) -> Result<Arc<Stores>, ServeError> {
+    let unit = |option| move |source| ServeError::Unit { option, source };
+    let age = parse_duration(&asked.telemetry_age).map_err(unit("--telemetry-age"))?;
+    let size: Bytes = asked.telemetry_size.parse().map_err(unit("--telemetry-size"))?;
+    let limits = telemetry::stores::Limits::of(age, size.0);
+    let (stores, damage) = Stores::open(&folder.join("telemetry"), limits, clock.timestamp())?;
+    for it in damage {
+        let file = it.file.display();
+        tracing::warn!(%file, reason = it.reason, "damaged telemetry was set aside");
+    }
+    Ok(Arc::new(stores))
+}
+
+/// Where something listens: as an argument says, else the environment.
+fn listen(
+    context: &Context,
+    argument: Option<Listen>,
+    variable: &'static str,
+    otherwise: Option<SocketAddr>,
+) -> Result<Option<SocketAddr>, ServeError> {
+    if let Some(listen) = argument {
+        return Ok(listen.address());
+    }
+    let set = context.environment.get(variable).filter(|it| !it.is_empty());
+    let Some(value) = set else { return Ok(otherwise) };
+    let listen: Result<Listen, String> = value.parse();
+    let unusable = |reason| ServeError::Variable { variable, value: value.clone(), reason };
+    Ok(listen.map_err(unusable)?.address())
+}
+
+/// The port where instances send what they measure. Instances that run know the one of the control process before
+/// this one, so that is tried too; one that another program has is no reason not to run.
+async fn bind_collector(
+    context: &Context,
+    asked: &Serve,
+    folder: &Path,
+) -> Result<Option<TcpListener>, ServeError> {
+    let wanted = listen(context, asked.telemetry, "PELAGO_TELEMETRY", Some(COLLECTOR))?;
+    let Some(wanted) = wanted else { return Ok(None) };
+    let path = folder.join("telemetry.address");
+    let file = |source| ServeError::File { path: path.clone(), source };
+    let before = files::read_if_there(&path).map_err(file)?;
+    let before = before.and_then(|it| String::from_utf8(it).ok()?.trim().parse().ok());
+    // A port that was asked for by number is wanted more than the one before.
+    let before = before.filter(|it: &SocketAddr| wanted.port() == 0 || it.ip() == wanted.ip());
+    let any = SocketAddr::new(wanted.ip(), 0);
+    let candidates = if wanted.port() == 0 {
+        [before, None, Some(any)]
+    } else {
+        [Some(wanted), before, Some(any)]
+    };
+    for address in candidates.into_iter().flatten() {
+        match TcpListener::bind(address).await {
+            Ok(listener) => {
+                let shown = listener.local_addr().unwrap_or(address);
+                files::write_whole(&path, shown.to_string().as_bytes()).map_err(file)?;
+                tracing::info!(address = %shown, "telemetry is taken in and answered for");
+                return Ok(Some(listener));
+            }
+            Err(error) => tracing::warn!(%address, %error, "telemetry cannot be taken in here"),
+        }
+    }
+    Ok(None)
+}
+
 /// What the data plane is to be: as the arguments say, else the environment.
 fn data_plane(context: &Context, asked: &Serve) -> Result<Settings, ServeError> {
-    let listen = |argument: Option<Listen>, variable, otherwise| -> Result<_, ServeError> {
-        if let Some(listen) = argument {
-            return Ok(listen.address());
-        }
-        let set = context.environment.get(variable).filter(|it| !it.is_empty());
-        let Some(value) = set else { return Ok(otherwise) };
-        let listen: Result<Listen, String> = value.parse();
-        let unusable = |reason| ServeError::Variable { variable, value: value.clone(), reason };
-        Ok(listen.map_err(unusable)?.address())
-    };
     Ok(Settings {
-        gateway: listen(asked.gateway, "PELAGO_GATEWAY", Some(GATEWAY))?,
-        gateway_tls: listen(asked.gateway_tls, "PELAGO_GATEWAY_TLS", None)?,
+        gateway: listen(context, asked.gateway, "PELAGO_GATEWAY", Some(GATEWAY))?,
+        gateway_tls: listen(context, asked.gateway_tls, "PELAGO_GATEWAY_TLS", None)?,
         options: GatewayOptions {
             access_log: access_log(context, asked)?,
             proxy_protocol: asked.proxy_protocol,
@@ -182,7 +253,7 @@ async fn idle(control: &Control, idle_exit: Option<Duration>) {
                 return;
             }
         } else {
-            let _next: std::sync::Arc<World> = changed.await;
+            let _next: Arc<World> = changed.await;
         }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod http;
 pub(crate) mod processes;
 mod running;
+pub(crate) mod webhook;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -93,6 +94,7 @@ impl Site {
             ("HOME".to_owned(), home),
             // Tests run side by side, and only one of them could have the usual port.
             ("PELAGO_GATEWAY".to_owned(), "none".to_owned()),
+            ("PELAGO_TELEMETRY".to_owned(), "none".to_owned()),
         ]);
         let (listen, program) = ("none".to_owned(), PathBuf::from(PROGRAM));
         Self { folder, control: None, listen, serve: Vec::new(), environment, program, user: None }
@@ -152,6 +154,17 @@ impl Site {
     /// The same for the gateway that speaks TLS.
     pub(crate) fn gateway_tls_at(&mut self, address: &str) {
         self.environment.insert("PELAGO_GATEWAY_TLS".to_owned(), address.to_owned());
+    }
+
+    /// Says where telemetry of control processes to come should be taken in.
+    pub(crate) fn telemetry_at(&mut self, address: &str) {
+        self.environment.insert("PELAGO_TELEMETRY".to_owned(), address.to_owned());
+    }
+
+    /// Where telemetry is taken in and asked for.
+    #[track_caller]
+    pub(crate) fn telemetry(&self) -> String {
+        fs::read_to_string(self.data().join("telemetry.address")).unwrap()
     }
 
     /// What the checkup says of the data plane, once it is connected.

@@ -24,3 +24,6 @@ mod past;
 mod releases;
 mod rollouts;
 mod stopping;
+mod telemetry;
+mod telemetry_clients;
+mod telemetry_kept;

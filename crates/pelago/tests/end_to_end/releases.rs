@@ -1,12 +1,12 @@
 //! Releases without load: what they are, what people do with them, and what is left of them.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
 use serde_json::Value;
 
 use crate::harness::http::{Request, ask_tcp};
+use crate::harness::webhook::receive;
 use crate::harness::{Site, count, place, processes, texts, until};
 
 /// A service whose canaries wait for somebody, since nobody asks anything.
@@ -202,23 +202,6 @@ fn a_first_release_whose_command_fails_does_not_start() {
         &with_command("exit 0", "rolling").replace("behaviour: {work: 1ms}", "command: sleep 1000"),
     );
     site.ok(&["up", "--detach"]);
-}
-
-/// One HTTP request that comes in, answered with 204: its body.
-fn receive(listener: &TcpListener) -> Value {
-    let (mut stream, _) = listener.accept().unwrap();
-    let mut text = String::new();
-    let mut bytes = [0; 4_096];
-    loop {
-        let count = stream.read(&mut bytes).unwrap();
-        text.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
-        if let Some((_, body)) = text.split_once("\r\n\r\n")
-            && let Ok(body) = serde_json::from_str(body)
-        {
-            stream.write_all(b"HTTP/1.1 204 No Content\r\ncontent-length: 0\r\n\r\n").unwrap();
-            return body;
-        }
-    }
 }
 
 #[test]
