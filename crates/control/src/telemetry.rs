@@ -69,7 +69,7 @@ impl Keeper {
             url,
             stores: Arc::clone(&self.stores),
             clock: self.clock,
-            file: self.processes.root().join("metrics-sent"),
+            file: self.stores.folder().join("metrics-sent"),
             worlds: self.worlds.clone(),
         });
         let sending = async {
@@ -94,7 +94,8 @@ impl Keeper {
     async fn run(mut self) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut carried = Carried { reader: Reader::open(&self.processes), ..Carried::default() };
+        let mut carried =
+            Carried { reader: Reader::open(self.stores.folder()), ..Carried::default() };
         let mut second = 0_u32;
         loop {
             tokio::select! {
@@ -145,7 +146,7 @@ impl Keeper {
         });
         done.await.unwrap_or_else(|error| {
             tracing::error!(%error, "telemetry cannot be kept");
-            Carried { reader: Reader::open(&self.processes), ..Carried::default() }
+            Carried { reader: Reader::open(self.stores.folder()), ..Carried::default() }
         })
     }
 }

@@ -95,11 +95,6 @@ impl Processes {
         InstanceFolder::new(path)
     }
 
-    /// Where the folders of all instances are.
-    pub fn root(&self) -> &Path {
-        &self.folder
-    }
-
     /// The name of an instance's control group.
     pub fn cgroup(&self, application: &ApplicationName, instance: &InstanceId) -> String {
         format!("{}{application}.{instance}", self.cgroup_prefix)

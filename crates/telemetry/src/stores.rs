@@ -107,6 +107,11 @@ impl Stores {
         Ok((stores, damage))
     }
 
+    /// The folder they are in; others may keep beside them what belongs to them.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Whether the disk has room for more. Whoever brings something looks here first, and leaves it out if not.
     pub fn has_room(&self) -> bool {
         !self.is_full.load(Ordering::Relaxed)

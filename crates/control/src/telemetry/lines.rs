@@ -6,7 +6,7 @@
 //! passed over, and counted as refused.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use host::files;
@@ -38,8 +38,8 @@ pub(super) struct Reader {
 
 impl Reader {
     /// Goes on where the control process before this one was.
-    pub(super) fn open(processes: &Processes) -> Self {
-        let file = processes.root().join("logs-read.json");
+    pub(super) fn open(folder: &Path) -> Self {
+        let file = folder.join("logs-read.json");
         let text = files::read_if_there(&file).ok().flatten().unwrap_or_default();
         // Without places everything is read once more.
         let places = serde_json::from_slice(&text).unwrap_or_default();

@@ -64,7 +64,8 @@ impl Sender {
                     break;
                 }
                 sent_ms = to_ms;
-                if let Err(error) = files::write_whole(&self.file, sent_ms.to_string().as_bytes()) {
+                let place = format!("{sent_ms} {}", self.url);
+                if let Err(error) = files::write_whole(&self.file, place.as_bytes()) {
                     tracing::warn!(%error, "it cannot be written down how far metrics were sent on");
                 }
             }
@@ -73,8 +74,9 @@ impl Sender {
 
     /// How far the control process before this one has come with the same address.
     fn before(&self) -> Option<u64> {
-        let text = files::read_if_there(&self.file).ok()??;
-        String::from_utf8(text).ok()?.trim().parse().ok()
+        let text = String::from_utf8(files::read_if_there(&self.file).ok()??).ok()?;
+        let (sent_ms, url) = text.split_once(' ')?;
+        if url == self.url { sent_ms.parse().ok() } else { None }
     }
 
     /// Sends the samples after one moment and up to another.
