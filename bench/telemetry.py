@@ -370,11 +370,12 @@ def flood(asked, name, mode):
             with open(go + ".done", encoding="utf-8") as file:
                 did = ", ".join(f"{value} {key}" for key, value in json.load(file).items())
         logs, scrapes, mesh, traces = kept(site, since, FLOOD_S - 1)
-        _, refused, targets = site.status()
+        signals, refused, targets = site.status()
+        accepted = {signal: it["accepted"] for signal, it in signals.items()}
         row(name, report["offered"], lost(report), f"{report['latency']['p50_us'] / 1e3:.1f} ms",
             f"{report['latency']['p99_us'] / 1e3:.1f} ms", f"{used / FLOOD_S:.2f}",
             f"{before:.0f} / {most['control']:.0f} / {memory_mib(pid):.0f} MiB", logs, scrapes, mesh, traces)
-        print(f"  flood: {did}; refused: {json.dumps(refused)}; "
+        print(f"  flood: {did}; accepted: {accepted}; refused: {json.dumps(refused)}; "
               f"targets: {json.dumps([it for it in targets if it['error']])}; "
               f"disk: {size(os.path.join(site.data, 'telemetry')) / 1e6:.0f} MB; most: {most}", file=sys.stderr)
     shutil.rmtree(os.path.dirname(go))
