@@ -118,7 +118,7 @@ impl Stores {
     }
 
     /// Forces what came in to the disk. To be called every second, whatever else goes on: what is younger is lost with the
-    /// process. What one store cannot do keeps no other from doing its part.
+    /// machine. (Of a process that is killed, what it has answered for is not lost.) What one store cannot do keeps no other from doing its part.
     pub fn sync(&self) -> Vec<TickError> {
         let metrics = self.metrics.sync().map_err(TickError::Metrics);
         let traces = self.traces.sync().map_err(TickError::Traces);

@@ -153,13 +153,15 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Writes the batch to the log.
+    /// Writes the batch to the log, and gives it to the system.
     pub(super) fn log(&mut self) -> io::Result<()> {
         if self.batch.is_empty() {
             return Ok(());
         }
         let record = self.batch.finish()?;
-        self.wal.append(&record)
+        self.wal.append(&record)?;
+        // What is answered for outlives this process, whatever becomes of it.
+        self.wal.flush()
     }
 
     /// Samples on their way into a block.
@@ -227,8 +229,7 @@ impl Store {
         Appender::new(self, origin, now)
     }
 
-    /// Gives the log to the system, and then forces it to the disk. To be called every second; what came later is lost
-    /// with the process, or with the machine.
+    /// Forces the log to the disk. To be called every second; what came later is lost with the machine.
     pub fn sync(&self) -> io::Result<()> {
         let file = self.live().wal.flushed()?;
         file.sync_data()

@@ -194,7 +194,7 @@ struct Inner {
 }
 
 impl Store {
-    /// Takes spans. They are on disk after the next [`Store::tick`].
+    /// Takes spans. They outlive this process when this returns, and the machine after the next [`Store::sync`].
     pub fn append(&self, mut spans: Vec<Span>, now: Timestamp) -> Result<Appended, StoreError> {
         let mut bytes = Vec::with_capacity(spans.len() * 320);
         let mut invalid = 0;
@@ -381,7 +381,9 @@ impl Inner {
             return Ok(());
         }
         self.is_synced = false;
-        self.wal.append(record)
+        self.wal.append(record)?;
+        // What is answered for outlives this process, whatever becomes of it.
+        self.wal.flush()
     }
 
     fn due(&self, now: Timestamp, options: &Options) -> Option<Due> {
