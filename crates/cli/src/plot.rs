@@ -12,7 +12,10 @@ pub(crate) fn range(values: &[Option<f64>]) -> Option<(f64, f64)> {
     })
 }
 
-/// One line: a character for each value, higher for greater ones; a space where there is none.
+/// What stands where there is no value. No space: those at the ends of a cell are taken off.
+const NONE: char = '·';
+
+/// One line: a character for each value, higher for greater ones.
 pub(crate) fn sparkline(values: &[Option<f64>]) -> String {
     // What is usually nothing and then something should not look like a full column and an empty one.
     let (low, high) = range(values).map_or((0.0, 0.0), |(low, high)| (low.min(0.0), high));
@@ -20,7 +23,7 @@ pub(crate) fn sparkline(values: &[Option<f64>]) -> String {
         Some(it) if it.is_finite() => {
             BLOCKS.get(level(*it, (low, high), 8) - 1).copied().unwrap_or('█')
         }
-        _ => ' ',
+        _ => NONE,
     };
     values.iter().map(block).collect()
 }
@@ -109,7 +112,7 @@ mod tests {
             let values: Vec<_> = values.iter().map(|it| it.is_finite().then_some(*it)).collect();
             assert_eq!(sparkline(&values), expected);
         };
-        check(&[0.0, 1.0, 2.0, 4.0, f64::NAN, 8.0], "▁▁▂▄ █");
+        check(&[0.0, 1.0, 2.0, 4.0, f64::NAN, 8.0], "▁▁▂▄·█");
         check(&[5.0, 5.0], "██");
         check(&[0.0, 0.0], "▁▁");
         check(&[-2.0, 2.0], "▁█");
