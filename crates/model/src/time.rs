@@ -59,6 +59,11 @@ impl Timestamp {
         self.0
     }
 
+    /// The same, signed, as samples of metrics have it; in 292 million years it is the last there is.
+    pub fn as_signed_millis(self) -> i64 {
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+
     /// Time since `earlier`, or zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

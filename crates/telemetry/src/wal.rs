@@ -35,6 +35,8 @@ pub struct Wal {
     earlier: Vec<(u64, u64)>,
     /// Bytes of the file that grows, those in the buffer among them.
     bytes: u64,
+    /// Whether whoever asked for the file last was given all there is in it.
+    is_handed_out: bool,
 }
 
 /// What was found when a log was opened.
@@ -74,6 +76,7 @@ impl Wal {
             buffer: Vec::new(),
             earlier,
             bytes: 0,
+            is_handed_out: true,
         };
         Ok((wal, recovery))
     }
@@ -89,6 +92,7 @@ impl Wal {
         self.buffer.extend_from_slice(&crc32c::crc32c(record).to_le_bytes());
         self.buffer.extend_from_slice(record);
         self.bytes += (HEAD_BYTES + record.len()) as u64;
+        self.is_handed_out = false;
         if BUFFER_BYTES <= self.buffer.len() { self.flush() } else { Ok(()) }
     }
 
@@ -108,10 +112,16 @@ impl Wal {
         written
     }
 
-    /// Flushes, and returns the file, to be synchronised where nobody waits for it.
-    pub fn flushed(&mut self) -> io::Result<File> {
+    /// Flushes, and returns the file, to be synchronised where nobody waits for it; nothing if no record has come since
+    /// the file was returned last.
+    pub fn flushed(&mut self) -> io::Result<Option<File>> {
         self.flush()?;
-        self.file.try_clone()
+        if self.is_handed_out {
+            return Ok(None);
+        }
+        let file = self.file.try_clone()?;
+        self.is_handed_out = true;
+        Ok(Some(file))
     }
 
     /// Begins another file, and returns its number: everything before it can be cut off once it is kept
@@ -122,6 +132,7 @@ impl Wal {
             return Ok(self.number);
         }
         self.file.sync_data()?;
+        self.is_handed_out = true;
         let next = create(&self.folder, self.number + 1)?;
         self.earlier.push((self.number, self.bytes));
         self.number += 1;
@@ -245,6 +256,18 @@ mod tests {
         let (found, recovery) = read(folder.path());
         assert_eq!(found, [b"one".to_vec(), Vec::new(), vec![7; 300_000]]);
         assert_eq!((recovery.records, recovery.torn_bytes, recovery.damage.len()), (3, 0, 0));
+    }
+
+    #[test]
+    fn a_file_is_synchronised_once_for_what_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut wal, _) = Wal::open(folder.path(), &mut |_, _| {}).unwrap();
+        let mut is_due = |record: Option<&[u8]>| {
+            record.map(|it| wal.append(it)).transpose().unwrap();
+            wal.flushed().unwrap().is_some()
+        };
+        let records = [None, Some(&b"one"[..]), None, Some(b""), None];
+        assert_eq!(records.map(&mut is_due), [false, true, false, true, false]);
     }
 
     #[test]

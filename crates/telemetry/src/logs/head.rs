@@ -47,18 +47,8 @@ pub(super) struct Head {
     /// Bytes of the log that make a segment.
     log_bytes: u64,
     batch: Batch,
-    log: Log,
-}
-
-/// How the log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Log {
-    /// All that was appended is on disk.
-    Synchronised,
-    /// Something is not.
-    Appended,
-    /// It took nothing last time.
-    Failing,
+    /// Whether the log took nothing last time.
+    is_failing: bool,
 }
 
 impl Head {
@@ -72,7 +62,7 @@ impl Head {
             wal,
             log_bytes: LOG_BYTES.min(limits.bytes / LOG_PART),
             batch: Batch::default(),
-            log: Log::Synchronised,
+            is_failing: false,
         }
     }
 
@@ -90,7 +80,7 @@ impl Head {
         self.log_batch();
         // With the system they outlive this process, which is worth one call for all of them.
         if !records.is_empty() && self.wal.flush().is_err() {
-            self.log = Log::Failing;
+            self.is_failing = true;
         }
         appended
     }
@@ -137,12 +127,12 @@ impl Head {
         // If the log does not take them, the records are in memory still, and will be in a segment; nothing more
         // is taken in until it does.
         let taken = self.wal.append(self.batch.bytes());
-        self.log = if taken.is_ok() { Log::Appended } else { Log::Failing };
+        self.is_failing = taken.is_err();
         self.batch.clear(self.recent.next());
     }
 
     fn full(&self) -> Option<Refusal> {
-        if self.log == Log::Failing {
+        if self.is_failing {
             return Some(Refusal::Disk);
         }
         let is_full =
@@ -152,12 +142,9 @@ impl Head {
 
     /// Gives the log to the system; returns its file if it must be synchronised.
     pub(super) fn flush(&mut self) -> io::Result<Option<std::fs::File>> {
-        if self.log == Log::Synchronised {
-            return Ok(None);
-        }
         let flushed = self.wal.flushed();
-        self.log = if flushed.is_ok() { Log::Synchronised } else { Log::Failing };
-        flushed.map(Some)
+        self.is_failing = flushed.is_err();
+        flushed
     }
 
     /// Whether it is time to make a segment.

@@ -98,6 +98,13 @@ pub struct Status {
     pub refused_strangers: u64,
 }
 
+impl Status {
+    /// Bytes on disk, the log among them.
+    pub const fn disk_bytes(&self) -> u64 {
+        self.segment_bytes + self.log_bytes
+    }
+}
+
 /// What a service holds and said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceStatus {

@@ -94,7 +94,7 @@ impl<'a> Appender<'a> {
             }
             live.origins.len() - 1
         });
-        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = now.as_signed_millis();
         Self {
             live,
             store,

@@ -5,8 +5,8 @@
 use promql::Labels;
 
 use super::append::Appender;
-use super::exemplars::{Exemplar, Exemplars};
-use super::store::Store;
+use super::exemplars::Exemplar;
+use super::store::{Metadata, Store};
 use crate::protobuf::{Message, ProtobufError, put_bytes, put_fixed64, put_number};
 
 /// Bytes of a message when it is not compressed any more, at most.
@@ -39,62 +39,64 @@ pub fn write(
     }
     let mut decoder = snap::raw::Decoder::new();
     let message = decoder.decompress_vec(body).map_err(|_broken| RemoteWriteError::Compression)?;
-    // It is read twice: a request that is broken at its end must not count in its beginning.
-    for pass in [Pass::Check, Pass::Take] {
-        for field in Message::new(&message) {
-            let field = field?;
-            match field.number {
-                1 => series(field.bytes()?, appender, &store.exemplars, pass)?,
-                3 => metadata(field.bytes()?, store)?,
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    Check,
-    Take,
-}
-
-fn series(
-    bytes: &[u8],
-    appender: &mut Appender<'_>,
-    exemplars: &Exemplars,
-    pass: Pass,
-) -> Result<(), ProtobufError> {
-    let mut labels = Vec::new();
-    let mut samples = Vec::new();
-    let mut found = Vec::new();
-    for field in Message::new(bytes) {
+    // It is read whole first: a request that is broken at its end must not count in its beginning.
+    let (mut all, mut about) = (Vec::new(), Vec::new());
+    for field in Message::new(&message) {
         let field = field?;
         match field.number {
-            1 => labels.push(label(field.bytes()?)?),
-            2 => samples.push(sample(field.bytes()?)?),
-            3 => found.push(exemplar(field.bytes()?)?),
+            1 => all.push(series(field.bytes()?)?),
+            3 => about.push(metadata(field.bytes()?)?),
             _ => {}
         }
     }
-    if pass == Pass::Check {
-        return Ok(());
+    for (metric, metadata) in about {
+        store.describe(metric, |it| *it = metadata);
     }
-    if !found.is_empty() {
-        let series = Labels::of(labels.iter().copied());
-        for (labels, value, at_ms) in found {
-            exemplars.push(Exemplar { series: series.clone(), labels, value, at_ms });
-        }
-    }
-    if samples.is_empty() {
-        return Ok(());
-    }
-    if let Some(series) = appender.series(&mut labels) {
-        for (at_ms, value) in samples {
-            appender.sample(series, at_ms, value);
-        }
+    for series in all {
+        series.take(appender, store);
     }
     Ok(())
+}
+
+/// A series as it was sent.
+#[derive(Debug, Default)]
+struct Sent<'a> {
+    labels: Vec<(&'a str, &'a str)>,
+    samples: Vec<(i64, f64)>,
+    exemplars: Vec<(Labels, f64, i64)>,
+}
+
+fn series(bytes: &[u8]) -> Result<Sent<'_>, ProtobufError> {
+    let mut sent = Sent::default();
+    for field in Message::new(bytes) {
+        let field = field?;
+        match field.number {
+            1 => sent.labels.push(label(field.bytes()?)?),
+            2 => sent.samples.push(sample(field.bytes()?)?),
+            3 => sent.exemplars.push(exemplar(field.bytes()?)?),
+            _ => {}
+        }
+    }
+    Ok(sent)
+}
+
+impl Sent<'_> {
+    fn take(mut self, appender: &mut Appender<'_>, store: &Store) {
+        if !self.exemplars.is_empty() {
+            let series = Labels::of(self.labels.iter().copied());
+            for (labels, value, at_ms) in self.exemplars {
+                store.exemplars.push(Exemplar { series: series.clone(), labels, value, at_ms });
+            }
+        }
+        if self.samples.is_empty() {
+            return;
+        }
+        if let Some(series) = appender.series(&mut self.labels) {
+            for (at_ms, value) in self.samples {
+                appender.sample(series, at_ms, value);
+            }
+        }
+    }
 }
 
 fn label(bytes: &[u8]) -> Result<(&str, &str), ProtobufError> {
@@ -142,24 +144,21 @@ fn exemplar(bytes: &[u8]) -> Result<(Labels, f64, i64), ProtobufError> {
 const KINDS: [&str; 8] =
     ["unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"];
 
-fn metadata(bytes: &[u8], store: &Store) -> Result<(), ProtobufError> {
-    let (mut kind, mut metric, mut help, mut unit) = (0, "", "", "");
+/// What is said about a metric.
+fn metadata(bytes: &[u8]) -> Result<(&str, Metadata), ProtobufError> {
+    let (mut kind, mut metric, mut metadata) = (0, "", Metadata::default());
     for field in Message::new(bytes) {
         let field = field?;
         match field.number {
             1 => kind = usize::try_from(field.number()?).unwrap_or(0),
             2 => metric = field.text()?,
-            4 => help = field.text()?,
-            5 => unit = field.text()?,
+            4 => field.text()?.clone_into(&mut metadata.help),
+            5 => field.text()?.clone_into(&mut metadata.unit),
             _ => {}
         }
     }
-    store.describe(metric, |metadata| {
-        KINDS.get(kind).copied().unwrap_or("unknown").clone_into(&mut metadata.kind);
-        help.clone_into(&mut metadata.help);
-        unit.clone_into(&mut metadata.unit);
-    });
-    Ok(())
+    KINDS.get(kind).copied().unwrap_or("unknown").clone_into(&mut metadata.kind);
+    Ok((metric, metadata))
 }
 
 /// Puts a request together.
@@ -227,6 +226,30 @@ mod tests {
             std::ops::ControlFlow::Continue(())
         };
         store.select(&selection, visit).unwrap();
+    }
+
+    #[test]
+    fn a_request_that_is_broken_at_its_end_counts_for_nothing() {
+        let mut request = WriteRequest::default();
+        request.add(&Labels::of([("__name__", "up")]), [(1_000, 1.0)]);
+        let mut about = Vec::new();
+        put_bytes(&mut about, 2, b"up");
+        put_bytes(&mut about, 4, b"Whether it is.");
+        put_bytes(&mut request.message, 3, &about);
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Limits::default()).unwrap().store;
+        let check = |request: &WriteRequest, accepted, help: Option<&str>| {
+            let mut appender = store.append("remote", Timestamp::from_millis(3_000));
+            let written = write(&request.body(), &mut appender, &store);
+            assert_eq!(
+                (written.is_ok(), appender.finish().unwrap().accepted),
+                (0 < accepted, accepted)
+            );
+            assert_eq!(store.metadata("up").map(|it| it.help).as_deref(), help);
+        };
+        let broken = WriteRequest { message: [&request.message[..], &[0x0a, 9]].concat() };
+        check(&broken, 0, None);
+        check(&request, 1, Some("Whether it is."));
     }
 
     proptest! {

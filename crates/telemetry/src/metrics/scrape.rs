@@ -99,13 +99,9 @@ impl Target {
         seconds: f64,
         answer: Result<(&str, Format), String>,
     ) -> io::Result<Scraped> {
-        let at_ms = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+        let at_ms = at.as_signed_millis();
         let lines = answer.and_then(|(text, format)| self.lines(store, text, format));
-        let mut appender = store.append(&self.origin, at);
-        if appender.generation() != self.generation {
-            self.forget(appender.generation());
-        }
-        self.scrape += 1;
+        let mut appender = self.begin(store, at);
         let mut scraped = Scraped::default();
         match lines {
             Ok(lines) => {
@@ -131,17 +127,23 @@ impl Target {
 
     /// The target is gone: all its series end.
     pub fn end(&mut self, store: &Store, at: Timestamp) -> io::Result<()> {
-        let at_ms = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
-        let mut appender = store.append(&self.origin, at);
-        if appender.generation() != self.generation {
-            self.forget(appender.generation());
-        }
-        self.scrape += 1;
+        let at_ms = at.as_signed_millis();
+        let mut appender = self.begin(store, at);
         self.end_missing(&mut appender, at_ms);
         for series in self.own.iter().flatten() {
             appender.sample(*series, at_ms, STALE);
         }
         appender.finish().map(drop)
+    }
+
+    /// Begins a scrape, if only to end. Series that got other numbers are met again.
+    fn begin<'a>(&mut self, store: &'a Store, at: Timestamp) -> Appender<'a> {
+        let appender = store.append(&self.origin, at);
+        if appender.generation() != self.generation {
+            self.forget(appender.generation());
+        }
+        self.scrape += 1;
+        appender
     }
 
     fn forget(&mut self, generation: u64) {

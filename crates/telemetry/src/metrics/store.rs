@@ -106,6 +106,13 @@ pub struct Statistics {
     pub refused: Vec<(String, Refusal, u64)>,
 }
 
+impl Statistics {
+    /// Bytes on disk, the log among them.
+    pub const fn disk_bytes(&self) -> u64 {
+        self.block_bytes + self.log_bytes
+    }
+}
+
 /// Metrics in a folder.
 #[derive(Debug)]
 pub struct Store {
@@ -231,15 +238,15 @@ impl Store {
 
     /// Forces the log to the disk. To be called every second; what came later is lost with the machine.
     pub fn sync(&self) -> io::Result<()> {
-        let file = self.live().wal.flushed()?;
-        file.sync_data()
+        let flushed = self.live().wal.flushed()?;
+        flushed.map_or(Ok(()), |file| file.sync_data())
     }
 
     /// Puts samples into a block when it is time, puts blocks together, and lets the oldest go. To be called every few
     /// seconds, where it may take some of them. Returns what was damaged and set aside.
     pub fn keep(&self, now: Timestamp) -> io::Result<Vec<Damage>> {
         let _alone = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
-        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = now.as_signed_millis();
         let block = millis(self.limits.block);
         let is_due =
             |from: i64| from.div_euclid(block) < (now_ms.saturating_sub(1)).div_euclid(block);

@@ -76,7 +76,7 @@ pub fn read(body: &[u8], encoding: Encoding, now: Timestamp) -> Result<Received,
             &written
         }
     };
-    let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let now_ms = now.as_signed_millis();
     let mut reader = Reader { received: Received::default(), now_ms, label_bytes: 0 };
     for field in Message::new(body) {
         let field = field?;

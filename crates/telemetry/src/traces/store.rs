@@ -165,6 +165,13 @@ pub struct Stats {
     pub damage: Vec<Damage>,
 }
 
+impl Stats {
+    /// Bytes on disk, the log among them.
+    pub const fn disk_bytes(&self) -> u64 {
+        self.segment_bytes + self.log_bytes
+    }
+}
+
 /// Traces, kept and found again.
 #[derive(Debug)]
 pub struct Store {
@@ -188,7 +195,6 @@ enum Due {
 #[derive(Debug)]
 struct Inner {
     wal: Wal,
-    is_synced: bool,
     flushed: Timestamp,
     state: State,
 }
@@ -246,14 +252,8 @@ impl Store {
 
     /// Forces to the disk what came before.
     pub fn sync(&self) -> Result<(), StoreError> {
-        let mut inner = self.lock();
-        if inner.is_synced {
-            return Ok(());
-        }
-        let file = inner.wal.flushed().map_err(StoreError::Log)?;
-        inner.is_synced = true;
-        drop(inner);
-        file.sync_data().map_err(StoreError::Log)
+        let flushed = self.lock().wal.flushed().map_err(StoreError::Log)?;
+        flushed.map_or(Ok(()), |file| file.sync_data()).map_err(StoreError::Log)
     }
 
     /// Writes a segment of what is kept, if anything is.
@@ -380,7 +380,6 @@ impl Inner {
         if record.is_empty() {
             return Ok(());
         }
-        self.is_synced = false;
         self.wal.append(record)?;
         // What is answered for outlives this process, whatever becomes of it.
         self.wal.flush()
@@ -408,7 +407,6 @@ impl Inner {
         for trace in self.state.head.traces.values().filter(|it| which(it)) {
             self.wal.append(&trace.bytes)?;
         }
-        self.is_synced = false;
         Ok(log)
     }
 

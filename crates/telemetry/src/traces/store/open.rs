@@ -44,7 +44,7 @@ impl Store {
         Ok(Self {
             folder: folder.to_owned(),
             options,
-            inner: Mutex::new(Inner { wal, is_synced: true, flushed: now, state }),
+            inner: Mutex::new(Inner { wal, flushed: now, state }),
             flushing: Mutex::new(()),
             dictionaries: Mutex::default(),
         })
