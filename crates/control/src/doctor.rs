@@ -35,11 +35,7 @@ pub(crate) fn telemetry(stores: &Stores, collector: Option<SocketAddr>) -> Findi
     }
     let (metrics, traces, logs) =
         (stores.metrics.statistics(), stores.traces.stats(), stores.logs.status());
-    let bytes = [
-        metrics.block_bytes + metrics.log_bytes,
-        traces.segment_bytes + traces.log_bytes,
-        logs.segment_bytes + logs.log_bytes,
-    ];
+    let bytes = [metrics.disk_bytes(), traces.disk_bytes(), logs.disk_bytes()];
     let place = collector.map_or_else(
         || "taken in nowhere; see `--telemetry`".to_owned(),
         |it| format!("taken in at {it}"),

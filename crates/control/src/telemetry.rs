@@ -27,7 +27,7 @@ use world::World;
 use crate::alert::Alarm;
 use crate::dataplane::DataPlane;
 use crate::inbox::Input;
-use collect::Collector;
+use collect::{Collector, Seen};
 use lines::Reader;
 use rules::Evaluator;
 
@@ -105,20 +105,21 @@ impl Keeper {
                     Err(_ended) => break,
                 },
             }
-            carried = self.tick(carried, second.is_multiple_of(SAMPLE_EVERY).into()).await;
+            let is_due = second.is_multiple_of(SAMPLE_EVERY);
+            let seen = is_due.then(|| self.data_plane.read(Seen::of));
+            carried = self.tick(carried, seen).await;
             for alarm in carried.alarms.drain(..) {
                 // Where the inbox is full, the next evaluation says the same.
                 let _told: Result<(), _> = self.inbox.try_send(Input::Alarm(alarm));
             }
             second = second.wrapping_add(1);
         }
-        self.tick(carried, Sampling::Left).await;
+        self.tick(carried, None).await;
     }
 
-    /// Does what is due in a second.
-    async fn tick(&self, mut carried: Carried, sampling: Sampling) -> Carried {
+    /// Does what is due in a second; everything is sampled if the signals of the data plane are there.
+    async fn tick(&self, mut carried: Carried, seen: Option<Seen>) -> Carried {
         let world = Arc::clone(&self.worlds.borrow());
-        let seen = self.data_plane.read(collect::Seen::of);
         let (stores, processes) = (Arc::clone(&self.stores), self.processes.clone());
         let (clock, now) = (self.clock, self.clock.timestamp());
         let done = tokio::task::spawn_blocking(move || {
@@ -126,7 +127,9 @@ impl Keeper {
             if has_room {
                 carried.reader.read(&processes, &world, &stores.logs, now);
             }
-            if sampling == Sampling::Due && has_room {
+            if let Some(seen) = seen
+                && has_room
+            {
                 let points = carried.collector.points(&world, &seen, &stores, now);
                 let mut appender = stores.metrics.append("pelago", now);
                 for point in &points {
@@ -189,18 +192,5 @@ fn keep(stores: &Stores, now: Timestamp) {
 fn report(failed: Vec<TickError>) {
     for error in failed {
         tracing::warn!(error = %model::chain(&error), "telemetry cannot be kept; it is tried again");
-    }
-}
-
-/// Whether everything is sampled in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sampling {
-    Due,
-    Left,
-}
-
-impl From<bool> for Sampling {
-    fn from(is_due: bool) -> Self {
-        if is_due { Self::Due } else { Self::Left }
     }
 }

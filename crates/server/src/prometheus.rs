@@ -20,8 +20,8 @@ use host::Clock;
 use telemetry::Stores;
 use tokio::sync::Semaphore;
 
-/// Bytes of a request, at most.
-const BODY_BYTES_MAX: usize = 32 << 20;
+use crate::body::BODY_BYTES_MAX;
+
 /// Questions worked on at once; more wait. Each may use one processor for seconds.
 const QUERIES_MAX: usize = 4;
 

@@ -87,7 +87,7 @@ impl Collector {
                 });
             }
         }
-        let at_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let at_ms = now.as_signed_millis();
         let mut sheet = Sheet { at_ms, points: Vec::new() };
         data_plane(&mut sheet, seen);
         for (name, application) in &world.applications {
@@ -241,14 +241,9 @@ fn platform(sheet: &mut Sheet, world: &World, seen: &Seen, stores: &Stores) {
     sheet.count(names::STORE_SERIES, &[], statistics.series as u64);
     sheet.count(names::STORE_SAMPLES, &[], statistics.appended);
     let (traces, logs) = (stores.traces.stats(), stores.logs.status());
-    let metrics_bytes = statistics.block_bytes + statistics.log_bytes;
-    sheet.count(names::STORE_BYTES, &[("signal", "metrics")], metrics_bytes);
-    sheet.count(
-        names::STORE_BYTES,
-        &[("signal", "traces")],
-        traces.segment_bytes + traces.log_bytes,
-    );
-    sheet.count(names::STORE_BYTES, &[("signal", "logs")], logs.segment_bytes + logs.log_bytes);
+    sheet.count(names::STORE_BYTES, &[("signal", "metrics")], statistics.disk_bytes());
+    sheet.count(names::STORE_BYTES, &[("signal", "traces")], traces.disk_bytes());
+    sheet.count(names::STORE_BYTES, &[("signal", "logs")], logs.disk_bytes());
     sheet.count(names::SPANS, &[("outcome", "accepted")], traces.appended.accepted);
     sheet.count(names::SPANS, &[("outcome", "refused")], traces.appended.refused);
     sheet.count(names::SPANS, &[("outcome", "left_out")], traces.decided.left_out);

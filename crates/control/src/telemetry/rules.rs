@@ -62,7 +62,7 @@ impl Evaluator {
         now: Timestamp,
         stopwatch: Stopwatch<'_>,
     ) -> Vec<Alarm> {
-        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = now.as_signed_millis();
         let mut samples = self.follow(world, now_ms);
         let mut alarms = Vec::new();
         for (name, evaluated) in &mut self.applications {
@@ -195,7 +195,7 @@ impl Running {
         stopwatch: Stopwatch<'_>,
         samples: &mut Vec<Sample>,
     ) {
-        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let now_ms = now.as_signed_millis();
         // At whole intervals, so that one evaluation that took long does not move all others.
         let interval_ms = self.interval_ms();
         self.next_ms = now_ms - now_ms.rem_euclid(interval_ms) + interval_ms;

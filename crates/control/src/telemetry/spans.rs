@@ -38,6 +38,6 @@ fn exemplar(call: &Span) -> Option<Exemplar> {
     #[expect(clippy::cast_precision_loss, reason = "microseconds of one call")]
     let value = call.duration_us as f64 / 1e6;
     let labels = Labels::of([("trace_id", call.trace.as_str()), ("span_id", call.id.as_str())]);
-    let at_ms = i64::try_from(call.start.as_millis()).unwrap_or(i64::MAX);
+    let at_ms = call.start.as_signed_millis();
     Some(Exemplar { series, labels, value, at_ms })
 }

@@ -356,21 +356,13 @@ fn status(stores: &Stores) -> TelemetryView {
     let said: u64 = logs.services.iter().map(|it| it.tally.accepted).sum();
     let samples = metrics.block_samples + metrics.head_samples;
     let signals = vec![
-        signal(
-            "metrics",
-            metrics.block_bytes + metrics.log_bytes,
-            [samples, metrics.appended, metrics.series as u64],
-        ),
+        signal("metrics", metrics.disk_bytes(), [samples, metrics.appended, metrics.series as u64]),
         signal(
             "traces",
-            traces.segment_bytes + traces.log_bytes,
+            traces.disk_bytes(),
             [traces.segment_spans, traces.appended.accepted, traces.segment_traces],
         ),
-        signal(
-            "logs",
-            logs.segment_bytes + logs.log_bytes,
-            [logs.records, said, logs.services.len() as u64],
-        ),
+        signal("logs", logs.disk_bytes(), [logs.records, said, logs.services.len() as u64]),
     ];
     let refused = |signal: &str, origin: String, reason: String, count| RefusedSignalView {
         signal: signal.to_owned(),

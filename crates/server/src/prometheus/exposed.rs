@@ -43,7 +43,7 @@ type Latest = BTreeMap<Labels, (i64, f64)>;
 
 /// The latest sample of every series that fits one of the selectors, unless it has ended or is too old.
 async fn latest(shared: &Shared, selectors: Vec<Vec<Matcher>>) -> Result<Latest, Refused> {
-    let now = i64::try_from(shared.clock.timestamp().as_millis()).unwrap_or(i64::MAX);
+    let now = shared.clock.timestamp().as_signed_millis();
     shared
         .work(move |stores| {
             let mut found = Latest::new();

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use host::Clock;
 use model::Instant;
-use promql::eval::{self, Context, Steps, Stop};
+use promql::eval::{self, Context, EvalError, Steps, Stop};
 
 use super::Shared;
 use super::answer::{Refused, labels, number, quote, result, success, time};
@@ -64,17 +64,12 @@ pub(super) async fn instant(
     asked: Asked,
 ) -> Result<Response, Refused> {
     let expression = asked.expression()?;
-    let now = i64::try_from(shared.clock.timestamp().as_millis()).unwrap_or(i64::MAX);
+    let now = shared.clock.timestamp().as_signed_millis();
     let at_ms = asked.time("time")?.unwrap_or(now);
-    let limits = limits(&asked)?;
-    let (watch, waiting) = Watch::begin(shared.clock, &asked)?;
-    let answer = shared.work(move |stores| {
-        let context = Context { source: &stores.metrics, limits, stop: &|| watch.stop() };
-        Ok(result(&eval::instant(&expression, at_ms, &context)?, at_ms))
-    });
-    let answer = answer.await?;
-    drop(waiting);
-    Ok(success(&answer))
+    let evaluate = move |context: &Context<'_>| {
+        Ok(result(&eval::instant(&expression, at_ms, context)?, at_ms))
+    };
+    evaluated(&shared, &asked, evaluate).await
 }
 
 pub(super) async fn range(State(shared): State<Shared>, asked: Asked) -> Result<Response, Refused> {
@@ -89,12 +84,24 @@ pub(super) async fn range(State(shared): State<Shared>, asked: Asked) -> Result<
         return Err(Refused::bad_data(message));
     }
     let expression = asked.expression()?;
-    let limits = limits(&asked)?;
-    let (watch, waiting) = Watch::begin(shared.clock, &asked)?;
+    let steps = Steps { start_ms, end_ms, step_ms };
+    let evaluate = move |context: &Context<'_>| {
+        Ok(result(&eval::range(&expression, steps, context)?, start_ms))
+    };
+    evaluated(&shared, &asked, evaluate).await
+}
+
+/// Evaluates over the store, within the limits that are asked for, and for as long as somebody waits.
+async fn evaluated(
+    shared: &Shared,
+    asked: &Asked,
+    evaluate: impl FnOnce(&Context<'_>) -> Result<String, EvalError> + Send + 'static,
+) -> Result<Response, Refused> {
+    let limits = limits(asked)?;
+    let (watch, waiting) = Watch::begin(shared.clock, asked)?;
     let answer = shared.work(move |stores| {
-        let context = Context { source: &stores.metrics, limits, stop: &|| watch.stop() };
-        let steps = Steps { start_ms, end_ms, step_ms };
-        Ok(result(&eval::range(&expression, steps, &context)?, start_ms))
+        let stop = || watch.stop();
+        Ok(evaluate(&Context { source: &stores.metrics, limits, stop: &stop })?)
     });
     let answer = answer.await?;
     drop(waiting);
