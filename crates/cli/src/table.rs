@@ -6,6 +6,11 @@ use crate::output::{Output, Tone, one_line};
 /// A cell: its text and what it means.
 pub(crate) type Cell = (String, Tone);
 
+/// A cell that means nothing in particular.
+pub(crate) fn plain(text: &str) -> Cell {
+    (text.to_owned(), Tone::Plain)
+}
+
 /// Writes rows under a heading.
 pub(crate) fn write(
     output: &mut Output,

@@ -40,7 +40,7 @@ fn parse_in(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, Co
     let local = match (text.parse::<DateTime>(), text.parse::<Time>()) {
         (Ok(date_time), _) => date_time,
         (_, Ok(time)) => {
-            let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+            let millis = now.as_signed_millis();
             let now = jiff::Timestamp::from_millisecond(millis).map_err(|_| wrong())?;
             now.to_zoned(zone.clone()).date().to_datetime(time)
         }

@@ -8,7 +8,7 @@ use super::top::{rate, success};
 use crate::client::Target;
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
-use crate::table::Cell;
+use crate::table::{Cell, plain};
 use crate::{Context, daemon, table};
 
 pub(crate) async fn edges(context: &Context, output: &mut Output) -> Result<(), CommandError> {
@@ -95,10 +95,6 @@ fn use_of(traffic: Option<&TrafficView>) -> [Cell; 2] {
         Some(it) => [plain(&rate(it.total.rate)), success(it.total.success)],
         None => [plain("-"), plain("-")],
     }
-}
-
-fn plain(text: &str) -> Cell {
-    (text.to_owned(), Tone::Plain)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::arguments::{Ps, Status};
 use crate::client::Target;
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
-use crate::table::Cell;
+use crate::table::{Cell, plain};
 use crate::{Context, daemon, table, tree, when};
 
 pub(crate) async fn ps(
@@ -60,10 +60,6 @@ fn rows_of(application: &ApplicationView, now: model::Timestamp) -> Vec<Vec<Cell
     }
     let with_name = |row: [Cell; 7]| std::iter::once(plain(&application.name)).chain(row).collect();
     rows.into_iter().map(with_name).collect()
-}
-
-fn plain(text: &str) -> Cell {
-    (text.to_owned(), Tone::Plain)
 }
 
 fn row_of_ended(ended: &EndedView, now: model::Timestamp) -> [Cell; 7] {

@@ -14,7 +14,7 @@ use crate::canvas::Canvas;
 use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::output::{Look, Output, Tone};
-use crate::table::Cell;
+use crate::table::{Cell, plain};
 use crate::{Context, daemon, plot, table};
 
 /// Rows of a terminal that are not for the table: its heading, how many rows are hidden, that nothing
@@ -267,10 +267,6 @@ pub(crate) fn latency(milliseconds: Option<f64>) -> String {
         Some(it) if it < 9_999.5 => format!("{it:.0}ms"),
         Some(it) => format!("{:.1}s", it / 1e3),
     }
-}
-
-fn plain(text: &str) -> Cell {
-    (text.to_owned(), Tone::Plain)
 }
 
 #[cfg(test)]

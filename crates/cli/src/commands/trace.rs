@@ -15,7 +15,7 @@ use crate::arguments::Trace;
 use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
-use crate::table::Cell;
+use crate::table::{Cell, plain};
 use crate::{Context, daemon, table, when};
 
 /// Columns of a bar, if the terminal does not say how wide it is.
@@ -156,10 +156,6 @@ fn row(it: &TraceSummaryView, now: Timestamp) -> Vec<Cell> {
         plain(&format!("{} {}", it.service, it.operation)),
         (services.join(" "), Tone::Faint),
     ]
-}
-
-fn plain(text: &str) -> Cell {
-    (text.to_owned(), Tone::Plain)
 }
 
 fn heading(it: &TraceSummaryView, output: &Output) -> String {
