@@ -19,6 +19,7 @@ pub mod release;
 pub mod request;
 pub mod rollout;
 pub mod route;
+pub mod simulation;
 pub mod spans;
 pub mod status;
 pub mod telemetry;

@@ -6,10 +6,6 @@ use core::time::Duration;
 
 use model::Instant;
 
-/// Requests that may wait at one instance if nobody says otherwise: past a thousand, whoever is
-/// last has waited longer than any caller does.
-pub const QUEUE_DEFAULT: usize = 1_024;
-
 /// What becomes of a request that arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {

@@ -281,6 +281,8 @@ mod tests {
             times,
             request: Bytes(0),
             optional: service == "ad",
+            cache: None,
+            connections: None,
         }
     }
 

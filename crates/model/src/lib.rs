@@ -20,6 +20,7 @@ pub mod restart;
 pub mod rng;
 pub mod rollout;
 pub mod route;
+pub mod scenario;
 pub mod service;
 pub mod template;
 pub mod time;

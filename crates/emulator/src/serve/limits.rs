@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use behaviour::admission::QUEUE_DEFAULT;
-
 /// The smallest buffer hyper takes.
 pub(crate) const BUFFER_BYTES_MIN: usize = 8_192;
 
@@ -20,9 +18,6 @@ pub struct Limits {
     pub body_wait: Duration,
     /// Time a connection may be open without a request, or with half of one's headers.
     pub idle: Duration,
-    /// Requests that wait when as many are worked on as the behaviour allows. More are answered
-    /// with 503.
-    pub queue: usize,
     /// Connections to one callee. Further calls wait for one.
     pub connections_per_callee: usize,
     /// Time one call may take. The mesh between the services has limits of its own, which are meant
@@ -44,7 +39,6 @@ impl Default for Limits {
             body_wait: Duration::from_secs(30),
             // nginx's keepalive_timeout.
             idle: Duration::from_secs(75),
-            queue: QUEUE_DEFAULT,
             connections_per_callee: 128,
             call: Duration::from_secs(30),
             lame_duck: Duration::ZERO,

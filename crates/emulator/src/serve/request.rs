@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use model::workload::Workload;
+use model::workload::{QUEUE_DEFAULT, Workload};
 use model::{Rng, ServiceName};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -65,6 +65,8 @@ impl Shared {
         let Parts { name, instance, behaviour, workload, pools, limits, clock, alarm, rng } = parts;
         let calls = workload.steps.iter().flat_map(|it| &it.parallel);
         let largest = calls.map(|it| it.request.0).max().unwrap_or(0);
+        let queue = workload.queue.unwrap_or(QUEUE_DEFAULT);
+        let queue = usize::try_from(queue).unwrap_or(usize::MAX);
         Self {
             name,
             instance,
@@ -72,7 +74,7 @@ impl Shared {
             response_bytes: workload.response.0,
             pools,
             body: vec![b'.'; usize::try_from(largest).unwrap_or(usize::MAX)].into(),
-            admission: Mutex::new(Admission::new(workload.concurrency, limits.queue)),
+            admission: Mutex::new(Admission::new(workload.concurrency, queue)),
             draws: Mutex::new(Draws { plans: rng.child("plans"), traces: rng.child("traces") }),
             stopping: AtomicBool::new(false),
             limits,
@@ -201,7 +203,8 @@ async fn take_body(
 /// What the service does for a request, from its turn to its answer.
 async fn work<'a>(shared: &'a Arc<Shared>, context: &HeaderMap) -> (StatusCode, Answer<'a>) {
     let Some(_permit) = admit(shared).await else {
-        let error = format!("{} requests wait already (limits.queue)", shared.limits.queue);
+        let queue = shared.admission().queue_max();
+        let error = format!("{queue} requests wait already, as many as may (`queue`)");
         return (StatusCode::SERVICE_UNAVAILABLE, own_answer(shared, error));
     };
     let plan = {

@@ -23,6 +23,8 @@ fn call(service: &str) -> Call {
         times: 1,
         request: Bytes(0),
         optional: false,
+        cache: None,
+        connections: None,
     }
 }
 
@@ -144,7 +146,7 @@ async fn errors_say_whose_they_are() {
 #[tokio::test]
 async fn requests_beyond_the_concurrency_wait_and_beyond_the_queue_fail() {
     let mut one = emulated("cart", Workload { concurrency: Some(1), ..working(100) }, &[]);
-    one.limits.queue = 1;
+    one.workload.queue = Some(1);
     let service = Running::start(one).await;
     let port = service.port;
     let requests = [(); 4].map(|()| tokio::spawn(get(port, "/")));

@@ -40,6 +40,7 @@ impl Reader<'_> {
             response: response.map_or(otherwise.response, |it| it.0),
             concurrency: *concurrency,
             startup: startup.map_or(otherwise.startup, |it| it.0),
+            ..otherwise
         };
         Read { meant, callees }
     }
@@ -161,6 +162,8 @@ impl Reader<'_> {
             times: CALL_TIMES,
             request: Bytes::default(),
             optional: false,
+            cache: None,
+            connections: None,
         })
     }
 
@@ -179,7 +182,7 @@ impl Reader<'_> {
             times: times.unwrap_or(call.times),
             request: request.map_or(call.request, |it| it.0),
             optional: optional.unwrap_or(call.optional),
-            service: call.service,
+            ..call
         })
     }
 }
