@@ -128,6 +128,7 @@ pub struct UsersReport {
 
 /// A distribution of latency, in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "all of them are milliseconds")]
 pub struct Latencies {
     /// The mean.
     pub mean_ms: Estimate,
@@ -263,6 +264,7 @@ pub struct LoadPoint {
 
 /// The largest load that meets the objectives: `pelago sim capacity`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "it is what the answer is about")]
 pub struct Capacity {
     /// What was run.
     pub origin: Origin,
@@ -301,6 +303,7 @@ pub struct Comparison {
 
 /// One figure of two variants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "it is what the answer is about")]
 pub struct Difference {
     /// What: `goodput`, `p99`, `attempts per call web -> cart`.
     pub what: String,

@@ -10,6 +10,7 @@
 pub mod histogram;
 pub mod outcome;
 pub mod run;
+pub mod statistics;
 pub mod system;
 
 pub use histogram::Histogram;
