@@ -11,6 +11,7 @@ mod engine;
 pub mod histogram;
 pub mod outcome;
 pub mod run;
+pub mod statistics;
 pub mod system;
 
 pub use histogram::Histogram;
