@@ -9,6 +9,7 @@
 
 pub mod histogram;
 pub mod outcome;
+pub mod questions;
 pub mod run;
 pub mod statistics;
 pub mod system;
