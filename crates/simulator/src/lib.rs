@@ -7,6 +7,7 @@
 //!
 //! A single replication answers nothing; `questions` ask with several, and say how sure the answer is.
 
+mod engine;
 pub mod histogram;
 pub mod outcome;
 pub mod questions;

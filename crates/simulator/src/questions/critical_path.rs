@@ -21,7 +21,7 @@ pub(super) struct Path {
     network: Duration,
 }
 
-/// When a span passed each of its points, in order whatever became of it.
+/// When a span passed each of its points, in order.
 #[derive(Clone, Copy, Debug)]
 struct Course {
     sent: Duration,
@@ -31,16 +31,20 @@ struct Course {
     ended: Duration,
 }
 
+/// What a span comes to when its caller did not wait for the answer.
+const GIVEN_UP: [&str; 3] = ["attempt_timeout", "timeout", "cancelled"];
+
 impl Course {
-    /// What never happened has no time, or one before what it follows; it counts as lasting until the caller gave up.
+    /// What had not happened when the caller gave up lasted until then: work that had begun, else waiting for its turn.
     fn of(span: &Span) -> Self {
         let ended = span.ended.max(span.sent);
-        let after = |time: Duration, before: Duration| {
-            if time < before { ended } else { time.min(ended) }
-        };
-        let arrived = after(span.arrived, span.sent);
-        let began = after(span.began, arrived);
-        let answered = after(span.answered, began);
+        let arrived = span.arrived.clamp(span.sent, ended);
+        let mut began = span.began.clamp(arrived, ended);
+        let mut answered = span.answered.clamp(began, ended);
+        if GIVEN_UP.contains(&span.outcome.as_str()) && answered == began {
+            began = if began == arrived { ended } else { began };
+            answered = ended;
+        }
         Self { sent: span.sent, arrived, began, answered, ended }
     }
 }
@@ -222,12 +226,15 @@ mod tests {
     }
 
     #[test]
-    fn what_never_came_is_waited_for_until_the_caller_gives_up() {
-        // It waits at the instance until its time is over; and one that is lost on the way.
+    fn what_was_given_up_was_waited_for_until_then() {
+        let given_up = |points| {
+            let outcome = "attempt_timeout".to_owned();
+            Span { outcome, ..span(Some(0), 1, points) }
+        };
         let root = span(None, 0, [0, 0, 0, 100, 100]);
-        let waiting = span(Some(0), 1, [0, 5, 0, 0, 60]);
-        let lost = span(Some(0), 1, [60, 0, 0, 0, 90]);
-        check(vec![root, waiting, lost], &[(10, 0), (0, 55)], 35);
+        // One waits at the instance until its time is over, one is worked on.
+        let (waiting, working) = (given_up([0, 5, 5, 5, 60]), given_up([60, 65, 70, 70, 90]));
+        check(vec![root, waiting, working], &[(10, 0), (20, 60)], 10);
     }
 
     #[test]
