@@ -81,7 +81,7 @@ impl Experiment<'_> {
         system: &System,
         options: CapacityOptions,
     ) -> Result<Capacity, QuestionError> {
-        let begin = self.pilot_share(system) / 2.0;
+        let begin = warm_up::share(system) / 2.0;
         let stage = Stage { span: (0.0, begin), doing: "looking for the end of the warm-up" };
         let warm_up = warm_up::find(self, system, stage)?;
         let asked = objective::asked(&system.scenario().objective);

@@ -27,7 +27,7 @@ pub fn compare(
 
 impl Experiment<'_> {
     fn compare(&self, a: &System, b: &System) -> Result<Comparison, QuestionError> {
-        let (begin_a, begin_b) = (self.pilot_share(a), self.pilot_share(b));
+        let (begin_a, begin_b) = (warm_up::share(a), warm_up::share(b));
         let begin = f64::midpoint(begin_a, begin_b);
         let looking =
             |from, to| Stage { span: (from, to), doing: "looking for the end of the warm-up" };
@@ -178,7 +178,7 @@ fn said(it: &Difference) -> String {
     let direction = if is_more { "higher" } else { "lower" };
     let judged = if Some(is_more) == it.more_is_better { "better" } else { "worse" };
     let share = it.difference.value.abs() / it.a.value.abs();
-    let much = if share.is_finite() && it.unit != "" {
+    let much = if share.is_finite() && !it.unit.is_empty() {
         format!("{:.1} % ", share * 100.0)
     } else {
         format!("{:.3} points ", it.difference.value.abs() * 100.0)

@@ -32,7 +32,7 @@ struct Course {
 }
 
 /// What a span comes to when its caller did not wait for the answer.
-const GIVEN_UP: [&str; 3] = ["attempt_timeout", "timeout", "cancelled"];
+const GIVEN_UP: [&str; 3] = ["attempt-timeout", "timeout", "cancelled"];
 
 impl Course {
     /// What had not happened when the caller gave up lasted until then: work that had begun, else waiting for its turn.
@@ -144,7 +144,7 @@ impl Path {
             if at < course.ended || course.sent < from {
                 continue;
             }
-            own += at - course.ended;
+            own += at.saturating_sub(course.ended);
             self.add_span(walk, number, course, depth + 1);
             at = course.sent;
         }
@@ -152,13 +152,14 @@ impl Path {
     }
 
     fn add_span(&mut self, walk: Walk<'_>, number: usize, course: Course, depth: usize) {
-        self.network += (course.arrived - course.sent) + (course.ended - course.answered);
+        self.network += course.arrived.saturating_sub(course.sent);
+        self.network += course.ended.saturating_sub(course.answered);
         let children = walk.children.get(number).map(Vec::as_slice).unwrap_or_default();
         let working = self.walk_back(walk, children, (course.began, course.answered), depth);
         let service = walk.spans.get(number).and_then(|it| self.services.get_mut(it.service));
         if let Some(service) = service {
             service.0 += working;
-            service.1 += course.began - course.arrived;
+            service.1 += course.began.saturating_sub(course.arrived);
         }
     }
 }
@@ -228,7 +229,7 @@ mod tests {
     #[test]
     fn what_was_given_up_was_waited_for_until_then() {
         let given_up = |points| {
-            let outcome = "attempt_timeout".to_owned();
+            let outcome = "attempt-timeout".to_owned();
             Span { outcome, ..span(Some(0), 1, points) }
         };
         let root = span(None, 0, [0, 0, 0, 100, 100]);
@@ -252,7 +253,7 @@ mod tests {
                 span(parent, service, points)
             };
             let spans: Vec<Span> = spans.into_iter().enumerate().map(of).collect();
-            let whole = Course::of(&spans[0]).ended - spans[0].sent;
+            let whole = Course::of(&spans[0]).ended.saturating_sub(spans[0].sent);
             let path = Path::of(&[Trace { users: 0, spans }], 3);
             let all: Duration = path.services.iter().map(|it| it.0 + it.1).sum();
             prop_assert_eq!(all + path.network, whole);

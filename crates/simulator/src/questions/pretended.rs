@@ -1,4 +1,10 @@
 //! An engine that reckons instead of playing: one queue whose answer is known, with a little noise. For tests of the questions.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "counts of a pretended run are small"
+)]
 
 use std::time::Duration;
 
@@ -99,7 +105,7 @@ pub(super) fn play(system: &System, run: &Run, tell: &mut dyn FnMut(f64) -> Go) 
     let offered = LOAD * run.load * (1.0 + 0.002 * rng.child("arrivals").normal());
     let rate = RATE * f64::from(service.replicas);
     let served = offered.min(rate);
-    let counted = scenario.duration - run.warm_up.unwrap_or_default();
+    let counted = scenario.duration.saturating_sub(run.warm_up.unwrap_or_default());
     // Of more than can be served, what is served has waited long.
     let spread = 1.0 + 0.01 * rng.child("work").normal();
     let mean = if offered < rate * 0.998 { spread / (rate - offered) } else { 10.0 };
@@ -162,7 +168,7 @@ fn timeline(
         let at = (number as f64 + 0.5) * bucket;
         let transient = 5.0 * (-at / settles.as_secs_f64().max(1e-9)).exp();
         let noise = 1.0 + 0.1 * rng.normal();
-        let (more, share) = fault(scenario, offered / rate, at, replication % 2 == 1);
+        let (more, share) = fault(scenario, offered / rate, at, replication);
         let poisson = |mean: f64, rng: &mut Rng| (mean + mean.sqrt() * rng.normal()).max(0.0);
         let offered = poisson(offered * more * bucket, rng).round() as u64;
         let succeeded = (offered as f64 * share.min(rate * bucket / offered.max(1) as f64)) as u64;
@@ -181,13 +187,13 @@ fn timeline(
 
 /// How many times as much is offered at a time, and which share of it succeeds: a fluid's retry storm. A trigger leaves a
 /// backlog of its length. What is more than two thirds busy collapses if the trigger lasted for more than fifteen
-/// seconds, and one that is out of luck already at eight.
-fn fault(scenario: &Scenario, busy: f64, at: f64, is_unlucky: bool) -> (f64, f64) {
+/// seconds, and every other replication already at eight.
+fn fault(scenario: &Scenario, busy: f64, at: f64, replication: u32) -> (f64, f64) {
     let Some(fault) = scenario.faults.first() else { return (1.0, 1.0) };
     let (When::At(from), Some(lasts)) = (fault.when, fault.lasts) else { return (1.0, 1.0) };
     let FaultKind::Load(factor) = fault.what else { return (1.0, 1.0) };
     let (from, lasts) = (from.as_secs_f64(), lasts.as_secs_f64());
-    let collapses = 15.0 < lasts || (8.0 < lasts && is_unlucky);
+    let collapses = 15.0 < lasts || (8.0 < lasts && replication % 2 == 1);
     match at - from {
         it if it < 0.0 => (1.0, 1.0),
         it if it < lasts => (factor, 1.0),

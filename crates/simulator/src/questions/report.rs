@@ -40,7 +40,9 @@ pub(super) fn report(
         users_report(&it.name, &of, whole)
     });
     let mut path = Path::default();
-    replications.iter().for_each(|it| path.add(&it.path));
+    for it in replications {
+        path.add(&it.path);
+    }
     Report {
         origin,
         verdict: verdict(system, replications, whole),
@@ -120,7 +122,7 @@ fn verdict(system: &System, replications: &[Figures], refusal: Option<&str>) -> 
         estimate_of_some(&values, None)
     });
     let headroom = busiest.map(|(_, it)| 1.0 / it).filter(|it| it.is_finite());
-    let mut summary = match state {
+    let summary = match state {
         MET => "meets every objective".to_owned(),
         MISSED => {
             let missed = objectives.iter().filter(|it| it.state == MISSED);
@@ -129,12 +131,12 @@ fn verdict(system: &System, replications: &[Figures], refusal: Option<&str>) -> 
         }
         _ => "cannot be told: an interval is too wide, or the run too short".to_owned(),
     };
-    if let Some((name, (_, busy))) = bottleneck.zip(busiest) {
-        summary.push_str(&format!("; {name} is busiest, at {:.0} %", busy * 100.0));
-    }
+    let busy = bottleneck
+        .zip(busiest)
+        .map(|(name, (_, busy))| format!("; {name} is busiest, at {:.0} %", busy * 100.0));
     Verdict {
         meets: state == MET,
-        summary,
+        summary: summary + busy.as_deref().unwrap_or_default(),
         objectives,
         bottleneck: bottleneck.map(ToString::to_string),
         utilisation,

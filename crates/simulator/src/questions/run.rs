@@ -13,9 +13,6 @@ use crate::run::Run;
 use crate::statistics::{Interval, is_precise};
 use crate::system::System;
 
-/// Share of the work that the pilot is, if there is one: three replications beside ten, about.
-const PILOT_SHARE: f64 = 0.2;
-
 /// A report, and what is exported beside it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
@@ -32,17 +29,12 @@ pub fn run(system: &System, options: &Options, tell: Tell<'_>) -> Result<Answer,
 
 impl Experiment<'_> {
     pub(super) fn run(&self, system: &System) -> Result<Answer, QuestionError> {
-        let begin = self.pilot_share(system);
+        let begin = warm_up::share(system);
         let stage = Stage { span: (0.0, begin), doing: "looking for the end of the warm-up" };
         let warm_up = warm_up::find(self, system, stage)?;
         let stage = Stage { span: (begin, 1.0), doing: "playing" };
         let replications = self.replicate_precisely(system, &warm_up, stage)?;
         Ok(self.answer(system, &replications, &warm_up))
-    }
-
-    /// The share of the work that is over when the warm-up is known.
-    pub(super) fn pilot_share(&self, system: &System) -> f64 {
-        if system.scenario().warm_up.is_some() { 0.0 } else { PILOT_SHARE }
     }
 
     /// The answer from what was played.
@@ -172,7 +164,7 @@ mod tests {
         assert_eq!(report.origin.warm_up_by, "mser-5");
         // The transient has a time constant of 4 s, and begins at five times what follows.
         assert!((10.0..50.0).contains(&report.origin.warm_up_s), "{}", report.origin.warm_up_s);
-        let Answer { report, .. } = answer(&Options::default(), &pretended::settling(10.0));
+        let Answer { report, .. } = answer(&Options::default(), &pretended::settling(1.0));
         assert_eq!(report.origin.warm_up_s, 50.0);
         assert!(report.credibility.refusals[0].starts_with("the pilot did not settle"));
     }

@@ -47,7 +47,7 @@ impl Default for StormOptions {
             trigger: FaultKind::Load(3.0),
             name: "load x3".to_owned(),
             before: Duration::from_secs(30),
-            after: Duration::from_secs(120),
+            after: Duration::from_mins(2),
         }
     }
 }
@@ -83,7 +83,7 @@ pub fn storm(
 impl Experiment<'_> {
     fn storm(&self, system: &System, shocks: &StormOptions) -> Result<Storm, QuestionError> {
         let (loads, sizes) = axes(shocks)?;
-        let begin = self.pilot_share(system) / 4.0;
+        let begin = warm_up::share(system) / 4.0;
         let stage = Stage { span: (0.0, begin), doing: "looking for the end of the warm-up" };
         let warm_up = warm_up::find(self, system, stage)?;
         let shocked: Result<Vec<System>, _> =
@@ -135,7 +135,7 @@ fn axes(shocks: &StormOptions) -> Result<(Vec<f64>, Vec<Duration>), QuestionErro
         return Err(QuestionError::Nothing("length of the trigger"));
     }
     loads.sort_by(f64::total_cmp);
-    loads.dedup_by(|a, b| a.total_cmp(&b).is_eq());
+    loads.dedup_by(|a, b| a.total_cmp(b).is_eq());
     sizes.sort();
     sizes.dedup();
     Ok((loads, sizes))
@@ -214,7 +214,7 @@ impl Course {
         let ended = begins + size;
         let end = ended + shocks.after;
         let (before, offered) = timeline.between(begins.saturating_sub(shocks.before), begins);
-        let (after, _) = timeline.between(end - shocks.after / PARTS, end);
+        let (after, _) = timeline.between(end.saturating_sub(shocks.after / PARTS), end);
         let ratio = |a: f64, b: f64| if 0.0 < b { a / b } else { 0.0 };
         let is_back = after.is_back(before);
         Self {

@@ -24,7 +24,7 @@ pub fn sweep(
 impl Experiment<'_> {
     fn sweep(&self, parameter: &str, values: &[(String, System)]) -> Result<Sweep, QuestionError> {
         let Some((_, first)) = values.first() else { return Err(QuestionError::Nothing("value")) };
-        let begin = self.pilot_share(first);
+        let begin = warm_up::share(first);
         let warm_up = self.longest_warm_up(values, begin)?;
         let jobs = |it| self.jobs(it, 1.0, &warm_up, 0..self.replications());
         let jobs: Vec<Job<'_>> = values.iter().flat_map(|it| jobs(&it.1)).collect();

@@ -21,6 +21,14 @@ const REPLICATIONS: u32 = 3;
 /// Share of a run that is left out where the pilot does not settle.
 const UNSETTLED: u32 = 2;
 
+/// Share of a question's work that the pilot is, if there is one: three replications beside ten, about.
+const WORK: f64 = 0.2;
+
+/// The share of the work that is over when the warm-up of a system is known.
+pub(super) fn share(system: &System) -> f64 {
+    if system.scenario().warm_up.is_some() { 0.0 } else { WORK }
+}
+
 /// Time that is not counted, and how it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct WarmUp {
@@ -56,19 +64,14 @@ pub(super) fn find(
     let pilot = experiment.play_all(&jobs, stage, |_, it| Course::of(&it))?;
     let bucket = pilot.first().map(|it| it.bucket).unwrap_or_default();
     let mean = Course::mean(&pilot);
-    let cuts = mser5(&mean.latency).zip(mser5(&mean.present));
-    Ok(match cuts {
-        Some((latency, present)) => {
-            let buckets = u32::try_from(latency.max(present)).unwrap_or(u32::MAX);
-            before_faults(bucket.saturating_mul(buckets), scenario)
-        }
-        None => {
-            let half = before_faults(scenario.duration / UNSETTLED, scenario);
-            let note = "the pilot did not settle within half of the run: what is counted may not be steady; make the run longer, \
-                        or give a warm-up";
-            WarmUp { note: Some(half.note.unwrap_or_else(|| note.to_owned())), ..half }
-        }
-    })
+    if let Some((latency, present)) = mser5(&mean.latency).zip(mser5(&mean.present)) {
+        let buckets = u32::try_from(latency.max(present)).unwrap_or(u32::MAX);
+        return Ok(before_faults(bucket.saturating_mul(buckets), scenario));
+    }
+    let half = before_faults(scenario.duration / UNSETTLED, scenario);
+    let note = "the pilot did not settle within half of the run: what is counted may not be steady; make the run longer, or give a \
+                warm-up";
+    Ok(WarmUp { note: Some(half.note.unwrap_or_else(|| note.to_owned())), ..half })
 }
 
 /// The warm-up, cut off where the first fault begins: all of that is to be seen.
