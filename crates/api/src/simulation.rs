@@ -371,3 +371,54 @@ pub struct StormCell {
     /// Goodput at the end, as a share of that before.
     pub goodput_after: f64,
 }
+
+/// A sample of requests with all they led to, as spans.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Traces {
+    /// What was run.
+    pub origin: Origin,
+    /// Names of services; spans name them by place.
+    pub services: Vec<String>,
+    /// Names of zones; spans name them by place.
+    pub zones: Vec<String>,
+    /// Names of users; traces name them by place.
+    pub users: Vec<String>,
+    /// The requests.
+    pub traces: Vec<SimulatedTrace>,
+}
+
+/// One request from outside and all it led to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SimulatedTrace {
+    /// Who sent it, by place.
+    pub users: usize,
+    /// The first is the request itself; others come after the one they were made for.
+    pub spans: Vec<SimulatedSpan>,
+}
+
+/// One attempt of a call: the caller's part of it, and the callee's. Times are nanoseconds since the beginning of the
+/// run; those of the callee are all `answered_ns` if it never got the attempt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SimulatedSpan {
+    /// The span it was made for, by place in its trace; none of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<usize>,
+    /// The service it went to, by place.
+    pub service: usize,
+    /// The instance's number in its service.
+    pub instance: u32,
+    /// The zone of the instance, by place.
+    pub zone: usize,
+    /// The caller sent it.
+    pub sent_ns: u64,
+    /// The instance got it.
+    pub arrived_ns: u64,
+    /// The instance began to work on it.
+    pub began_ns: u64,
+    /// The instance answered.
+    pub answered_ns: u64,
+    /// The caller had the answer, or gave up.
+    pub ended_ns: u64,
+    /// What it came to: `success`, or why it failed.
+    pub outcome: String,
+}
