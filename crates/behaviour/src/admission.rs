@@ -67,6 +67,11 @@ impl<T> Admission<T> {
         next.map(|(ticket, since)| Started { ticket, waited: now.since(since) })
     }
 
+    /// Those that wait and are `gone` leave, and their places are free.
+    pub fn forget(&mut self, gone: impl Fn(&T) -> bool) {
+        self.waiting.retain(|(ticket, _)| !gone(ticket));
+    }
+
     /// Requests worked on.
     pub const fn working(&self) -> u32 {
         self.working
@@ -107,6 +112,20 @@ mod tests {
         assert_eq!(admission.on_done(at(11)).map(|it| it.ticket), Some('e'));
         assert_eq!(admission.on_done(at(11)), None);
         assert_eq!((admission.working(), admission.waiting()), (0, 0));
+    }
+
+    #[test]
+    fn who_leaves_frees_a_place() {
+        let mut admission = Admission::new(Some(1), 2);
+        for (arriving, arrival) in
+            [('a', Arrival::Admitted), ('b', Arrival::Queued), ('c', Arrival::Queued)]
+        {
+            assert_eq!(admission.on_arrival(at(0), || arriving), arrival);
+        }
+        admission.forget(|it| *it == 'b');
+        assert_eq!(admission.on_arrival(at(1), || 'd'), Arrival::Queued);
+        assert_eq!(admission.on_done(at(2)).map(|it| it.ticket), Some('c'));
+        assert_eq!(admission.on_done(at(2)).map(|it| it.ticket), Some('d'));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use core::time::Duration;
 
 use model::Rng;
 
-use crate::profile::{Profile, Segment};
 use crate::work_time::from_nanos;
+use model::profile::{Profile, Segment};
 
 /// How requests are spaced.
 #[derive(Clone, Debug)]

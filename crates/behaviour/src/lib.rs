@@ -11,14 +11,17 @@ extern crate alloc;
 
 pub mod admission;
 pub mod arrivals;
+pub mod execution;
 pub mod mix;
 pub mod plan;
-pub mod profile;
+pub mod sharing;
 pub mod work_time;
 
 pub use admission::{Admission, Arrival, Started};
 pub use arrivals::{Arrivals, Spacing};
+pub use execution::{CallEnd, Execution, Next, Outcome};
 pub use mix::Mix;
-pub use plan::{Behaviour, BehaviourError, CallEnd, Execution, Next, Outcome, Plan, PlannedCall};
-pub use profile::{Profile, ProfileError, Rate, Segment};
+pub use model::profile::{self, Profile, ProfileError, Rate, Segment};
+pub use plan::{BackgroundWork, Behaviour, BehaviourError, Plan, PlannedCall, Role};
+pub use sharing::Sharing;
 pub use work_time::Sampler;

@@ -2,12 +2,14 @@
 //!
 //! `GET /health` is answered at once. Every other path is one request of the workload, whatever its
 //! method: it waits for its turn, works, makes its calls, and answers with JSON that names every
-//! service the request went through. It never touches a disk and keeps nothing between requests.
+//! service the request went through. It never touches a disk and keeps nothing between requests, so that a
+//! replicated store (`replication`) answers alone: which copies are asked is a matter of the simulator.
 
 mod answer;
 mod limits;
 mod request;
 mod trace_context;
+mod turn;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -150,7 +152,7 @@ impl Service {
         let behaviour = Behaviour::new(&workload)
             .map_err(|source| ServeError::Behaviour { service: name.clone(), source })?;
         let mut pools = Vec::with_capacity(behaviour.callees().len());
-        for callee in behaviour.callees() {
+        for (place, callee) in behaviour.callees().iter().enumerate() {
             let service = || name.clone();
             let url = callees.get(callee).ok_or_else(|| ServeError::UnknownCallee {
                 service: service(),
@@ -161,7 +163,9 @@ impl Service {
                 callee: callee.clone(),
                 source,
             })?;
-            pools.push(Pool::new(origin, limits.connections_per_callee, Clock::clone(&clock)));
+            let own = behaviour.connections(place).map(usize::try_from);
+            let connections = own.and_then(Result::ok).unwrap_or(limits.connections_per_callee);
+            pools.push(Pool::new(origin, connections, Clock::clone(&clock)));
         }
         alarm.wait_until(started.after(workload.startup)).await;
         let (listener, address) =
@@ -191,16 +195,20 @@ impl Service {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Served, ServeError> {
         let Self { shared, listener, .. } = self;
         let mut connections = Connections::new(Arc::clone(&shared));
+        let mut sharing = JoinSet::new();
+        sharing.spawn(Arc::clone(&shared.turns).keep_sharing());
+        let background = shared.turns.background(&shared.behaviour, &shared.rng);
         let mut shutdown = pin!(shutdown);
         tokio::select! {
             () = connections.accept_all(&listener) => {}
             () = &mut shutdown => {}
         }
         shared.stop();
+        drop(background);
         let lame_duck_ends = (shared.clock)().after(shared.limits.lame_duck);
         tokio::select! {
             () = connections.accept_all(&listener) => {}
-            () = shared.alarm.wait_until(lame_duck_ends) => {}
+            () = shared.turns.alarm().wait_until(lame_duck_ends) => {}
         }
         drop(listener);
         let cut_off = connections.drain(shared.limits.drain).await;
@@ -264,7 +272,7 @@ impl Connections {
                 Err(error) => {
                     tracing::warn!(%error, "a connection cannot be accepted");
                     let pause = (self.shared.clock)().after(ACCEPT_PAUSE);
-                    self.shared.alarm.wait_until(pause).await;
+                    self.shared.turns.alarm().wait_until(pause).await;
                 }
             }
             // Ended tasks are let go as new ones come; there are never more than permits.

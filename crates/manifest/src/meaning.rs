@@ -32,6 +32,7 @@ mod resilience;
 mod route;
 mod service;
 mod update;
+mod work;
 mod workload;
 
 /// What is known while the file is read.

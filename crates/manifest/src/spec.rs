@@ -17,6 +17,7 @@ mod resilience;
 mod route;
 mod service;
 mod text;
+mod work;
 mod workload;
 
 pub(crate) use monitoring::{ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec};
@@ -37,8 +38,10 @@ pub(crate) use service::{
     DependsOnSpec, EnvironmentSpec, ProtocolSpec, ServiceSpec,
 };
 pub(crate) use text::{Cpus, Duration, Scalar, Share, Size};
+pub(crate) use work::{WorkMapSpec, WorkSpec};
 pub(crate) use workload::{
-    CallMapSpec, CallSpec, StepMapSpec, StepSpec, WorkMapSpec, WorkSpec, WorkloadSpec,
+    BackgroundSpec, CacheSpec, CallMapSpec, CallSpec, DisciplineSpec, ReplicationSpec, StepSpec,
+    WorkloadSpec,
 };
 
 /// An application: its services, the datastores they use, and how the outside reaches them. Keys

@@ -1,24 +1,22 @@
 //! One request at a synthetic service: its turn, its work, its calls, its answer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use behaviour::{
-    Admission, Arrival, Behaviour, CallEnd, Execution, Next, Outcome, Plan, PlannedCall,
-};
+use behaviour::{Behaviour, CallEnd, Execution, Next, Outcome, Plan, PlannedCall};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use model::workload::{QUEUE_DEFAULT, Workload};
+use model::workload::Workload;
 use model::{Rng, ServiceName};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::answer::{Answer, CallReport, VisitedReader, millis, visited};
 use super::limits::Limits;
 use super::trace_context::{REQUEST_ID, trace_context};
+use super::turn::Turns;
 use crate::alarm::Alarm;
 use crate::clock::Clock;
 use crate::pool::Pool;
@@ -41,15 +39,16 @@ pub(crate) struct Shared {
     pub(crate) name: ServiceName,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
-    pub(crate) alarm: Alarm,
+    pub(crate) turns: Arc<Turns>,
+    pub(crate) behaviour: Arc<Behaviour>,
+    /// The stream from which all its draws come.
+    pub(crate) rng: Rng,
     instance: String,
-    behaviour: Behaviour,
     response_bytes: u64,
     /// One for each of the behaviour's callees, in their order.
     pools: Vec<Pool>,
     /// As many bytes as the largest request to a callee has; smaller ones are slices of it.
     body: Bytes,
-    admission: Mutex<Admission<oneshot::Sender<Permit>>>,
     draws: Mutex<Draws>,
     stopping: AtomicBool,
 }
@@ -57,6 +56,7 @@ pub(crate) struct Shared {
 /// Streams of their own, so that what a request does never depends on the headers it came with.
 struct Draws {
     plans: Rng,
+    patience: Rng,
     traces: Rng,
 }
 
@@ -65,65 +65,30 @@ impl Shared {
         let Parts { name, instance, behaviour, workload, pools, limits, clock, alarm, rng } = parts;
         let calls = workload.steps.iter().flat_map(|it| &it.parallel);
         let largest = calls.map(|it| it.request.0).max().unwrap_or(0);
-        let queue = workload.queue.unwrap_or(QUEUE_DEFAULT);
-        let queue = usize::try_from(queue).unwrap_or(usize::MAX);
+        let draws = Draws {
+            plans: rng.child("plans"),
+            patience: rng.child("patience"),
+            traces: rng.child("traces"),
+        };
         Self {
             name,
             instance,
-            behaviour,
+            turns: Arc::new(Turns::new(&workload, Clock::clone(&clock), alarm)),
+            behaviour: Arc::new(behaviour),
             response_bytes: workload.response.0,
             pools,
             body: vec![b'.'; usize::try_from(largest).unwrap_or(usize::MAX)].into(),
-            admission: Mutex::new(Admission::new(workload.concurrency, queue)),
-            draws: Mutex::new(Draws { plans: rng.child("plans"), traces: rng.child("traces") }),
+            draws: Mutex::new(draws),
             stopping: AtomicBool::new(false),
             limits,
             clock,
-            alarm,
+            rng,
         }
     }
 
     /// From now on it is unhealthy.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
-    }
-
-    fn admission(&self) -> MutexGuard<'_, Admission<oneshot::Sender<Permit>>> {
-        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The right to be worked on. When it is dropped, whoever waited longest gets it.
-struct Permit(Option<Arc<Shared>>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let Some(shared) = self.0.take() else { return };
-        loop {
-            let now = (shared.clock)();
-            let next = shared.admission().on_done(now);
-            let Some(next) = next else { return };
-            let Err(mut unwanted) = next.ticket.send(Self(Some(Arc::clone(&shared)))) else {
-                return;
-            };
-            // Its caller has left while it waited: on to the next, here and not in another `drop`.
-            unwanted.0 = None;
-        }
-    }
-}
-
-/// Waits for the request's turn; nothing if too many wait already.
-async fn admit(shared: &Arc<Shared>) -> Option<Permit> {
-    let mut waiting = None;
-    let arrival = shared.admission().on_arrival((shared.clock)(), || {
-        let (ticket, turn) = oneshot::channel();
-        waiting = Some(turn);
-        ticket
-    });
-    match (arrival, waiting) {
-        (Arrival::Admitted, _) => Some(Permit(Some(Arc::clone(shared)))),
-        (Arrival::Queued, Some(turn)) => turn.await.ok(),
-        (Arrival::Queued | Arrival::Rejected, _) => None,
     }
 }
 
@@ -202,18 +167,19 @@ async fn take_body(
 
 /// What the service does for a request, from its turn to its answer.
 async fn work<'a>(shared: &'a Arc<Shared>, context: &HeaderMap) -> (StatusCode, Answer<'a>) {
-    let Some(_permit) = admit(shared).await else {
-        let queue = shared.admission().queue_max();
-        let error = format!("{queue} requests wait already, as many as may (`queue`)");
-        return (StatusCode::SERVICE_UNAVAILABLE, own_answer(shared, error));
-    };
-    let plan = {
+    let (plan, patience) = {
         let mut draws = shared.draws.lock().unwrap_or_else(PoisonError::into_inner);
-        Plan::draw(&shared.behaviour, &mut draws.plans)
+        let plan = Plan::draw(&shared.behaviour, &mut draws.plans);
+        (plan, shared.behaviour.patience().map(|it| it.draw(&mut draws.patience)))
+    };
+    let _permit = match shared.turns.take(patience).await {
+        Ok(permit) => permit,
+        Err(error) => {
+            return (StatusCode::SERVICE_UNAVAILABLE, own_answer(shared, error.to_string()));
+        }
     };
     let mut execution = Execution::new(plan);
-    let worked = (shared.clock)().after(execution.plan().work);
-    shared.alarm.wait_until(worked).await;
+    shared.turns.work(&shared.behaviour, execution.plan().work).await;
 
     let mut reports: Vec<Option<CallReport>> = Vec::new();
     reports.resize_with(execution.plan().calls().len(), || None);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use emulator::{Emulated, Limits, ServeError, Served, Service, serve};
 use model::units::{Bytes, Share};
-use model::workload::{Call, CallStep, WorkTime, Workload};
+use model::workload::{
+    Background, Cache, Call, CallStep, Contention, Discipline, WorkTime, Workload,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -156,7 +158,8 @@ async fn requests_beyond_the_concurrency_wait_and_beyond_the_queue_fail() {
     for request in requests {
         let (status, body) = within(request).await.unwrap();
         if status == 503 {
-            assert_eq!(json(&body)["error"], "1 requests wait already (limits.queue)");
+            let error = "1 requests wait already, as many as may (`queue`)";
+            assert_eq!(json(&body)["error"], error);
         }
         statuses.push(status);
     }
@@ -181,6 +184,103 @@ async fn a_caller_that_leaves_the_queue_does_not_hold_it_up() {
     assert_eq!(get(port, "/").await.0, 200);
     assert!(clock().since(before) < Duration::from_millis(250));
     assert_eq!(within(first).await.unwrap().0, 200);
+}
+
+/// Sends so many requests at once and says how they ended, in the order they did, and after how many
+/// milliseconds.
+async fn at_once(port: u16, requests: usize) -> Vec<(u16, u128)> {
+    let clock = clock();
+    let began = clock();
+    let mut running = tokio::task::JoinSet::new();
+    for _ in 0..requests {
+        running.spawn(get(port, "/"));
+    }
+    let mut ended = Vec::new();
+    while let Some(request) = within(running.join_next()).await {
+        ended.push((request.unwrap().0, clock().since(began).as_millis()));
+    }
+    ended
+}
+
+#[tokio::test]
+async fn the_impatient_leave_and_free_their_places() {
+    let patience = Some(WorkTime::Fixed { time: Duration::from_millis(30) });
+    let one = Workload { concurrency: Some(1), queue: Some(1), patience, ..working(150) };
+    let service = Running::start(emulated("cart", one, &[])).await;
+    let port = service.port;
+    let first = tokio::spawn(get(port, "/"));
+    pass(Duration::from_millis(10)).await;
+    for _ in 0..2 {
+        let (status, body) = get(port, "/").await;
+        assert_eq!(status, 503);
+        assert_eq!(json(&body)["error"], "it waited for 30ms and left (`patience`)");
+    }
+    assert_eq!(within(first).await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn processors_are_shared() {
+    let discipline = Discipline::ProcessorSharing;
+    let shared = Workload { concurrency: Some(1), discipline, ..working(50) };
+    let service = Running::start(emulated("cart", shared, &[])).await;
+    let ended = at_once(service.port, 4).await;
+    for (status, after) in ended {
+        assert_eq!(status, 200);
+        assert!((195..400).contains(&after), "{after}");
+    }
+}
+
+#[tokio::test]
+async fn work_beside_other_work_takes_longer() {
+    let contention = Some(Contention { contention: 1.0, coherency: 0.0 });
+    let service =
+        Running::start(emulated("cart", Workload { contention, ..working(40) }, &[])).await;
+    let mut took: Vec<_> =
+        at_once(service.port, 3).await.into_iter().map(|(_, after)| after / 40).collect();
+    took.sort_unstable();
+    assert_eq!(took, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn background_work_takes_a_workers_place() {
+    let time = Duration::from_millis(100);
+    let every = Duration::from_micros(1);
+    let background = vec![Background { every, work: WorkTime::Fixed { time } }];
+    let busy = Workload { concurrency: Some(1), background, ..working(0) };
+    let service = Running::start(emulated("cart", busy, &[])).await;
+    pass(Duration::from_millis(20)).await;
+    let ended = at_once(service.port, 1).await;
+    assert!((40..300).contains(&ended[0].1), "{ended:?}");
+    assert_eq!(service.stop().await.cut_off, 0);
+}
+
+#[tokio::test]
+async fn calls_wait_for_a_connection() {
+    let db = Running::start(emulated("db", working(40), &[])).await;
+    let call = Call { times: 3, connections: Some(1), ..call("db") };
+    let web = emulated("web", calling(vec![vec![call]]), &[("db", db.port)]);
+    let web = Running::start(web).await;
+    let ended = at_once(web.port, 1).await;
+    assert!((120..400).contains(&ended[0].1), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_dead_cache_leaves_everything_to_its_store() {
+    let cache = Running::start(emulated("cache", working(0), &[])).await;
+    let db = Running::start(emulated("db", working(0), &[])).await;
+    let kept = Cache { service: "cache".parse().unwrap(), hit_ratio: Share::ALL };
+    let call = Call { cache: Some(kept), ..call("db") };
+    let callees = [("cache", cache.port), ("db", db.port)];
+    let web = Running::start(emulated("web", calling(vec![vec![call]]), &callees)).await;
+    let (status, body) = get(web.port, "/").await;
+    assert_eq!(
+        (status, json(&body)["visited"].clone()),
+        (200, serde_json::json!(["web", "cache"]))
+    );
+    cache.stop().await;
+    let (status, body) = get(web.port, "/").await;
+    assert_eq!((status, json(&body)["visited"].clone()), (200, serde_json::json!(["web", "db"])));
+    assert_eq!(json(&body)["calls"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]

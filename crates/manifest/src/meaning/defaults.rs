@@ -10,6 +10,12 @@ pub(crate) const ROUTE_PATH: &str = "/";
 pub(crate) const CALL_TIMES: u32 = 1;
 /// Calls to one service in one step; more is a mistake in the file, and would make a simulation explode.
 pub(crate) const CALL_TIMES_MAX: u32 = 100;
+/// Copies of what a store keeps; more cost every write more than any failure would.
+pub(crate) const COPIES_MAX: u32 = 100;
+/// Squares of variation, and shapes: beyond this a mean says nothing, or is all there is.
+pub(crate) const VARIATION_MAX: u32 = 10_000;
+/// Tail indexes: from here on everything is as short as it can be.
+pub(crate) const TAIL_MAX: u32 = 100;
 /// Attempts after the first; more than this is a denial of service by one's own hand.
 pub(crate) const RETRY_ATTEMPTS_MAX: u8 = 10;
 /// Places in a queue; as many requests as wait longer than anybody would.

@@ -41,7 +41,9 @@ fn call_circles(services: &Services, at: At<'_>, findings: &mut Findings) {
             return Vec::new();
         };
         let calls = workload.steps.iter().flat_map(|it| &it.parallel);
-        calls.filter(|it| it.probability == Share::ALL).map(|it| &it.service).collect()
+        let certain = calls.filter(|it| it.probability == Share::ALL);
+        // What stands behind a cache is called only sometimes; the cache always.
+        certain.map(|it| it.cache.as_ref().map_or(&it.service, |it| &it.service)).collect()
     };
     for circle in circles(services, next) {
         let place = place_of(at, &circle, |at, _| at.key("behaviour").named("calls"));

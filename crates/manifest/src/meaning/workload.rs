@@ -2,13 +2,17 @@
 
 use model::name::ServiceName;
 use model::units::{Bytes, Share};
-use model::workload::{Call, CallStep, WorkTime, Workload};
+use model::workload::{
+    Background, Cache, Call, CallStep, Contention, Discipline, Replication, Workload,
+};
 
 use super::Reader;
 use super::defaults::CALL_TIMES;
+use super::work::work;
 use crate::problem::Place;
 use crate::spec::{
-    CallMapSpec, CallSpec, StepMapSpec, StepSpec, WorkMapSpec, WorkSpec, WorkloadSpec,
+    BackgroundSpec, CacheSpec, CallMapSpec, CallSpec, DisciplineSpec, ReplicationSpec, StepSpec,
+    WorkSpec, WorkloadSpec,
 };
 use crate::yaml::At;
 
@@ -21,68 +25,92 @@ pub(super) struct Read {
 
 impl Reader<'_> {
     pub(super) fn workload(&mut self, service: &str, spec: &WorkloadSpec, at: At<'_>) -> Read {
-        let WorkloadSpec { work, errors, calls, response, concurrency, startup } = spec;
         let otherwise = Workload::default();
         let mut callees = Vec::new();
         let mut steps = Vec::new();
         let at_calls = at.key("calls");
-        for (index, step) in calls.iter().flatten().enumerate() {
+        for (index, step) in spec.calls.iter().flatten().enumerate() {
             let parallel = self.step_of_calls(service, step, at_calls.item(index), &mut callees);
             if !parallel.is_empty() {
                 steps.push(CallStep { parallel });
             }
         }
-        let work = work.as_ref().and_then(|it| self.work(it, at.key("work")));
+        let mut time = |spec: &Option<WorkSpec>, key| {
+            spec.as_ref().and_then(|it| work(self.findings, it, at.key(key)))
+        };
+        let (own, patience) = (time(&spec.work, "work"), time(&spec.patience, "patience"));
+        self.waits_for_something(spec, at);
+        let share = |it: Option<crate::spec::Share>| it.map_or(0.0, |it| it.0.as_fraction());
+        let contention =
+            Contention { contention: share(spec.contention), coherency: share(spec.coherency) };
+        let has_contention = 0.0 < contention.contention + contention.coherency;
         let meant = Workload {
-            work: work.unwrap_or(otherwise.work),
+            work: own.unwrap_or(otherwise.work),
             steps,
-            errors: errors.map_or(otherwise.errors, |it| it.0),
-            response: response.map_or(otherwise.response, |it| it.0),
-            concurrency: *concurrency,
-            startup: startup.map_or(otherwise.startup, |it| it.0),
-            ..otherwise
+            errors: spec.errors.map_or(otherwise.errors, |it| it.0),
+            response: spec.response.map_or(otherwise.response, |it| it.0),
+            concurrency: spec.concurrency,
+            queue: spec.queue,
+            patience,
+            discipline: match spec.discipline {
+                None | Some(DisciplineSpec::Fifo) => Discipline::Fifo,
+                Some(DisciplineSpec::ProcessorSharing) => Discipline::ProcessorSharing,
+            },
+            contention: has_contention.then_some(contention),
+            replication: spec.replication.and_then(|it| self.copies(it, at.key("replication"))),
+            background: self.background(spec, at.key("background")),
+            startup: spec.startup.map_or(otherwise.startup, |it| it.0),
         };
         Read { meant, callees }
     }
 
-    fn work(&mut self, spec: &WorkSpec, at: At<'_>) -> Option<WorkTime> {
-        let map = match spec {
-            WorkSpec::Fixed(time) => return Some(WorkTime::Fixed { time: time.0 }),
-            WorkSpec::Map(map) => map,
-        };
-        let WorkMapSpec { p50, p99, mean, min, max } = map;
-        let keys = [at.has("p50"), at.has("p99"), at.has("mean"), at.has("min"), at.has("max")];
-        let (low, high, time) = match keys {
-            [true, true, false, false, false] => {
-                let (p50, p99) = ((*p50)?.0, (*p99)?.0);
-                if p50.is_zero() {
-                    let message = "a lognormal time is above 0; write a `p50` such as `1ms`";
-                    self.findings.error(at.key("p50").place, message);
-                }
-                (p50, p99, WorkTime::Lognormal { p50, p99 })
-            }
-            [false, false, true, false, false] => {
-                return Some(WorkTime::Exponential { mean: (*mean)?.0 });
-            }
-            [false, false, false, true, true] => {
-                let (min, max) = ((*min)?.0, (*max)?.0);
-                (min, max, WorkTime::Uniform { min, max })
-            }
-            _ => {
-                let message = "write `p50` and `p99` (lognormal), `mean` (exponential), or `min` \
-                               and `max` (uniform)";
-                self.findings.error(at.place, message);
-                return None;
-            }
-        };
-        if high < low {
-            let (low, high) =
-                if keys.starts_with(&[true]) { ("p50", "p99") } else { ("min", "max") };
-            let message = format!("`{high}` is below `{low}`; exchange them");
-            self.findings.error(at.key(high).place, message);
-            return None;
+    /// Where everything is worked on at once, nothing waits.
+    fn waits_for_something(&mut self, spec: &WorkloadSpec, at: At<'_>) {
+        if spec.concurrency.is_some() || at.has("concurrency") {
+            return;
         }
-        Some(time)
+        let shares = spec.discipline == Some(DisciplineSpec::ProcessorSharing);
+        let about_waiting = [("queue", true), ("patience", true), ("discipline", shares)];
+        let written = about_waiting.into_iter().find(|(key, counts)| *counts && at.has(key));
+        if let Some((key, _)) = written {
+            let message = format!(
+                "`{key}` means nothing where everything is worked on at once; add `concurrency`, such \
+                 as `concurrency: 8`"
+            );
+            self.findings.warn(at.named(key), message);
+        }
+    }
+
+    fn copies(&mut self, spec: ReplicationSpec, at: At<'_>) -> Option<Replication> {
+        let ReplicationSpec { factor, read, write } = spec;
+        let factor = factor?;
+        let most = factor / 2 + 1;
+        let mut asked = |written: Option<u32>, key| {
+            if written.is_some_and(|it| factor < it) {
+                let message = format!(
+                    "`{key}` waits for more copies than there are; write at most the `factor`, {factor}"
+                );
+                self.findings.error(at.key(key).place, message);
+            }
+            written.unwrap_or(most)
+        };
+        let (read, write) = (asked(read, "read"), asked(write, "write"));
+        Some(Replication { factor, read, write })
+    }
+
+    fn background(&mut self, spec: &WorkloadSpec, at: At<'_>) -> Vec<Background> {
+        let mut meant = Vec::new();
+        for (index, BackgroundSpec { every, work: time }) in
+            spec.background.iter().flatten().enumerate()
+        {
+            let at = at.item(index);
+            let every = every.and_then(|it| self.positive(it.0, "every", at.key("every").place));
+            let time = time.as_ref().and_then(|it| work(self.findings, it, at.key("work")));
+            if let (Some(every), Some(work)) = (every, time) {
+                meant.push(Background { every, work });
+            }
+        }
+        meant
     }
 
     fn step_of_calls(
@@ -98,28 +126,35 @@ impl Reader<'_> {
             }
             StepSpec::Map(map) => map,
         };
-        let StepMapSpec { service: callee, probability, times, request, optional, parallel } = map;
         let message = match (at.has("service"), at.has("parallel")) {
             (true, true) => "a step has `service` or `parallel`; make two steps of it",
             (false, false) => "a step calls something; add `service`, or `parallel` for several",
             (true, false) => {
                 let call = CallMapSpec {
-                    service: callee.clone(),
-                    probability: *probability,
-                    times: *times,
-                    request: *request,
-                    optional: *optional,
+                    service: map.service.clone(),
+                    probability: map.probability,
+                    times: map.times,
+                    request: map.request,
+                    optional: map.optional,
+                    cache: map.cache.clone(),
+                    connections: map.connections,
                 };
                 return self.call(service, &call, at, callees).into_iter().collect();
             }
             (false, true) => {
-                let single = ["probability", "times", "request", "optional"];
+                let single =
+                    ["probability", "times", "request", "optional", "cache", "connections"];
                 if let Some(key) = single.into_iter().find(|it| at.has(it)) {
                     let message =
                         format!("`{key}` belongs to one call; write it inside `parallel`");
                     self.findings.error(at.named(key), message);
                 }
-                return self.parallel(service, parallel.as_deref(), at.key("parallel"), callees);
+                return self.parallel(
+                    service,
+                    map.parallel.as_deref(),
+                    at.key("parallel"),
+                    callees,
+                );
             }
         };
         self.findings.error(at.place, message);
@@ -174,15 +209,39 @@ impl Reader<'_> {
         at: At<'_>,
         callees: &mut Vec<(ServiceName, Place)>,
     ) -> Option<Call> {
-        let CallMapSpec { service: callee, probability, times, request, optional } = spec;
-        let call =
-            self.named_call(service, callee.as_deref()?, at.key("service").place, callees)?;
+        let place = at.key("service").place;
+        let call = self.named_call(service, spec.service.as_deref()?, place, callees)?;
+        let cache = match &spec.cache {
+            Some(cache) => self.cache((service, &call.service), cache, at.key("cache"), callees),
+            None => None,
+        };
         Some(Call {
-            probability: probability.map_or(call.probability, |it| it.0),
-            times: times.unwrap_or(call.times),
-            request: request.map_or(call.request, |it| it.0),
-            optional: optional.unwrap_or(call.optional),
+            probability: spec.probability.map_or(call.probability, |it| it.0),
+            times: spec.times.unwrap_or(call.times),
+            request: spec.request.map_or(call.request, |it| it.0),
+            optional: spec.optional.unwrap_or(call.optional),
+            connections: spec.connections,
+            cache,
             ..call
         })
+    }
+
+    fn cache(
+        &mut self,
+        (service, store): (&str, &ServiceName),
+        spec: &CacheSpec,
+        at: At<'_>,
+        callees: &mut Vec<(ServiceName, Place)>,
+    ) -> Option<Cache> {
+        let CacheSpec { service: cache, hit_ratio } = spec;
+        let place = at.key("service").place;
+        let cache = self.callee(service, cache.as_deref()?, place)?;
+        if cache == *store {
+            let message = format!("`{cache}` would be its own cache; name another service");
+            self.findings.error(place, message);
+            return None;
+        }
+        callees.push((cache.clone(), place));
+        Some(Cache { service: cache, hit_ratio: (*hit_ratio)?.0 })
     }
 }

@@ -1,11 +1,11 @@
 //! The behaviour of a service without code, as written.
 
-use model::workload::RESPONSE_DEFAULT;
+use model::workload::{QUEUE_DEFAULT, RESPONSE_DEFAULT};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Duration, Share, Size};
-use crate::meaning::defaults::{CALL_TIMES, CALL_TIMES_MAX};
+use super::{Duration, Share, Size, WorkSpec};
+use crate::meaning::defaults::{CALL_TIMES, CALL_TIMES_MAX, COPIES_MAX, QUEUE_LENGTH_MAX};
 
 /// How a synthetic service behaves. It answers every path, and `/health` without work or errors.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -28,43 +28,88 @@ pub(crate) struct WorkloadSpec {
     /// Requests worked on at once by one instance; further ones wait. Without it there is no limit.
     #[schemars(range(min = 1), extend("examples" = [8]))]
     pub(crate) concurrency: Option<u32>,
+    /// Requests that may wait at one instance; further ones are answered with 503.
+    #[schemars(range(max = QUEUE_LENGTH_MAX))]
+    #[schemars(extend("default" = QUEUE_DEFAULT, "examples" = [100]))]
+    pub(crate) queue: Option<u32>,
+    /// How long a request waits before it is answered with 503: a duration, or a distribution. Without it
+    /// it waits for ever.
+    #[schemars(extend("examples" = ["2s", {"mean": "1s"}]))]
+    pub(crate) patience: Option<WorkSpec>,
+    /// How those that are worked on share the processors.
+    #[schemars(extend("default" = "fifo", "examples" = ["processor-sharing"]))]
+    pub(crate) discipline: Option<DisciplineSpec>,
+    /// How much longer work takes for each other request that is worked on: what they wait for each other.
+    #[schemars(extend("default" = "0%", "examples" = ["5%"]))]
+    pub(crate) contention: Option<Share>,
+    /// How much longer work takes for each pair of requests that is worked on: what it costs to keep them in
+    /// agreement.
+    #[schemars(extend("default" = "0%", "examples" = ["0.02%"]))]
+    pub(crate) coherency: Option<Share>,
+    /// How its instances keep copies for each other, if it is a replicated store. Run for real, an instance
+    /// answers alone.
+    #[schemars(extend("examples" = [{"factor": 3, "read": 1, "write": 2}]))]
+    pub(crate) replication: Option<ReplicationSpec>,
+    /// What every instance does by itself. It takes its turn like a request.
+    #[schemars(extend("examples" = [[{"every": "10s", "work": "50ms"}]]))]
+    pub(crate) background: Option<Vec<BackgroundSpec>>,
     /// Time from an instance's start until it listens.
     #[schemars(extend("default" = "0s", "examples" = ["2s"]))]
     pub(crate) startup: Option<Duration>,
 }
 
-/// Work time: a duration, or a distribution.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(untagged)]
-#[schemars(rename = "work")]
-pub(crate) enum WorkSpec {
-    /// Always the same.
-    Fixed(Duration),
-    /// A distribution.
-    Map(WorkMapSpec),
+/// How requests that are worked on share an instance's processors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(rename = "discipline")]
+pub(crate) enum DisciplineSpec {
+    /// Each of `concurrency` workers has one request, in order of arrival, until it is done.
+    Fifo,
+    /// All that are there share `concurrency` processors evenly, none getting more than one.
+    ProcessorSharing,
 }
 
-/// A distribution of work time: `p50` and `p99` (lognormal), `mean` (exponential), or `min` and `max`
-/// (uniform).
+/// How the instances of a store keep copies: whichever is asked asks those that have one, and answers when
+/// enough of them have.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "distribution")]
-pub(crate) struct WorkMapSpec {
-    /// Lognormal: half of all requests take no longer.
-    #[schemars(extend("examples" = ["40ms"]))]
-    pub(crate) p50: Option<Duration>,
-    /// Lognormal: 99 % of all requests take no longer.
-    #[schemars(extend("examples" = ["900ms"]))]
-    pub(crate) p99: Option<Duration>,
-    /// Exponential: the mean.
-    #[schemars(extend("examples" = ["20ms"]))]
-    pub(crate) mean: Option<Duration>,
-    /// Uniform: the shortest.
-    #[schemars(extend("examples" = ["5ms"]))]
-    pub(crate) min: Option<Duration>,
-    /// Uniform: the longest.
-    #[schemars(extend("examples" = ["15ms"]))]
-    pub(crate) max: Option<Duration>,
+#[schemars(rename = "replication")]
+pub(crate) struct ReplicationSpec {
+    /// Copies of everything, on as many instances, in different zones as far as there are.
+    #[schemars(required, range(min = 1, max = COPIES_MAX), extend("examples" = [3]))]
+    pub(crate) factor: Option<u32>,
+    /// Copies that must have answered a read, a request without a body; most of them without it.
+    #[schemars(range(min = 1, max = COPIES_MAX), extend("examples" = [1]))]
+    pub(crate) read: Option<u32>,
+    /// Copies that must have answered a write; most of them without it.
+    #[schemars(range(min = 1, max = COPIES_MAX), extend("examples" = [2]))]
+    pub(crate) write: Option<u32>,
+}
+
+/// Work an instance does again and again beside its requests.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "background-work")]
+pub(crate) struct BackgroundSpec {
+    /// Time from the end of one to the beginning of the next, on average.
+    #[schemars(required, extend("examples" = ["10s"]))]
+    pub(crate) every: Option<Duration>,
+    /// How long it takes: a duration, or a distribution.
+    #[schemars(required, extend("examples" = ["50ms"]))]
+    pub(crate) work: Option<WorkSpec>,
+}
+
+/// A cache beside a callee.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "cache")]
+pub(crate) struct CacheSpec {
+    /// The service that is asked first. A lookup that fails found nothing.
+    #[schemars(required, extend("examples" = ["memcached"]))]
+    pub(crate) service: Option<String>,
+    /// How often it has the answer.
+    #[schemars(required, extend("examples" = ["90%"]))]
+    pub(crate) hit_ratio: Option<Share>,
 }
 
 /// A step: the name of a callee, or a mapping.
@@ -99,6 +144,12 @@ pub(crate) struct StepMapSpec {
     /// Whether a failure of the call is left without consequence for the answer.
     #[schemars(extend("default" = false, "examples" = [true]))]
     pub(crate) optional: Option<bool>,
+    /// Where the answer is looked for first: the call is made only if it is not there.
+    #[schemars(extend("examples" = [{"service": "memcached", "hit_ratio": "90%"}]))]
+    pub(crate) cache: Option<CacheSpec>,
+    /// Connections one instance has to the callee, for which its calls wait. Without it there is no limit.
+    #[schemars(range(min = 1), extend("examples" = [20]))]
+    pub(crate) connections: Option<u32>,
     /// Calls made at once; the step ends with the last of them.
     #[schemars(extend("examples" = [["cart", "ads"]]))]
     pub(crate) parallel: Option<Vec<CallSpec>>,
@@ -136,4 +187,10 @@ pub(crate) struct CallMapSpec {
     /// Whether a failure of the call is left without consequence for the answer.
     #[schemars(extend("default" = false, "examples" = [true]))]
     pub(crate) optional: Option<bool>,
+    /// Where the answer is looked for first: the call is made only if it is not there.
+    #[schemars(extend("examples" = [{"service": "memcached", "hit_ratio": "90%"}]))]
+    pub(crate) cache: Option<CacheSpec>,
+    /// Connections one instance has to the callee, for which its calls wait. Without it there is no limit.
+    #[schemars(range(min = 1), extend("examples" = [20]))]
+    pub(crate) connections: Option<u32>,
 }

@@ -18,6 +18,11 @@ fn meaning() {
 }
 
 #[test]
+fn behaviour() {
+    insta::assert_snapshot!(problems("behaviour"));
+}
+
+#[test]
 fn syntax() {
     insta::assert_snapshot!(problems("syntax"));
 }

@@ -88,6 +88,10 @@ fn in_a_file(definition: &str, key: &str, value: &Value) -> Option<String> {
         "restart-mapping" => service(&format!("{{image: a, restart: {inner}}}")),
         "behaviour" => service(&format!("{{behaviour: {inner}}}")),
         "call-step-mapping" => service(&format!("{{behaviour: {{calls: [{inner}]}}}}")),
+        "distribution" => service(&format!("{{behaviour: {{work: {inner}}}}}")),
+        "replication" => service(&format!("{{behaviour: {{replication: {inner}}}}}")),
+        "background-work" => service(&format!("{{behaviour: {{background: [{inner}]}}}}")),
+        "cache" => service(&format!("{{behaviour: {{calls: [{{service: b, cache: {inner}}}]}}}}")),
         "resilience" => service(&format!("{{image: a, calls: {{b: {inner}}}}}")),
         "retry" => service(&format!("{{image: a, calls: {{b: {{retry: {inner}}}}}}}")),
         "circuit-breaker" => {

@@ -9,7 +9,7 @@ use core::ops::RangeInclusive;
 use core::str::FromStr;
 use core::time::Duration;
 
-use model::units::{DurationText, UnitError, parse_duration};
+use crate::units::{DurationText, UnitError, parse_duration};
 
 /// Requests per second that can be asked for: ten times what one process sends.
 pub const RATE_MAX: f64 = 1_000_000.0;
