@@ -128,6 +128,7 @@ pub struct UsersReport {
 
 /// A distribution of latency, in milliseconds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "all of them are milliseconds")]
 pub struct Latencies {
     /// The mean.
     pub mean_ms: Estimate,
@@ -263,6 +264,7 @@ pub struct LoadPoint {
 
 /// The largest load that meets the objectives: `pelago sim capacity`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "it is what the answer is about")]
 pub struct Capacity {
     /// What was run.
     pub origin: Origin,
@@ -301,6 +303,7 @@ pub struct Comparison {
 
 /// One figure of two variants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "it is what the answer is about")]
 pub struct Difference {
     /// What: `goodput`, `p99`, `attempts per call web -> cart`.
     pub what: String,
@@ -370,4 +373,59 @@ pub struct StormCell {
     pub recovery_s: Option<Estimate>,
     /// Goodput at the end, as a share of that before.
     pub goodput_after: f64,
+}
+
+/// Requests of one replication with all they led to, for the formats of other tools. It is no part of a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "they are what it is about")]
+pub struct Traces {
+    /// The application.
+    pub application: String,
+    /// The seed, from which ids follow.
+    pub seed: u64,
+    /// Its services.
+    pub services: Vec<String>,
+    /// Its zones.
+    pub zones: Vec<String>,
+    /// Its edges: caller and callee; `outside` calls for users.
+    pub edges: Vec<(String, String)>,
+    /// The requests.
+    pub traces: Vec<Trace>,
+}
+
+/// One request from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// The users who sent it.
+    pub users: String,
+    /// Its spans; the first is the request itself, and parents come before their children.
+    pub spans: Vec<TraceSpan>,
+}
+
+/// One attempt of a call. Times are nanoseconds since the beginning of the run; what never happened has the time of what came
+/// before it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceSpan {
+    /// The span it was made for, by place; none of the first.
+    pub parent: Option<usize>,
+    /// The edge it crossed, by place.
+    pub edge: usize,
+    /// The service it went to, by place.
+    pub service: usize,
+    /// The instance's number in its service.
+    pub instance: u32,
+    /// The zone the instance is in, by place.
+    pub zone: usize,
+    /// When the caller sent it.
+    pub sent_ns: u64,
+    /// When the instance got it.
+    pub arrived_ns: u64,
+    /// When the instance began to work on it.
+    pub began_ns: u64,
+    /// When the instance answered.
+    pub answered_ns: u64,
+    /// When the caller had the answer, or gave up.
+    pub ended_ns: u64,
+    /// What it came to: `success`, `error`, `timeout` and so on.
+    pub outcome: String,
 }

@@ -15,6 +15,8 @@ use crate::work_time::nanos;
 #[derive(Clone, Debug)]
 pub struct Sharing<T> {
     processors: f64,
+    /// What each processor does in a time, as a share of the usual.
+    speed: f64,
     /// Nanoseconds of work each has got that was there all the time, up to `updated`.
     attained: f64,
     updated: Instant,
@@ -36,11 +38,18 @@ impl<T> Sharing<T> {
     pub fn new(processors: u32) -> Self {
         Self {
             processors: f64::from(processors.max(1)),
+            speed: 1.0,
             attained: 0.0,
             updated: Instant::ZERO,
             numbered: 0,
             jobs: BTreeMap::new(),
         }
+    }
+
+    /// From now on processors are so fast: 1 is as usual, and it is above 0.
+    pub fn set_speed(&mut self, now: Instant, speed: f64) {
+        self.update(now);
+        self.speed = speed;
     }
 
     /// A request arrived that needs so much work.
@@ -90,7 +99,7 @@ impl<T> Sharing<T> {
     fn pace(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "there are never 2^53 requests")]
         let jobs = self.jobs.len() as f64;
-        (self.processors / jobs.max(1.0)).min(1.0)
+        (self.processors / jobs.max(1.0)).min(1.0) * self.speed
     }
 
     fn update(&mut self, now: Instant) {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use model::application::Application;
 
 mod check;
+mod edit;
 pub mod import;
 mod line;
 mod meaning;
@@ -23,6 +24,7 @@ mod schema;
 mod spec;
 mod yaml;
 
+pub use edit::{SetError, has, set};
 pub use import::{Kind, detect};
 pub use problem::{PROBLEMS_MAX, Place, Problem, Problems, Severity};
 pub use scenario::{

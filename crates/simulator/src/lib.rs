@@ -7,9 +7,12 @@
 //!
 //! A single replication answers nothing; `questions` ask with several, and say how sure the answer is.
 
+mod engine;
 pub mod histogram;
 pub mod outcome;
+pub mod questions;
 pub mod run;
+pub mod statistics;
 pub mod system;
 
 pub use histogram::Histogram;

@@ -105,7 +105,9 @@ pub struct EdgeOutcome {
     pub succeeded: u64,
     /// Calls that failed, whatever the reason.
     pub failed: u64,
-    /// Of those, calls that were refused before anything was sent, by reason.
+    /// Calls given up because whoever they were made for is gone.
+    pub cancelled: u64,
+    /// Of those that failed, calls that were refused before anything was sent, by reason.
     pub refused: Refusals,
     /// Attempts: first ones, retries and hedges.
     pub attempts: u64,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::engine::Engine;
 use crate::outcome::Outcome;
 use crate::system::System;
 
@@ -23,8 +24,7 @@ pub struct Run {
 /// Plays one replication. `tell` is told from time to time how far it is, from 0 to 1; when it says stop, so it does, and
 /// there is no outcome.
 pub fn run(system: &System, run: &Run, tell: &mut dyn FnMut(f64) -> Go) -> Option<Outcome> {
-    let _ = (system, run, tell);
-    None
+    Engine::new(system, run).run(run, tell)
 }
 
 /// Whether a run goes on.

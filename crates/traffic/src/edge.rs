@@ -295,6 +295,11 @@ impl Edge {
         self.fleet.takes(release)
     }
 
+    /// Instances that are left alone.
+    pub const fn ejected(&self) -> usize {
+        self.fleet.ejected()
+    }
+
     /// How each instance is, those that only finish what they have last.
     pub fn endpoints(&self) -> impl Iterator<Item = EndpointState> {
         self.fleet.states()

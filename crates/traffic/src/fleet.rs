@@ -83,6 +83,11 @@ impl Fleet {
         self.endpoints.is_empty()
     }
 
+    /// How many are left alone.
+    pub(crate) const fn ejected(&self) -> usize {
+        self.ejected
+    }
+
     /// Whether an instance of a release can be used, or is due to be tried again.
     pub(crate) fn takes(&self, release: ReleaseNumber) -> bool {
         let can = |it: &Endpoint| it.breaker.ejected().is_none() || it.breaker.is_due();

@@ -1,0 +1,117 @@
+//! A replicated store: the instance that is asked asks the owners of copies, and answers when enough of them have.
+//!
+//! The instance that coordinates gives no worker of its own to that, as Cassandra's coordinators do not; each owner works on its
+//! copy's part as on a request. Owners follow each other in number, and so in zone. What answers late still works.
+//! Between instances of one store messages take the network's time, without the mesh.
+
+use traffic::Outcome;
+
+use super::Engine;
+use super::events::Kind;
+use super::instance::Phase;
+use super::network::End;
+use super::pool::{JobKind, NONE, Stage};
+use behaviour::Outcome as Ending;
+
+impl Engine<'_> {
+    /// An instance asks the owners.
+    pub(super) fn coordinate(&mut self, job: u32) {
+        let it = *self.jobs.get(job);
+        let service = self.instances[it.instance as usize].service as usize;
+        let Some(replication) = self.system.parts[service].workload.replication else { return };
+        let is_write = it.call != NONE && self.calls.get(it.call).bytes != 0;
+        let needed = if is_write { replication.write } else { replication.read };
+        let of = &mut self.services[service];
+        let first = of.places.below(of.instances.len() as u64);
+        let first = usize::try_from(first).unwrap_or(0);
+        let ring = of.instances.iter().cycle().skip(first).copied();
+        let owners: Vec<u32> =
+            ring.take(of.instances.len().min(replication.factor as usize)).collect();
+        // A read asks no more than must answer: those that are up, the nearest first.
+        let zone = self.instances[it.instance as usize].zone;
+        let is_up = |id: &u32| self.instances[*id as usize].phase == Phase::Ready;
+        let mut up: Vec<u32> = owners.iter().copied().filter(is_up).collect();
+        up.sort_by_key(|id| self.instances[*id as usize].zone != zone);
+        if !is_write {
+            up.truncate(needed as usize);
+        }
+        let short = |count: u32| u16::try_from(count).unwrap_or(u16::MAX);
+        let left = u16::try_from(up.len()).unwrap_or(u16::MAX);
+        let job_ref = self.jobs.get_mut(job);
+        job_ref.stage = Stage::Calling;
+        job_ref.kind = JobKind::Coordinating { needed: short(needed), left };
+        if left < short(needed) {
+            return self.coordinated(job, Ending::CalleeFailed { call: 0 });
+        }
+        for owner in up {
+            self.ask_copy(job, it.serial, owner);
+        }
+    }
+
+    fn ask_copy(&mut self, coordinator: u32, serial: u32, owner: u32) {
+        if !self.jobs.is(coordinator, serial) {
+            return;
+        }
+        let here = self.jobs.get(coordinator).instance;
+        let job = self.jobs.add(JobKind::Copy { coordinator, serial }, owner);
+        let (from, to) = (self.end_at(here), self.end_at(owner));
+        let time = if here == owner { Some(0) } else { self.network.message(from, to) };
+        match time {
+            None => self.jobs.get_mut(job).stage = Stage::Lost,
+            Some(0) => self.reached(job),
+            Some(time) => self.events.push(self.now + time, Kind::Reached, job),
+        }
+    }
+
+    fn end_at(&self, id: u32) -> End {
+        let instance = &self.instances[id as usize];
+        End { zone: instance.zone, service: instance.service }
+    }
+
+    /// A copy has done its part, which the coordinator hears of after the way back.
+    pub(super) fn copied(&mut self, coordinator: u32, serial: u32, owner: u32, outcome: Outcome) {
+        if !self.jobs.is(coordinator, serial) {
+            return;
+        }
+        let here = self.jobs.get(coordinator).instance;
+        let (from, to) = (self.end_at(owner), self.end_at(here));
+        let time = if here == owner { Some(0) } else { self.network.message(from, to) };
+        match time {
+            // The news is carried by a job of its own, which never works.
+            Some(time) if 0 < time => {
+                let news = self.jobs.add(JobKind::Copy { coordinator, serial }, owner);
+                let it = self.jobs.get_mut(news);
+                (it.stage, it.outcome) = (Stage::Answering, outcome);
+                self.events.push(self.now + time, Kind::Answered, news);
+            }
+            Some(_) => self.copy_heard(coordinator, serial, outcome),
+            None => {}
+        }
+    }
+
+    /// The coordinator hears of a copy.
+    pub(super) fn copy_heard(&mut self, job: u32, serial: u32, outcome: Outcome) {
+        if !self.jobs.is(job, serial) {
+            return;
+        }
+        let it = self.jobs.get_mut(job);
+        let JobKind::Coordinating { needed, left } = &mut it.kind else { return };
+        *left = left.saturating_sub(1);
+        if outcome == Outcome::Ok {
+            *needed = needed.saturating_sub(1);
+        }
+        let (needed, left) = (*needed, *left);
+        if needed == 0 {
+            self.coordinated(job, Ending::Answered);
+        } else if left < needed {
+            self.coordinated(job, Ending::CalleeFailed { call: 0 });
+        }
+    }
+
+    /// Enough copies have answered, or too few can.
+    fn coordinated(&mut self, job: u32, ending: Ending) {
+        let instance = self.jobs.get(job).instance;
+        let service = self.instances[instance as usize].service as usize;
+        self.leave(job, service, ending);
+    }
+}
