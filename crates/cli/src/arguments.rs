@@ -1,5 +1,6 @@
 //! The command line, as written.
 
+mod import;
 mod measured;
 mod releases;
 
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::units::Share;
 
+pub use import::Import;
 pub use measured::{Metrics, Trace, TraceChoice};
 pub use releases::{
     Deploy, Diff, Releases, Rollback, Rollout, RolloutAction, SetTraffic, StrategyName, Traffic,
@@ -292,16 +294,6 @@ pub enum Drawing {
     Dot,
     /// A Mermaid flowchart.
     Mermaid,
-}
-
-/// `pelago import`.
-#[derive(Clone, Debug, Args)]
-pub struct Import {
-    /// File to read
-    pub file: PathBuf,
-    /// File to write [default: standard output]
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }
 
 /// `pelago serve`.
