@@ -9,8 +9,6 @@ use serde::{Deserialize, Serialize};
 
 /// Bits of a value that are kept below its highest: 128 buckets to each power of two, each 0.8 % wide at most.
 const KEPT_BITS: u32 = 7;
-/// Buckets to each power of two.
-const BUCKETS: u64 = 1 << KEPT_BITS;
 
 /// How often which times were seen, in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +133,9 @@ const fn last(place: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Buckets to each power of two.
+    const BUCKETS: u64 = 1 << KEPT_BITS;
 
     proptest! {
         #[test]

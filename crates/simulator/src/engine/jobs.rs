@@ -27,7 +27,7 @@ impl Engine<'_> {
             return self.jobs.remove(job);
         }
         let instance = &self.instances[it.instance as usize];
-        if !matches!(instance.phase, Phase::Ready | Phase::Leaving) {
+        if matches!(instance.phase, Phase::Starting | Phase::Gone) {
             return self.answer(job, Outcome::ConnectFailure);
         }
         let service = instance.service as usize;

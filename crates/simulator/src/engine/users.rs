@@ -78,10 +78,8 @@ impl Engine<'_> {
         let factor = self.load * self.faults.load;
         let users = &mut self.users[place];
         users.since = self.now;
-        users.next_at = match users.rate.time_until(self.now, users.left / factor) {
-            Some(at) => at,
-            None => u64::MAX,
-        };
+        let next_at = users.rate.time_until(self.now, users.left / factor);
+        users.next_at = next_at.unwrap_or(u64::MAX);
         if users.next_at != u64::MAX {
             self.events.push(users.next_at, Kind::Arrival, u32::try_from(place).unwrap_or(NONE));
         }
@@ -213,7 +211,7 @@ impl Engine<'_> {
     pub(super) fn request_ended(&mut self, call: &Call, end: CallEnd) {
         let place = call.users as usize;
         let latency = Duration::from_nanos(self.now - call.began);
-        self.measure.ended(place, latency, end == CallEnd::Answered);
+        self.measure.ended(place, latency, end);
         let again = self.system.scenario().users[place].again.as_ref();
         if end == CallEnd::Failed
             && let (Some(again), Some(pause)) = (again, &self.system.users[place].pause)
