@@ -106,10 +106,8 @@ fn tree(fan: u32, depth: u32, instances: u32) -> String {
 fn main() {
     let only = std::env::args().nth(1).filter(|it| it != "--bench");
     let is_asked = |name: &str| only.as_deref().is_none_or(|it| name.contains(it));
-    let seconds = |duration| Scenario {
-        duration: Duration::from_secs(duration),
-        ..Scenario::default()
-    };
+    let seconds =
+        |duration| Scenario { duration: Duration::from_secs(duration), ..Scenario::default() };
     if is_asked("m/m/1") {
         let application =
             application("  s: {behaviour: {work: {mean: 1ms}, concurrency: 1, queue: 100000}}\n");

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use library::Architecture;
+
 use crate::arguments::simulation::Show;
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
@@ -42,23 +44,4 @@ pub(super) fn show(asked: &Show, output: &mut Output) -> Result<ExitCode, Comman
     };
     output.raw(if asked.scenario { found.scenario } else { found.manifest })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// An architecture.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Architecture {
-    pub(super) name: &'static str,
-    pub(super) title: &'static str,
-    pub(super) description: &'static str,
-    pub(super) manifest: &'static str,
-    pub(super) scenario: &'static str,
-}
-
-mod library {
-    pub(super) fn all() -> &'static [super::Architecture] {
-        &[]
-    }
-    pub(super) fn find(_name: &str) -> Option<&'static super::Architecture> {
-        None
-    }
 }
