@@ -66,7 +66,7 @@ fn report(context: &Context, asked: &Run, output: &mut Output) -> Result<ExitCod
     if output.is_json() {
         output.json(&found.report)?;
     } else {
-        summary::show(&found.report, Extent::of(asked.all), output)?;
+        summary::show(&found.report, Extent::from(asked.all), output)?;
     }
     let is_wanted = !asked.check || found.report.verdict.meets;
     Ok(if is_wanted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -130,7 +130,7 @@ fn compare(
     if output.is_json() {
         output.json(&found)?;
     } else {
-        comparison::show(&found, Extent::of(asked.all), output)?;
+        comparison::show(&found, Extent::from(asked.all), output)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -141,7 +141,7 @@ fn sweep(context: &Context, asked: &Sweep, output: &mut Output) -> Result<ExitCo
     let values: Result<Vec<(String, System)>, CommandError> = values
         .map(|value| {
             let system = match asked.parameter.as_str() {
-                "load" => given.with_load(value)?.system(&[])?,
+                "load" => given.with_load(value).system(&[])?,
                 path => given.system(&[Change::new("--set", path, value)?])?,
             };
             Ok((value.clone(), system))

@@ -1,6 +1,6 @@
 //! Two variants side by side: what differs, by how much, and whether that is better.
 
-use api::simulation::{Comparison, Difference, Estimate};
+use api::simulation::{Comparison, Credibility, Difference, Estimate};
 
 use super::figure::{Extent, belief, footer, heading, plain, rate, share, time};
 use crate::error::CommandError;
@@ -18,10 +18,7 @@ pub(super) fn show(
     for (name, report) in [("first", &found.a), ("second", &found.b)] {
         output.line(&format!("  the {name} {}", report.verdict.summary))?;
     }
-    belief(&found.a.credibility, output)?;
-    if found.b.credibility != found.a.credibility {
-        belief(&found.b.credibility, output)?;
-    }
+    belief(&both(found), output)?;
     output.line("")?;
     // What users notice is always shown; of the rest, what differs.
     let is_shown =
@@ -34,6 +31,24 @@ pub(super) fn show(
         output.line(&output.paint(Tone::Faint, &text))?;
     }
     footer(&found.a.origin, output)
+}
+
+/// Why one should believe either, or not: what holds for both is said once.
+fn both(found: &Comparison) -> Credibility {
+    let (a, b) = (&found.a.credibility, &found.b.credibility);
+    let all = |of: fn(&Credibility) -> &Vec<String>| {
+        let named = |name: &str, it: &String| format!("in the {name}, {it}");
+        let shared = of(a).iter().filter(|it| of(b).contains(it)).cloned();
+        let of_a = of(a).iter().filter(|it| !of(b).contains(it)).map(|it| named("first", it));
+        let of_b = of(b).iter().filter(|it| !of(a).contains(it)).map(|it| named("second", it));
+        shared.chain(of_a).chain(of_b).collect::<Vec<String>>()
+    };
+    Credibility {
+        violations: all(|it| &it.violations),
+        little_max_error: a.little_max_error.max(b.little_max_error),
+        assumptions: all(|it| &it.assumptions),
+        refusals: all(|it| &it.refusals),
+    }
 }
 
 fn row(it: &Difference) -> Vec<Cell> {

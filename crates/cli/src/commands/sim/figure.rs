@@ -19,12 +19,14 @@ pub(super) enum Extent {
     All,
 }
 
-impl Extent {
+impl From<bool> for Extent {
     /// As the switch on the command line says.
-    pub(super) const fn of(all: bool) -> Self {
+    fn from(all: bool) -> Self {
         if all { Self::All } else { Self::Screen }
     }
+}
 
+impl Extent {
     /// How many of some lines are shown, at most.
     pub(super) const fn lines(self, on_a_screen: usize) -> usize {
         match self {
@@ -69,7 +71,7 @@ fn relative(it: &Estimate) -> String {
 }
 
 /// Four digits: more are not known.
-fn rounded(value: f64) -> f64 {
+pub(super) fn rounded(value: f64) -> f64 {
     let size = 10_f64.powf(3.0 - value.abs().max(1e-9).log10().floor());
     (value * size).round() / size
 }
@@ -105,22 +107,23 @@ pub(super) fn heading(origin: &Origin, output: &mut Output) -> Result<(), Comman
         ))
     };
     let name = output.paint(Tone::Strong, &origin.application);
-    let counted = match origin.warm_up_s {
-        0.0 => String::new(),
-        it => format!(", the first {} of each not counted ({})", seconds(it), origin.warm_up_by),
+    let counted = if 0.0 < origin.warm_up_s {
+        let (time, by) = (seconds(origin.warm_up_s), &origin.warm_up_by);
+        format!(", the first {time} of each not counted ({by})")
+    } else {
+        String::new()
     };
     let times = origin.replications;
     output.line(&format!("{name}: {times} times {}{counted}", seconds(origin.duration_s)))
 }
 
+/// Lines of one kind in what one should believe, at most; JSON has all of them.
+const REASONS: usize = 3;
+
 /// Why one should believe it, or not; what is fine is one faint line.
 pub(super) fn belief(it: &Credibility, output: &mut Output) -> Result<(), CommandError> {
-    for violation in &it.violations {
-        output.line(&output.paint(Tone::Bad, &format!("✘ worth nothing: {violation}")))?;
-    }
-    for refusal in &it.refusals {
-        output.line(&output.paint(Tone::Busy, &format!("! no interval: {refusal}")))?;
-    }
+    reasons("✘ worth nothing: ", Tone::Bad, &it.violations, output)?;
+    reasons("! no interval: ", Tone::Busy, &it.refusals, output)?;
     if it.violations.is_empty() {
         let little = percent(it.little_max_error);
         let text = format!("  nothing is lost, and Little's law holds within {little}");
@@ -130,6 +133,21 @@ pub(super) fn belief(it: &Credibility, output: &mut Output) -> Result<(), Comman
         output.line(&output.paint(Tone::Faint, &format!("  assumed: {assumption}")))?;
     }
     Ok(())
+}
+
+fn reasons(
+    start: &str,
+    tone: Tone,
+    all: &[String],
+    output: &mut Output,
+) -> Result<(), CommandError> {
+    for it in all.iter().take(REASONS) {
+        output.line(&output.paint(tone, &format!("{start}{it}")))?;
+    }
+    match all.len().saturating_sub(REASONS) {
+        0 => Ok(()),
+        more => output.line(&output.paint(tone, &format!("{start}{more} more such reasons"))),
+    }
 }
 
 /// What makes the same again.

@@ -141,9 +141,9 @@ impl<'a> Given<'a> {
     }
 
     /// The same at another load.
-    pub(super) fn with_load(&self, load: &str) -> Result<Self, CommandError> {
+    pub(super) fn with_load(&self, load: &str) -> Self {
         let playing = Playing { load: Some(load.to_owned()), users: None, ..self.playing.clone() };
-        Ok(Self { playing, ..self.clone() })
+        Self { playing, ..self.clone() }
     }
 
     /// Says what is assumed.
@@ -170,24 +170,14 @@ impl<'a> Given<'a> {
     ) -> Result<FaultKind, CommandError> {
         let (application, ..) = self.read(&[]).map_err(Unread::in_a_line)?;
         let fault = manifest::fault(&format!("at 0s for 1s {text}"), &application);
-        fault.map(|it| it.what).map_err(|problems| {
-            let shown = input::report(&problems, output);
-            shown
-                .err()
-                .unwrap_or_else(|| CommandError::wrong(format!("--trigger: `{text}` is no shock")))
-        })
+        let named = |it| Unread::Problems(Box::new(it), "--trigger".to_owned()).shown(output);
+        fault.map(|it| it.what).map_err(named)
     }
 
     /// Reads everything once, shows what is wrong, and returns what is odd.
     fn check(&self, output: &mut Output) -> Result<Vec<Problems>, CommandError> {
-        match self.read(&[]) {
-            Ok((_, _, warnings)) => Ok(warnings),
-            Err(Unread::Problems(problems, name)) => {
-                input::report(&problems, output)?;
-                Err(Unread::Problems(problems, name).in_a_line())
-            }
-            Err(other) => Err(other.in_a_line()),
-        }
+        let read = self.read(&[]);
+        read.map(|(_, _, warnings)| warnings).map_err(|it| it.shown(output))
     }
 
     fn read(&self, changes: &[Change]) -> Result<Understood, Unread> {
@@ -301,15 +291,19 @@ impl Unread {
         match self {
             Self::Other(error) => error,
             Self::Problems(problems, name) => {
-                let count = problems.list().len() + problems.left_off();
-                let things = if count == 1 { "problem" } else { "problems" };
-                let first = problems.list().first().map(|it| format!(": {}", it.message));
-                CommandError::wrong(format!(
-                    "{count} {things} in {name}{}",
-                    first.unwrap_or_default()
-                ))
+                let first = problems.list().first().map(|it| it.message.clone());
+                CommandError::wrong(format!("{name}: {}", first.unwrap_or_default()))
             }
         }
+    }
+
+    /// Shows the problems with their places, and what is left to say.
+    fn shown(self, output: &mut Output) -> CommandError {
+        let Self::Problems(problems, name) = self else { return self.in_a_line() };
+        let count = problems.list().len() + problems.left_off();
+        let things = if count == 1 { "problem" } else { "problems" };
+        let shown = input::report(&problems, output);
+        shown.err().unwrap_or_else(|| CommandError::wrong(format!("{count} {things} in {name}")))
     }
 }
 
@@ -330,10 +324,8 @@ fn from_file(
         Kind::Spigo => Some(import::spigo(name, text, environment)),
     };
     if let Some(imported) = imported {
-        let imported = imported.map_err(|problems| {
-            let shown = input::report(&problems, output);
-            shown.err().unwrap_or_else(|| CommandError::wrong(format!("{name} cannot be imported")))
-        })?;
+        let problems = |it| Unread::Problems(Box::new(it), name.clone()).shown(output);
+        let imported = imported.map_err(problems)?;
         application.text = imported.yaml;
     }
     let beside: Option<PathBuf> = file.parent().map(|it| it.join(SCENARIO));

@@ -16,10 +16,13 @@ pub(super) fn show(found: &Storm, output: &mut Output) -> Result<(), CommandErro
     belief(&found.credibility, output)?;
     output.line("")?;
     let sizes = found.sizes_s.iter();
-    let sizes: Vec<String> = sizes
-        .map(|it| format!("{} FOR {}", found.trigger, DurationText(Duration::from_secs_f64(*it))))
-        .collect();
-    let mut columns = vec!["LOAD"];
+    let sizes: Vec<String> =
+        sizes.map(|it| DurationText(Duration::from_secs_f64(*it)).to_string()).collect();
+    output.line(&format!(
+        "what comes of `{}` for so long, at so many times the load:",
+        found.trigger
+    ))?;
+    let mut columns = vec![""];
     columns.extend(sizes.iter().map(String::as_str));
     let width = found.sizes_s.len().max(1);
     // The largest load is on top, as on a map.

@@ -3,7 +3,9 @@
 
 use api::simulation::{EdgeReport, Latencies, Report, ServiceReport, Timeline};
 
-use super::figure::{Extent, belief, footer, heading, percent, plain, rate, share, sign, time};
+use super::figure::{
+    Extent, belief, footer, heading, percent, plain, rate, rounded, share, sign, time,
+};
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
 use crate::plot::{number, range, sparkline};
@@ -56,15 +58,16 @@ fn verdict(report: &Report, output: &mut Output) -> Result<(), CommandError> {
                 time(&it.found)
             };
             let (mark, tone) = sign(&it.state);
-            vec![(format!("  {mark} {}", it.objective), tone), table::plain(&found)]
+            vec![(format!("{mark} {}", it.objective), tone), table::plain(&found)]
         })
         .collect();
     for line in table::lines(output, &["", ""], &rows).into_iter().skip(1) {
-        output.line(&line)?;
+        output.line(&format!("  {line}"))?;
     }
     match (&verdict.bottleneck, verdict.headroom) {
         (Some(name), Some(headroom)) if 1.0 < headroom => {
-            let text = format!("  {name} has workers for {headroom:.2} times this load");
+            let headroom = number(rounded(headroom));
+            let text = format!("  {name} has workers for {headroom} times this load");
             output.line(&output.paint(Tone::Faint, &text))
         }
         _ => Ok(()),
@@ -104,7 +107,7 @@ fn timeline(report: &Report, output: &mut Output) -> Result<(), CommandError> {
         line("p99", &it.p99_ms, ms),
         line("waiting", &known(&it.waiting), count),
     ];
-    for row in rows {
+    for row in rows.into_iter().flatten() {
         output.line(&row)?;
     }
     for mark in marks(report, it) {
@@ -113,10 +116,11 @@ fn timeline(report: &Report, output: &mut Output) -> Result<(), CommandError> {
     output.line("")
 }
 
-fn line(name: &str, values: &[Option<f64>], show: impl Fn(f64) -> String) -> String {
+/// A row of the plot; none where there is nothing but nothing.
+fn line(name: &str, values: &[Option<f64>], show: impl Fn(f64) -> String) -> Option<String> {
     let values = shrunk(values);
-    let highest = range(&values).map(|it| show(it.1)).unwrap_or_default();
-    format!("{name:<8} {} {highest}", sparkline(&values))
+    let (_, highest) = range(&values).filter(|it| 0.0 < it.1)?;
+    Some(format!("{name:<8} {} {}", sparkline(&values), show(highest)))
 }
 
 /// As many values as there are columns: the highest of each part, since that is what one looks for.
@@ -244,7 +248,7 @@ fn edges(edges: &[EdgeReport], extent: Extent, output: &mut Output) -> Result<()
         });
     }
     let rows: Vec<Vec<Cell>> = sorted.iter().take(extent.lines(LINES)).map(|it| row(it)).collect();
-    let columns = ["EDGE", "CALLS", "A REQUEST", "ATTEMPTS", "MEAN", "P99", "ERRORS", "REFUSED"];
+    let columns = ["EDGE", "CALLS", "PER REQUEST", "ATTEMPTS", "MEAN", "P99", "ERRORS", "REFUSED"];
     table::write(output, &columns, &rows)?;
     rest(sorted.len() - rows.len(), "edges", output)
 }
