@@ -3,6 +3,7 @@
 mod import;
 mod measured;
 mod releases;
+pub mod simulation;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -124,6 +125,8 @@ pub enum Asking {
     Looking(Looking),
     /// Show what `up` would change
     Plan(File),
+    /// Simulate an application in virtual time: how it does, what it bears, whether it recovers
+    Sim(simulation::Sim),
     /// Look for what is wrong with the machine, or with the platform on it
     Doctor,
     /// Check a file

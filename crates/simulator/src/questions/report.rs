@@ -105,7 +105,8 @@ fn little(replications: &[Figures]) -> f64 {
         let present: f64 = here().map(|it| it.present.0).sum();
         let by_law: f64 = here().map(|it| it.present.1).sum();
         let answered: u64 = here().map(|it| it.answered).sum();
-        let counts = LITTLE_MIN <= answered && 0.0 < present;
+        let unanswered: u64 = here().map(|it| it.unanswered).sum();
+        let counts = LITTLE_MIN <= answered && 0.0 < present && unanswered == 0;
         if counts { (present - by_law).abs() / present } else { 0.0 }
     };
     (0..stations).map(error).fold(0.0, f64::max)

@@ -69,7 +69,11 @@ fn shortfall(replications: &[Figures], service: usize, name: &str) -> Option<Str
     let served: f64 = here.clone().map(|it| count(it.answered)).sum();
     let instances: f64 = here.clone().map(|it| it.instances).sum();
     let workers: f64 = here.filter_map(|it| it.workers).sum();
-    let busy = format!("{name} is {:.0} % busy", utilisation * 100.0);
+    let percent = utilisation * 100.0;
+    let busy = match percent {
+        it if it < 1.0 => format!("{name} is {it:.1} % busy"),
+        it => format!("{name} is {it:.0} % busy"),
+    };
     match run_length(workers / instances.max(f64::MIN_POSITIVE), utilisation) {
         RunLength::Saturated => Some(format!(
             "{busy}: it is saturated, and no run is long enough; give it less load or more workers"
