@@ -11,7 +11,7 @@ use manifest::{Problems, ScenarioRead};
 
 pub mod web_scale;
 
-pub use web_scale::{Generated, WebScale};
+pub use web_scale::{Generated, Offered, WebScale};
 
 /// A well-known architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
