@@ -56,3 +56,33 @@ fn cell(it: &StormCell) -> Cell {
         _ => ("■".to_owned(), Tone::Bad),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Format;
+    use crate::commands::sim::sample;
+    use crate::output::{Look, captured};
+
+    #[test]
+    fn a_map() {
+        let (mut output, page) = captured::output(Look::Plain, Format::Text);
+        show(&sample::storm(), &mut output).unwrap();
+        insta::assert_snapshot!(page.text(), @"
+        shop: 10 times 5m, the first 12s500ms of each not counted (mser-5)
+        at the present load it recovers from all of them; at 1.5 times the load load 3 for 90 s keeps it down (0 of 10 came back)
+          nothing is lost, and Little's law holds within 0.12%
+          assumed: 100 requests/s come from outside
+
+        what comes of `load 3` for so long, at so many times the load:
+                  1s         1m30s
+        2×        ■          ■
+        1.5×      ~ 7 of 10  ✘ 0 %
+        1× ◂ now  ✔ at once  ✔ 12.5s
+        ✔ comes back, after so long · ~ came back in so many replications · ✘ stays down · ■ is overloaded before any shock
+
+        model 0123456789abcdef · outcome fedcba9876543210 · 1235k events
+        again: pelago sim run shop.yaml --replications 10 --seed 1
+        ");
+    }
+}
