@@ -1,5 +1,6 @@
 //! The command line, as written.
 
+mod import;
 mod measured;
 mod releases;
 pub mod simulation;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::units::Share;
 
+pub use import::Import;
 pub use measured::{Metrics, Trace, TraceChoice};
 pub use releases::{
     Deploy, Diff, Releases, Rollback, Rollout, RolloutAction, SetTraffic, StrategyName, Traffic,
@@ -295,16 +297,6 @@ pub enum Drawing {
     Dot,
     /// A Mermaid flowchart.
     Mermaid,
-}
-
-/// `pelago import`.
-#[derive(Clone, Debug, Args)]
-pub struct Import {
-    /// File to read
-    pub file: PathBuf,
-    /// File to write [default: standard output]
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }
 
 /// `pelago serve`.

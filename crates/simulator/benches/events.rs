@@ -117,13 +117,16 @@ fn main() {
     if is_asked("edge") {
         let application =
             application("  s: {replicas: 10, behaviour: {work: {mean: 1ms}, concurrency: 4}}\n");
-        let load = Scenario { users: vec![users("s", 20_000.0, Door::Gateway)], ..seconds(200) };
+        let mut load =
+            Scenario { users: vec![users("s", 20_000.0, Door::Gateway)], ..seconds(200) };
+        load.network.within_zone = Duration::from_micros(250);
         measure("one edge, 10 instances", &application, &load);
     }
     if is_asked("tree") {
         // 31 services of 32 instances.
         let application = application(&tree(2, 4, 32));
-        let load = Scenario { users: vec![users("s", 4_000.0, Door::Gateway)], ..seconds(60) };
+        let mut load = Scenario { users: vec![users("s", 4_000.0, Door::Gateway)], ..seconds(60) };
+        load.network.within_zone = Duration::from_micros(250);
         measure("tree of 31 services, 992 instances", &application, &load);
     }
 }

@@ -1,9 +1,9 @@
 //! Scenarios: every key, every mistake, faults on one line, and users nobody described.
 
 use manifest::ScenarioRead;
-use model::Application;
 use model::scenario::{Door, Load, LoadPart, Scenario};
 use model::service::Source;
+use model::{Application, ResourceName, ServiceName};
 
 use crate::{environment, text};
 
@@ -40,8 +40,12 @@ fn services_are_changed_and_added() {
         Source::Behaviour(workload) => workload.clone(),
         other => panic!("{name}: {other:?}"),
     };
-    assert_eq!(application.resources.keys().map(|it| it.as_str()).collect::<Vec<_>>(), ["cache"]);
-    let calls = |name: &str| service(name).calls.keys().map(|it| it.as_str()).collect::<Vec<_>>();
+    assert_eq!(
+        application.resources.keys().map(ResourceName::as_str).collect::<Vec<_>>(),
+        ["cache"]
+    );
+    let calls =
+        |name: &str| service(name).calls.keys().map(ServiceName::as_str).collect::<Vec<_>>();
     assert_eq!(calls("cart"), ["memcached", "shopdb"]);
     assert_eq!(calls("orders"), ["cart", "payments"]);
     let millis = |caller: &str, callee: &str| {
@@ -71,7 +75,8 @@ fn users_nobody_described_come_by_the_routes_or_to_whom_nobody_calls() {
         let users = manifest::default_users(application, 7.0);
         let [users] = users.as_slice() else { panic!("{users:?}") };
         let Load::Open(parts) = &users.load else { panic!("{users:?}") };
-        assert!(parts.iter().all(|it| it.from == 7.0 && it.to == 7.0));
+        let rates: Vec<_> = parts.iter().map(|it| (it.from, it.to)).collect();
+        assert_eq!(rates, [(7.0, 7.0)]);
         assert_eq!(users.door, Door::Gateway);
         users.requests.iter().map(|it| it.service.to_string()).collect::<Vec<_>>().join(" ")
     };
@@ -95,7 +100,8 @@ fn a_day_is_straight_between_its_hours() {
     let parts = parts("{low: 50/s, high: 150/s, period: 24h, peak: 20h}");
     assert_eq!(parts.len(), 24);
     assert!((parts[20].from, parts[8].from) == (150.0, 50.0));
-    assert!(parts.windows(2).all(|it| it[0].to == it[1].from));
+    let joints = parts.windows(2).map(|it| (it[0].to, it[1].from));
+    assert!(joints.into_iter().all(|(end, begin)| (end - begin).abs() < 1e-9));
     let mean = parts.iter().map(|it| f64::midpoint(it.from, it.to)).sum::<f64>() / 24.0;
     assert!((mean - 100.0).abs() < 1e-3, "{mean}");
 }

@@ -414,7 +414,7 @@ impl Engine<'_> {
             CallEnd::Answered => edge.succeeded += 1,
             CallEnd::Failed => edge.failed += 1,
         }
-        edge.latency.record(Duration::from_nanos(self.now - it.began));
+        edge.latency.record_nanos(self.now - it.began);
         if it.parent == NONE {
             self.request_ended(&it, end);
         } else {

@@ -134,17 +134,17 @@ impl Measure {
         self.bucket.offered += 1;
     }
 
-    pub(super) fn ended(&mut self, users: usize, latency: Duration, end: CallEnd) {
+    pub(super) fn ended(&mut self, users: usize, latency: u64, end: CallEnd) {
         self.in_flight[users] = self.in_flight[users].saturating_sub(1);
         let of = &mut self.users[users];
         if end == CallEnd::Answered {
             of.succeeded += 1;
-            of.latency.record(latency);
+            of.latency.record_nanos(latency);
             self.bucket.succeeded += 1;
-            self.bucket_latency.record(latency);
+            self.bucket_latency.record_nanos(latency);
         } else {
             of.failed += 1;
-            of.failed_latency.record(latency);
+            of.failed_latency.record_nanos(latency);
             self.bucket.failed += 1;
         }
     }

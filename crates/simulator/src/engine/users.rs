@@ -1,7 +1,5 @@
 //! Who sends from outside, and when.
 
-use std::time::Duration;
-
 use behaviour::{CallEnd, Mix};
 use model::Rng;
 use model::scenario::{Door, Load, LoadPart};
@@ -210,8 +208,7 @@ impl Engine<'_> {
     /// A request from outside has ended.
     pub(super) fn request_ended(&mut self, call: &Call, end: CallEnd) {
         let place = call.users as usize;
-        let latency = Duration::from_nanos(self.now - call.began);
-        self.measure.ended(place, latency, end);
+        self.measure.ended(place, self.now - call.began, end);
         let again = self.system.scenario().users[place].again.as_ref();
         if end == CallEnd::Failed
             && let (Some(again), Some(pause)) = (again, &self.system.users[place].pause)
@@ -321,7 +318,7 @@ fn seconds(nanos: u64) -> f64 {
     reason = "a cast from f64 saturates, which is what is meant"
 )]
 fn whole_nanos(seconds: f64) -> u64 {
-    libm::round(seconds * 1e9) as u64
+    (seconds * 1e9 + 0.5) as u64
 }
 
 #[expect(
@@ -336,6 +333,7 @@ fn scaled_count(count: u32, factor: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn part(from: f64, to: f64, secs: u64) -> LoadPart {
         LoadPart { from, to, lasts: Duration::from_secs(secs) }
