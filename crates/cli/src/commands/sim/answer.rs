@@ -25,10 +25,17 @@ pub(super) enum Subject<'a> {
 pub(super) fn page(
     context: &Context,
     playing: &Playing,
-    _subject: &Subject<'_>,
+    subject: &Subject<'_>,
 ) -> Result<(), CommandError> {
     let Some(path) = &playing.html else { return Ok(()) };
-    write(context, path, "")
+    let summary = match subject {
+        Subject::Report(it) => &it.verdict.summary,
+        Subject::Capacity(it) => &it.summary,
+        Subject::Comparison(it) => &it.summary,
+        Subject::Sweep(it) => &it.summary,
+        Subject::Storm(it) => &it.summary,
+    };
+    write(context, path, summary)
 }
 
 /// A form and the file it goes to.

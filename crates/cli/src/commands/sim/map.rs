@@ -4,10 +4,10 @@ use api::simulation::{Storm, StormCell};
 use model::units::DurationText;
 use std::time::Duration;
 
-use super::super::top::latency;
 use super::figure::{belief, footer, heading};
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
+use crate::plot::number;
 use crate::table::{self, Cell};
 
 pub(super) fn show(found: &Storm, output: &mut Output) -> Result<(), CommandError> {
@@ -47,8 +47,8 @@ pub(super) fn show(found: &Storm, output: &mut Output) -> Result<(), CommandErro
 fn cell(it: &StormCell) -> Cell {
     match it.state.as_str() {
         "stable" => {
-            let after = it.recovery_s.as_ref().map(|it| latency(Some(it.value * 1e3)));
-            let after = after.filter(|_| it.recovery_s.as_ref().is_some_and(|it| 0.0 < it.value));
+            let after = it.recovery_s.as_ref().filter(|it| 0.05 <= it.value);
+            let after = after.map(|it| format!("{}s", number((it.value * 10.0).round() / 10.0)));
             (format!("✔ {}", after.unwrap_or_else(|| "at once".to_owned())), Tone::Good)
         }
         "vulnerable" => (format!("~ {} of {}", it.recovered, it.replications), Tone::Busy),
