@@ -6,8 +6,10 @@ mod plot;
 mod scale;
 mod svg;
 
-pub(crate) use bars::whisker;
+pub(crate) use bars::{axis, whisker};
 pub(crate) use layers::{Graph, Layout};
-pub(crate) use plot::{Axis, Band, Column, Plot, Point, Series, legend};
+pub(crate) use plot::{
+    Axis, Band, Column, LABEL_LINE_PX, LABEL_LINES_MAX, Plot, Point, Series, legend,
+};
 pub(crate) use scale::Scale;
 pub(crate) use svg::{Anchor, Svg, place};

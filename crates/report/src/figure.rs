@@ -160,6 +160,9 @@ pub(crate) fn estimate(estimate: &Estimate, unit: Unit) -> String {
     };
     let (factor, suffix) = unit.suited(value);
     let (value, half) = (value * factor, half.abs() * factor);
+    if half < 1e-9 && value.abs() < 1e-9 {
+        return unit.show(0.0);
+    }
     if half < 1e-6 || 9_999.5 <= value.abs() || value.abs() < 1e-6 {
         return format!(
             "{} <span class=\"pm\">± {}</span>",

@@ -38,7 +38,7 @@ pub(crate) fn name(text: &str) -> String {
 }
 
 /// Characters of a name in a table, at most.
-const NAME_CHARACTERS_MAX: usize = 34;
+const NAME_CHARACTERS_MAX: usize = 44;
 
 /// A cell of a table. What is in it is HTML already.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +75,8 @@ pub(crate) struct Table {
     pub(crate) head: Vec<String>,
     /// Its rows.
     pub(crate) rows: Vec<Vec<Cell>>,
+    /// A row below the others, which stays there: an axis, say. None if empty.
+    pub(crate) foot: Vec<Cell>,
 }
 
 impl Table {
@@ -84,6 +86,7 @@ impl Table {
             caption: caption.to_owned(),
             head: head.iter().map(|it| (*it).to_owned()).collect(),
             rows: Vec::new(),
+            foot: Vec::new(),
         }
     }
 
@@ -100,17 +103,16 @@ impl Table {
         html.push_str("</tr></thead><tbody>");
         for row in &self.rows {
             html.push_str("<tr>");
-            for cell in row {
-                if let Some(order) = cell.order {
-                    let order = if order.is_finite() { order } else { -1.0 };
-                    add!(html, "<td class=\"n\" data-order=\"{order}\">{}</td>", cell.html);
-                } else {
-                    add!(html, "<td>{}</td>", cell.html);
-                }
-            }
+            cells(&mut html, row);
             html.push_str("</tr>");
         }
-        html.push_str("</tbody></table></div>\n");
+        html.push_str("</tbody>");
+        if !self.foot.is_empty() {
+            html.push_str("<tfoot><tr>");
+            cells(&mut html, &self.foot);
+            html.push_str("</tr></tfoot>");
+        }
+        html.push_str("</table></div>\n");
         html
     }
 
@@ -123,5 +125,16 @@ impl Table {
             "<details class=\"figures\"><summary>The figures</summary>{}</details>",
             self.html()
         )
+    }
+}
+
+fn cells(html: &mut String, row: &[Cell]) {
+    for cell in row {
+        if let Some(order) = cell.order {
+            let order = if order.is_finite() { order } else { -1.0 };
+            add!(html, "<td class=\"n\" data-order=\"{order}\">{}</td>", cell.html);
+        } else {
+            add!(html, "<td>{}</td>", cell.html);
+        }
     }
 }

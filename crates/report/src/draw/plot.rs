@@ -69,10 +69,10 @@ pub(crate) struct Plot {
 
 /// Pixels a character of a label takes, about.
 const CHARACTER_PX: f64 = 5.8;
-/// Lines of labels at the top of bands, at most: what has no room is in its title.
-const LABEL_LINES_MAX: usize = 3;
+/// Lines of labels above bands, at most: what has no room is in its title.
+pub(crate) const LABEL_LINES_MAX: usize = 3;
 /// Pixels from one such line to the next.
-const LABEL_LINE_PX: f64 = 14.0;
+pub(crate) const LABEL_LINE_PX: f64 = 14.0;
 
 impl Plot {
     /// Draws it. The label says what it shows to those who do not see it.
@@ -80,6 +80,7 @@ impl Plot {
         let mut svg = Svg::new(self.size.0, self.size.1);
         self.bands(&mut svg);
         self.axes(&mut svg);
+        self.labels(&mut svg);
         for series in &self.series {
             self.interval(&mut svg, series);
         }
@@ -112,11 +113,8 @@ impl Plot {
         svg.text("label", (right, bottom + 32.0), Anchor::End, &self.x.label);
     }
 
-    /// Marked parts; their labels stand in lines below each other where they would overlap.
     fn bands(&self, svg: &mut Svg) {
         let (bottom, top) = self.y.scale.range();
-        let (_, right) = self.x.scale.range();
-        let mut ends = [f64::MIN; LABEL_LINES_MAX];
         for band in &self.bands {
             let (from, to) = (self.x.scale.place(band.from), self.x.scale.place(band.to));
             if to - from < 1.5 {
@@ -126,16 +124,23 @@ impl Plot {
             } else {
                 svg.rectangle(band.class, (from, top), (to, bottom), &band.title);
             }
+        }
+    }
+
+    /// What marked parts are, above them, in lines above each other where they would overlap.
+    fn labels(&self, svg: &mut Svg) {
+        let (_, top) = self.y.scale.range();
+        let (_, right) = self.x.scale.range();
+        let mut ends = [f64::MIN; LABEL_LINES_MAX];
+        for band in self.bands.iter().filter(|it| !it.label.is_empty()) {
             let short = cut(&band.label, 26);
             let width = float(short.chars().count()) * CHARACTER_PX;
-            let start = from.min(right - width);
+            let start = self.x.scale.place(band.from).min(right - width);
             let free = ends.iter().position(|it| *it < start);
-            if let Some((line, end)) = free.and_then(|it| Some((it, ends.get_mut(it)?)))
-                && !short.is_empty()
-            {
+            if let Some((line, end)) = free.and_then(|it| Some((it, ends.get_mut(it)?))) {
                 *end = start + width + 8.0;
-                let y = top + 11.0 + float(line) * LABEL_LINE_PX;
-                svg.text("mark", (start + 4.0, y), Anchor::Start, &short);
+                let y = top - 7.0 - float(line) * LABEL_LINE_PX;
+                svg.text("mark", (start + 1.0, y), Anchor::Start, &short);
             }
         }
     }

@@ -20,10 +20,11 @@ enum Kind {
     Logarithmic,
 }
 
-/// Ticks of a linear scale, about.
-const TICKS: f64 = 5.0;
+/// Pixels from one tick of a linear scale to the next, about, and how many there are.
+const TICK_PX: f64 = 45.0;
+const TICKS: (f64, f64) = (3.0, 10.0);
 /// Ticks of a linear scale, at most.
-const TICKS_MAX: u32 = 15;
+const TICKS_MAX: u32 = 24;
 /// How much larger the largest value is than the least where a logarithmic scale says more.
 const LOGARITHMIC_FROM: f64 = 30.0;
 /// Values are taken to be no larger: what is above, no unit is made for.
@@ -36,7 +37,7 @@ impl Scale {
     pub(crate) fn from_zero(values: impl IntoIterator<Item = f64>, range: (f64, f64)) -> Self {
         let largest = extent(values).map_or(0.0, |it| it.1);
         let largest = if largest < VALUE_MIN { 1.0 } else { largest.min(VALUE_MAX) };
-        let step = nice(largest / TICKS);
+        let step = nice(largest / room_for(range));
         Self { kind: Kind::Linear, domain: (0.0, (largest / step).ceil() * step), range }
     }
 
@@ -85,7 +86,7 @@ impl Scale {
         let mut ticks = Vec::new();
         match self.kind {
             Kind::Linear => {
-                let step = nice((largest - least) / TICKS);
+                let step = nice((largest - least) / room_for(self.range));
                 let first = (least / step).ceil();
                 for at in 0..TICKS_MAX {
                     // The product, not a sum, so that 0.3 is not 0.30000000000000004 away from it.
@@ -111,6 +112,11 @@ impl Scale {
         }
         ticks
     }
+}
+
+/// Ticks there is room for.
+fn room_for(range: (f64, f64)) -> f64 {
+    ((range.1 - range.0).abs() / TICK_PX).clamp(TICKS.0, TICKS.1)
 }
 
 fn bounded(value: f64) -> f64 {
@@ -164,7 +170,7 @@ mod tests {
         assert_eq!(ticks, expected);
     }
 
-    const RANGE: (f64, f64) = (0.0, 100.0);
+    const RANGE: (f64, f64) = (0.0, 225.0);
 
     #[test]
     fn ticks_are_nice() {
@@ -173,10 +179,7 @@ mod tests {
         check(Scale::from_zero([], RANGE), &["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         check(Scale::tight([12.0, 61.0], RANGE), &["20", "30", "40", "50", "60"]);
         check(Scale::tight([7.0], RANGE), &["4", "6", "8", "10"]);
-        check(
-            Scale::for_latency([2.0, 800.0], RANGE),
-            &["2", "5", "10"],
-        );
+        check(Scale::for_latency([2.0, 800.0], RANGE), &["10", "100", "1\u{202f}000"]);
         check(Scale::for_latency([3.0, 150.0], RANGE), &["2", "5", "10", "20", "50", "100", "200"]);
         check(Scale::for_latency([10.0, 40.0], RANGE), &["0", "10", "20", "30", "40"]);
     }
@@ -189,7 +192,7 @@ mod tests {
                 Scale::tight(values.clone(), RANGE),
                 Scale::for_latency(values.clone(), RANGE),
             ] {
-                prop_assert!((-1e-6..=100.0 + 1e-6).contains(&scale.place(value)), "{scale:?}");
+                prop_assert!((-1e-6..=225.0 + 1e-6).contains(&scale.place(value)), "{scale:?}");
                 let ticks = scale.ticks();
                 prop_assert!(ticks.iter().all(|it| it.0.is_finite()), "{ticks:?}");
                 prop_assert!(ticks.len() <= 40);

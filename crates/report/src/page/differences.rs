@@ -7,7 +7,7 @@ use api::simulation::{Comparison, Difference, Estimate};
 
 use super::Section;
 use super::verdict::pill;
-use crate::draw::whisker;
+use crate::draw::{axis, whisker};
 use crate::figure::{Unit, amount, estimate};
 use crate::html::{Cell, Table, name};
 
@@ -54,12 +54,19 @@ pub(super) fn section(comparison: &Comparison) -> Section {
             Cell::html(drawing(it)),
         ]);
     }
-    let mut html = table.html();
-    html.push_str(
-        "<p class=\"note\">Lines are 95 % intervals of the paired difference; the axis goes from −1000 % to +1000 %, with lines \
-         at ±1, ±10 and ±100 %.</p>\n",
-    );
-    Section { id, title, html }
+    let ticks = [
+        ("−100", -1.0),
+        ("−10", -0.1),
+        ("−1", -0.01),
+        ("0", 0.0),
+        ("1", 0.01),
+        ("10", 0.1),
+        ("100 %", 1.0),
+    ];
+    table.foot = vec![Cell::default(); head.len() - 1];
+    table.foot.push(Cell::html(axis(&ticks, place)));
+    let note = "<p class=\"note\">Lines are 95 % intervals of the paired difference.</p>\n";
+    Section { id, title, html: table.html() + note }
 }
 
 fn unit_of(it: &Difference) -> Unit {
@@ -74,7 +81,9 @@ fn unit_of(it: &Difference) -> Unit {
 
 fn signed(found: &Estimate, unit: Unit) -> String {
     let sign = if 0.0 < found.value { "+" } else { "" };
-    format!("{sign}{}", estimate(found, unit))
+    let shown = format!("{sign}{}", estimate(found, unit));
+    // The difference of two shares is points, not a share of either.
+    if unit == Unit::Share { shown.replace("\u{202f}%", "\u{202f}points") } else { shown }
 }
 
 /// The place of a relative difference on the axis, from 0 to 1.

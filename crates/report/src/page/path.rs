@@ -26,7 +26,7 @@ pub(super) fn section(shares: &[PathShare]) -> Section {
         bars.push(PathShare { name, share, working, waiting });
     }
     let mut html = String::from(
-        "<p>Of the time a request takes, the part that would be saved if a service took none.</p>\n",
+        "<p>Whose work and whose queue a request spends its time in; of what runs in parallel, only the slowest counts.</p>\n",
     );
     html.push_str(&legend(&[
         ("thick s1", "working"),

@@ -15,7 +15,7 @@ const TOP: f64 = 34.0;
 const WIDTH: f64 = 1080.0;
 const CELL_HEIGHT: f64 = 46.0;
 /// A cell is no wider: few loads make no map of giants.
-const CELL_WIDTH_MAX: f64 = 120.0;
+const CELL_WIDTH_MAX: f64 = 150.0;
 
 /// The map, and its figures.
 pub(super) fn section(storm: &Storm) -> Section {

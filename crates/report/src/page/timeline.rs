@@ -8,7 +8,9 @@ mod marks;
 use api::simulation::{Comparison, Report, Timeline};
 
 use super::Section;
-use crate::draw::{Axis, Band, Column, Plot, Point, Scale, Series, legend};
+use crate::draw::{
+    Axis, Band, Column, LABEL_LINE_PX, LABEL_LINES_MAX, Plot, Point, Scale, Series, legend,
+};
 use crate::figure::{Unit, float};
 use crate::html::{Cell, Table};
 
@@ -31,6 +33,7 @@ struct Drawn {
     /// Where the buckets begin, and the last one ends, in seconds.
     edges: Vec<f64>,
     rates: Vec<Line>,
+    attempts: Vec<Line>,
     latencies: Vec<Line>,
     waiting: Vec<Line>,
     fleet: Vec<Line>,
@@ -43,16 +46,21 @@ pub(super) fn section(report: &Report) -> Section {
         return Section { id, title, html: marks::list(&report.incidents) };
     }
     let drawn = Drawn::of(&report.timeline);
-    let bands = marks::bands(report, drawn.end());
+    let mut bands = marks::bands(report, drawn.end());
     let mut html = String::new();
     let panels = [
-        ("Requests and attempts per second", &drawn.rates, 230.0),
+        ("Requests from outside", &drawn.rates, 230.0),
+        ("Attempts on all edges", &drawn.attempts, 150.0),
         ("Latency of good answers", &drawn.latencies, 200.0),
         ("Requests waiting", &drawn.waiting, 150.0),
         ("Instances left alone, open breakers", &drawn.fleet, 150.0),
     ];
     for (title, lines, height) in panels.into_iter().filter(|it| !it.1.is_empty()) {
         html.push_str(&panel(title, &drawn, lines, &bands, height));
+        // The first drawing says what is marked in all of them.
+        for band in &mut bands {
+            band.label.clear();
+        }
     }
     html.push_str(&marks::list(&report.incidents));
     html.push_str(&drawn.table().folded());
@@ -66,7 +74,7 @@ pub(super) fn of_both(comparison: &Comparison) -> Section {
     if a.edges.len() < 2 || b.edges.len() < 2 {
         return Section { id, title, html: String::new() };
     }
-    let bands = marks::bands(&comparison.a, a.end());
+    let mut bands = marks::bands(&comparison.a, a.end());
     let pair = |of: fn(&Drawn) -> &Vec<Line>, name: &str| -> Vec<Line> {
         let sides = [(&a, "A", "s2"), (&b, "B", "s5")];
         let found = sides.into_iter().filter_map(|(side, label, class)| {
@@ -79,11 +87,14 @@ pub(super) fn of_both(comparison: &Comparison) -> Section {
     let mut html = String::new();
     for (title, lines) in [
         ("Goodput", pair(|it| &it.rates, "goodput")),
-        ("Attempts", pair(|it| &it.rates, "attempts")),
+        ("Attempts", pair(|it| &it.attempts, "attempts")),
         ("p99 latency", pair(|it| &it.latencies, "p99")),
         ("Requests waiting", pair(|it| &it.waiting, "waiting")),
     ] {
         html.push_str(&panel(title, longer, &lines, &bands, 170.0));
+        for band in &mut bands {
+            band.label.clear();
+        }
     }
     Section { id, title, html }
 }
@@ -115,10 +126,10 @@ impl Drawn {
             edges: (0..=buckets.div_ceil(by)).map(edge).collect(),
             rates: vec![
                 rate("offered", "s6", &timeline.offered),
-                rate("attempts", "s2", &timeline.attempts),
                 rate("failed", "s4", &timeline.failed),
                 rate("goodput", "s1", &timeline.goodput),
             ],
+            attempts: vec![rate("attempts", "s2", &timeline.attempts)],
             latencies: vec![
                 line("p50", "s2", Unit::Time, folded(&known(&timeline.p50_ms), by, mean)),
                 line("p99", "s5", Unit::Time, folded(&known(&timeline.p99_ms), by, largest)),
@@ -133,7 +144,12 @@ impl Drawn {
     }
 
     fn lines(&self) -> impl Iterator<Item = &Line> {
-        self.rates.iter().chain(&self.latencies).chain(&self.waiting).chain(&self.fleet)
+        self.rates
+            .iter()
+            .chain(&self.attempts)
+            .chain(&self.latencies)
+            .chain(&self.waiting)
+            .chain(&self.fleet)
     }
 
     fn table(&self) -> Table {
@@ -181,7 +197,10 @@ const fn time_unit(end_s: f64) -> (f64, &'static str) {
 fn panel(title: &str, drawn: &Drawn, lines: &[Line], bands: &[Band], height: f64) -> String {
     let end = drawn.end();
     let (unit_s, unit) = time_unit(end);
-    let (bottom, top) = (height - 38.0, 24.0);
+    let is_labelled = bands.iter().any(|it| !it.label.is_empty());
+    let labels = if is_labelled { float(LABEL_LINES_MAX - 1) * LABEL_LINE_PX } else { 0.0 };
+    let height = height + labels;
+    let (bottom, top) = (height - 38.0, 24.0 + labels);
     let values = || lines.iter().flat_map(|it| it.values.iter().copied());
     let kind = lines.first().map_or(Unit::Plain, |it| it.unit);
     let scale = match kind {

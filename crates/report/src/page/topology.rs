@@ -21,10 +21,10 @@ const AMPLIFIES_FROM: f64 = 1.02;
 /// Who calls from outside, in edges.
 const OUTSIDE: &str = "outside";
 
-const BOX_WIDTH: f64 = 138.0;
+const BOX_WIDTH: f64 = 126.0;
 const BOX_HEIGHT: f64 = 42.0;
 const LAYER_WIDTH_MAX: f64 = 260.0;
-const LAYER_WIDTH_MIN: f64 = 212.0;
+const LAYER_WIDTH_MIN: f64 = 226.0;
 const WIDTH: f64 = 1080.0;
 
 /// How busy something is, as a class: queues grow steeply from 70 % on, and 90 % leave no room.
@@ -59,7 +59,7 @@ pub(super) fn section(report: &Report) -> Section {
     let entries =
         [("quiet", "calls succeed"), ("warn", "0.1 % fail or more"), ("critical", "5 % or more")];
     let mut html = legend(&entries);
-    html.push_str("<p class=\"note\">On an edge: calls a request; bold, attempts a call where there are more.</p>\n");
+    html.push_str("<p class=\"note\">On an edge: calls a request; bold, with ↻, attempts a call where there are more.</p>\n");
     html.push_str(&map.drawing());
     let left_out = report.services.len().saturating_sub(SERVICES_MAX);
     if 0 < left_out {
@@ -115,9 +115,7 @@ impl<'a> Map<'a> {
                 peers(&mut svg, edge, at(node));
             }
         }
-        for (class, at, text) in labels {
-            svg.text(class, at, Anchor::Middle, &text);
-        }
+        write_labels(&mut svg, &labels);
         for (place, node) in layout.nodes.iter().enumerate() {
             match self.services.get(place) {
                 Some(service) => service_box(&mut svg, service, at(node)),
@@ -140,12 +138,7 @@ impl<'a> Map<'a> {
     }
 
     /// An edge, and its label if it has one.
-    fn edge(
-        &self,
-        svg: &mut Svg,
-        edge: &EdgeReport,
-        path: &[(f64, f64)],
-    ) -> Option<(&'static str, (f64, f64), String)> {
+    fn edge(&self, svg: &mut Svg, edge: &EdgeReport, path: &[(f64, f64)]) -> Option<Label> {
         let (first, last) = (*path.first()?, *path.last()?);
         let is_forward = first.0 < last.0;
         let side = if is_forward { BOX_WIDTH / 2.0 } else { -BOX_WIDTH / 2.0 };
@@ -164,18 +157,56 @@ impl<'a> Map<'a> {
         if !amplifies && LABELLED_MAX < self.edges.len() {
             return None;
         }
-        let second = *points.get(1)?;
-        let at = (
-            points.first()?.0 * 0.55 + second.0 * 0.45,
-            points.first()?.1 * 0.6 + second.1 * 0.4 - 4.0,
-        );
         let calls = format!("×{}", amount(edge.calls_per_request.value));
         if amplifies {
-            let attempts = amount(edge.attempts_per_call.value);
-            return Some(("call amplifies", at, format!("{calls} · {attempts} attempts")));
+            let text = format!("{calls} ↻{}", amount(edge.attempts_per_call.value));
+            return Some(Label { class: "call amplifies", text, points });
         }
-        Some(("call", at, calls))
+        Some(Label { class: "call", text: calls, points })
     }
+}
+
+/// What stands on an edge.
+struct Label {
+    class: &'static str,
+    text: String,
+    /// The places the edge passes.
+    points: Vec<(f64, f64)>,
+}
+
+/// Writes labels where they are free of each other, as far as that is possible: near the end of their edge, near its
+/// beginning, or between.
+fn write_labels(svg: &mut Svg, labels: &[Label]) {
+    let mut taken: Vec<(f64, f64, f64)> = Vec::new();
+    for label in labels {
+        let half = float(label.text.chars().count()) * 3.0 + 2.0;
+        let is_free = |at: &(f64, f64)| {
+            taken.iter().all(|it| it.2 + half < (it.0 - at.0).abs() || 11.0 < (it.1 - at.1).abs())
+        };
+        let hops = label.points.windows(2).collect::<Vec<_>>();
+        let ends = hops.last().into_iter().chain(hops.first());
+        let mut tries: Vec<(f64, f64)> = Vec::new();
+        for hop in ends {
+            if let [from, to] = hop {
+                tries.extend([0.66, 0.54, 0.42, 0.3].map(|part| along(*from, *to, part)));
+            }
+        }
+        let Some(at) = tries.iter().find(|it| is_free(it)).or(tries.first()).copied() else {
+            continue;
+        };
+        taken.push((at.0, at.1, half));
+        svg.text(label.class, (at.0, at.1 + 3.5), Anchor::Middle, &label.text);
+    }
+}
+
+/// The place so far along a curve that is level at both ends.
+fn along(from: (f64, f64), to: (f64, f64), part: f64) -> (f64, f64) {
+    let rest = 1.0 - part;
+    let middle = f64::midpoint(from.0, to.0);
+    let (first, inner, last) = (rest.powi(3), 3.0 * rest * part, part.powi(3));
+    let x = first * from.0 + inner * middle + last * to.0;
+    let y = (first + inner * rest) * from.1 + (inner * part + last) * to.1;
+    (x, y)
 }
 
 /// Everything about an edge.
@@ -231,7 +262,7 @@ fn service_box(svg: &mut Svg, service: &ServiceReport, at: (f64, f64)) {
     );
     svg.open(&format!("service {class}"), &title);
     svg.rectangle("box", (left, top), (left + BOX_WIDTH, top + BOX_HEIGHT), "");
-    svg.text("strong", (left + 10.0, top + 16.0), Anchor::Start, &cut(&service.name, 18));
+    svg.text("strong", (left + 10.0, top + 16.0), Anchor::Start, &cut(&service.name, 17));
     svg.text("tick", (left + 10.0, top + 30.0), Anchor::Start, &format!("{instances} inst"));
     svg.text("tick", (left + BOX_WIDTH - 10.0, top + 30.0), Anchor::End, &words);
     if let Some(busy) = busy {

@@ -11,7 +11,9 @@ use crate::html::{Cell, Table, escaped, name};
 pub(super) fn pill(state: &str) -> String {
     let (class, sign) = match state {
         "met" | "stable" | "better" => ("ok", "✓"),
-        "missed" | "collapsed" | "worse" | "overloaded" => ("critical", "!"),
+        "missed" | "worse" => ("critical", "!"),
+        "collapsed" => ("critical", "✕"),
+        "overloaded" => ("unknown", "!"),
         "vulnerable" | "undecided" | "differs" => ("warn", "~"),
         _ => ("unknown", "·"),
     };
