@@ -661,6 +661,7 @@ mod tests {
           route     List the routes from outside
           edge      List the declared calls
           plan      Show what `up` would change
+          sim       Simulate an application in virtual time: how it does, what it bears, whether it recovers
           doctor    Look for what is wrong with the machine, or with the platform on it
           validate  Check a file
           import    Turn a Compose file, a Procfile or a spigo architecture into a pelago.yaml
