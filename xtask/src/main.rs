@@ -21,10 +21,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes the schema and the reference of pelago.yaml, which a test in `manifest` holds against the code.
+/// Writes the schemas and the references of pelago.yaml and scenario.yaml, which a test in `manifest` holds
+/// against the code.
 fn generate() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let schema = serde_json::to_string_pretty(&manifest::schema())? + "\n";
-    fs::write(root.join("schema/pelago.schema.json"), schema)?;
-    fs::write(root.join("docs/manifest.md"), manifest::reference())
+    let pretty = |it: &serde_json::Value| serde_json::to_string_pretty(it).map(|it| it + "\n");
+    fs::write(root.join("schema/pelago.schema.json"), pretty(&manifest::schema())?)?;
+    fs::write(root.join("schema/scenario.schema.json"), pretty(&manifest::scenario_schema())?)?;
+    fs::write(root.join("docs/manifest.md"), manifest::reference())?;
+    fs::write(root.join("docs/scenario.md"), manifest::scenario_reference())
 }

@@ -377,6 +377,7 @@ pub struct StormCell {
 
 /// Requests of one replication with all they led to, for the formats of other tools. It is no part of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "they are what it is about")]
 pub struct Traces {
     /// The application.
     pub application: String,

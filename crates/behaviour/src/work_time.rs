@@ -218,7 +218,8 @@ pub(crate) fn nanos(time: Duration) -> f64 {
     reason = "a cast from f64 saturates, which is what is meant"
 )]
 pub(crate) fn from_nanos(nanos: f64) -> Duration {
-    Duration::from_nanos(libm::round(nanos) as u64)
+    // Times are not negative, and half a nanosecond more, cut off, is rounded.
+    Duration::from_nanos((nanos + 0.5) as u64)
 }
 
 #[cfg(test)]

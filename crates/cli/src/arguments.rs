@@ -1,7 +1,9 @@
 //! The command line, as written.
 
+mod import;
 mod measured;
 mod releases;
+pub mod simulation;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use model::units::Share;
 
+pub use import::Import;
 pub use measured::{Metrics, Trace, TraceChoice};
 pub use releases::{
     Deploy, Diff, Releases, Rollback, Rollout, RolloutAction, SetTraffic, StrategyName, Traffic,
@@ -122,6 +125,8 @@ pub enum Asking {
     Looking(Looking),
     /// Show what `up` would change
     Plan(File),
+    /// Simulate an application in virtual time: how it does, what it bears, whether it recovers
+    Sim(simulation::Sim),
     /// Look for what is wrong with the machine, or with the platform on it
     Doctor,
     /// Check a file
@@ -292,16 +297,6 @@ pub enum Drawing {
     Dot,
     /// A Mermaid flowchart.
     Mermaid,
-}
-
-/// `pelago import`.
-#[derive(Clone, Debug, Args)]
-pub struct Import {
-    /// File to read
-    pub file: PathBuf,
-    /// File to write [default: standard output]
-    #[arg(long, short, value_name = "FILE")]
-    pub output: Option<PathBuf>,
 }
 
 /// `pelago serve`.

@@ -16,6 +16,7 @@ mod ps;
 mod records;
 pub(crate) mod releases;
 mod rollout;
+mod sim;
 mod stop;
 mod top;
 mod trace;
@@ -53,6 +54,7 @@ pub(crate) async fn run(
         Asking::Traffic(traffic) => traffic::run(context, &traffic, output).await?,
         Asking::Events(events) => events::run(context, &events, output).await?,
         Asking::Looking(looking) => look(context, looking, output).await?,
+        Asking::Sim(sim) => return sim::run(context, sim, output),
         Asking::Plan(file) => plan::run(context, &file, output).await?,
         Asking::Doctor => return doctor::run(context, output).await,
         Asking::Validate(file) => file::validate(context, &file, output)?,

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use crate::problem::{Findings, Place};
-use crate::schema::{alternatives, resolve, root_name, schema};
+use crate::schema::{Document, alternatives, definition};
 use crate::yaml::{Entry, Node, Value as Yaml};
 
 mod foreign;
@@ -29,23 +29,38 @@ struct Spot<'a> {
 }
 
 /// Checks the whole file against its schema.
-pub(crate) fn check(root: &Node, findings: &mut Findings) -> Value {
+pub(crate) fn check(root: &Node, document: &'static Document, findings: &mut Findings) -> Value {
     let spot = Spot { label: "the file", place: root.place };
     if !matches!(root.value, Yaml::Map(_)) {
         let what = match root.value {
+            Yaml::Null if document.begin.is_none() => return Value::Object(Map::new()),
             Yaml::Null => "empty",
             Yaml::List(_) => "a list",
             _ => "a text",
         };
-        let message = format!("the file is {what}; begin with `name: shop`, then `services:`");
-        findings.error(root.place, message);
+        let begin = document.begin.unwrap_or("begin with a key");
+        findings.error(root.place, format!("the file is {what}; {begin}"));
         return Value::Null;
     }
-    Checker { findings }.mapping(root, schema(), Some(&root_name()), spot)
+    let root_name = Some(document.root.as_str());
+    Checker { document, findings }.mapping(root, &document.schema, root_name, spot)
+}
+
+/// Checks a mapping against the definition of that name. `label` is what it is called.
+pub(crate) fn check_part(
+    node: &Node,
+    (name, document): (&str, &'static Document),
+    label: &str,
+    findings: &mut Findings,
+) -> Value {
+    let spot = Spot { label, place: node.place };
+    let schema = definition(name).unwrap_or(&Value::Null);
+    Checker { document, findings }.mapping(node, schema, Some(name), spot)
 }
 
 #[derive(Debug)]
 struct Checker<'a> {
+    document: &'static Document,
     findings: &'a mut Findings,
 }
 
@@ -128,7 +143,8 @@ impl Checker<'_> {
                 }
             } else if !(extensions && key.starts_with("x-")) {
                 let keys = properties.into_iter().flat_map(Map::keys).map(String::as_str);
-                let message = unknown(key, name.unwrap_or_default(), &keys.collect::<Vec<_>>());
+                let known: Vec<_> = keys.collect();
+                let message = unknown(key, name.unwrap_or_default(), &known, self.document);
                 self.findings.error(*place, message);
             }
         }
@@ -163,14 +179,14 @@ impl Checker<'_> {
 }
 
 /// What to say of a key that is not known where it stands.
-fn unknown(key: &str, name: &str, known: &[&str]) -> String {
+fn unknown(key: &str, name: &str, known: &[&str], document: &Document) -> String {
     if let Some(remedy) = foreign::remedy(name, key) {
         return format!("unknown key `{key}`; {remedy}");
     }
     if let Some(meant) = did_you_mean(key, known.iter().copied()) {
         return format!("unknown key `{key}`; did you mean `{meant}`?");
     }
-    let elsewhere = owners(key);
+    let elsewhere = owners(key, document);
     if !elsewhere.is_empty() {
         return format!("unknown key `{key}` here; it belongs in {}", elsewhere.join(" or "));
     }
@@ -178,16 +194,12 @@ fn unknown(key: &str, name: &str, known: &[&str]) -> String {
 }
 
 /// The mappings that have a key of this name, those nearest to the root first.
-fn owners(key: &str) -> Vec<String> {
-    let places = ["service", "defaults", "behaviour", "resilience", "update", "resource", "route"];
-    let has = |name: &&str| {
-        let reference = serde_json::json!({"$ref": format!("#/$defs/{name}")});
-        let (definition, _) = resolve(&reference);
-        definition.get("properties").is_some_and(|it| it.get(key).is_some())
-    };
-    let top = schema().get("properties").is_some_and(|it| it.get(key).is_some());
-    let root = top.then(|| "the top level of the file".to_owned());
-    root.into_iter().chain(places.iter().filter(|it| has(it)).map(|it| owner(it))).take(2).collect()
+fn owners(key: &str, document: &Document) -> Vec<String> {
+    let of = |schema: &Value| schema.get("properties").is_some_and(|it| it.get(key).is_some());
+    let has = |name: &&&str| definition(name).is_some_and(of);
+    let root = of(&document.schema).then(|| "the top level of the file".to_owned());
+    let places = document.places.iter().filter(has).map(|it| owner(it));
+    root.into_iter().chain(places).take(2).collect()
 }
 
 /// Names in a sentence, each in backquotes.

@@ -21,7 +21,7 @@ mod spigo;
 
 pub use compose::compose;
 pub use procfile::procfile;
-pub use spigo::spigo;
+pub use spigo::{Growth, spigo, spigo_grown};
 
 pub(crate) use draft::scalar;
 
@@ -34,6 +34,8 @@ pub struct Imported {
     pub application: Application,
     /// The same as a pelago.yaml to keep.
     pub yaml: String,
+    /// What the file says beside about users, network and faults, as a scenario.yaml.
+    pub scenario: Option<String>,
     /// What is probably not as meant, in places of the file that was imported.
     pub warnings: Problems,
     /// What did not come along, in the order of the file.
@@ -166,6 +168,7 @@ impl<'a> Import<'a> {
                 Ok(Imported {
                     application: read.application,
                     yaml,
+                    scenario: None,
                     warnings: Problems::new(self.name, &self.text, warnings, 0),
                     left_out: self.left_out,
                 })

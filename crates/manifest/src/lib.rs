@@ -1,4 +1,4 @@
-//! Reads what people write (pelago.yaml, Compose files, Procfiles, spigo architectures) and says
+//! Reads what people write (pelago.yaml, scenarios, Compose files, Procfiles, spigo architectures) and says
 //! what is wrong with it, and where. Text in, [`model::Application`] out: nothing here runs
 //! anything, reads a file or looks at the environment by itself.
 //!
@@ -13,16 +13,23 @@ use std::sync::Arc;
 use model::application::Application;
 
 mod check;
+mod edit;
 pub mod import;
+mod line;
 mod meaning;
 mod problem;
 mod reference;
+mod scenario;
 mod schema;
 mod spec;
 mod yaml;
 
+pub use edit::{SetError, has, set};
 pub use import::{Kind, detect};
 pub use problem::{PROBLEMS_MAX, Place, Problem, Problems, Severity};
+pub use scenario::{
+    RATE_DEFAULT, ScenarioRead, default_users, fault, scenario, scenario_reference, scenario_schema,
+};
 pub use yaml::{DEPTH_MAX, ENTRIES_MAX, NODES_MAX, TEXT_BYTES_MAX};
 
 /// What was read.
@@ -63,16 +70,26 @@ fn understand(
     environment: &BTreeMap<String, String>,
     findings: &mut problem::Findings,
 ) -> Option<Application> {
-    let value = check::check(root, findings);
+    let value = check::check(root, &schema::APPLICATION, findings);
+    let spec = filled(value, root.place, findings)?;
+    meaning::application(&spec, yaml::At::root(root), environment, findings)
+}
+
+/// The type that a checked value fills; nothing if there was no mapping to check.
+fn filled<T: serde::de::DeserializeOwned>(
+    value: serde_json::Value,
+    place: Place,
+    findings: &mut problem::Findings,
+) -> Option<T> {
     if !value.is_object() {
         return None;
     }
     match serde_json::from_value(value) {
-        Ok(spec) => meaning::application(&spec, yaml::At::root(root), environment, findings),
+        Ok(spec) => Some(spec),
         Err(error) => {
             // The schema took what serde does not: a defect here, said rather than hidden.
             let message = format!("this is a defect of Pelago, please report it: {error}");
-            findings.error(root.place, message);
+            findings.error(place, message);
             None
         }
     }
@@ -80,7 +97,7 @@ fn understand(
 
 /// The JSON Schema (2020-12) of pelago.yaml, for editors.
 pub fn schema() -> serde_json::Value {
-    schema::schema().clone()
+    schema::APPLICATION.schema.clone()
 }
 
 /// The reference page of pelago.yaml, in Markdown.

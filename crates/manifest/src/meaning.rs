@@ -21,19 +21,25 @@ use crate::yaml::{At, Value as Yaml};
 
 pub(crate) mod defaults;
 mod edge;
+mod fault;
 mod flag;
 mod graph;
 mod header;
 mod health;
 mod monitoring;
+mod network;
 mod policy;
 mod reference;
 mod resilience;
 mod route;
+mod scenario;
 mod service;
 mod update;
+mod users;
 mod work;
 mod workload;
+
+pub(crate) use scenario::{fault, scenario};
 
 /// What is known while the file is read.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The reference page of the file, written from the schema: every key with its type, its default, what
+//! The reference pages of the files, written from their schemas: every key with its type, its default, what
 //! it means and an example.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::schema::{alternatives, resolve, root_name, schema};
+use crate::schema::{APPLICATION, Document, SCENARIO, alternatives, definition, resolve};
 
 /// What stands above the tables.
 const INTRODUCTION: &str = "\
@@ -48,23 +48,52 @@ resource's `url`, `host`, `port`, `user`, `password` or `database`; the service 
 An instance finds all of these but the resources in its environment as well.
 ";
 
-/// The whole page.
+/// What stands above the tables of a scenario.
+const SCENARIO_INTRODUCTION: &str = "\
+<!-- Generated from the types in crates/manifest/src/spec; `cargo run -p xtask -- generate` writes it. -->
+
+# scenario.yaml
+
+What an application is put through: who uses it, over which network, what goes wrong and when. Every key has a \
+default, so that an empty file is a scenario. Amounts have units as in [pelago.yaml](manifest.md): durations are \
+written as `800ms`, sizes as `256MiB`, shares as `20%`, rates as `100/s`. [The guide](scenarios.md) explains it by \
+examples.
+";
+
+/// The page of pelago.yaml.
 pub(crate) fn reference() -> String {
-    let mut page = String::from(INTRODUCTION);
-    let mut waiting = vec![root_name()];
+    page(&APPLICATION, INTRODUCTION)
+}
+
+/// The page of scenario.yaml. What it shares with pelago.yaml is explained there.
+pub(crate) fn scenario() -> String {
+    page(&SCENARIO, SCENARIO_INTRODUCTION)
+}
+
+fn page(document: &Document, introduction: &str) -> String {
+    let mut page = String::from(introduction);
+    let mut waiting = vec![document.root.clone()];
     let mut seen = BTreeSet::new();
     let mut at = 0;
     while let Some(name) = waiting.get(at).cloned() {
         at += 1;
-        if !seen.insert(name.clone()) {
+        if !seen.insert(name.clone()) || is_elsewhere(document, &name) {
             continue;
         }
-        let reference = serde_json::json!({"$ref": format!("#/$defs/{name}")});
-        let definition = if name == root_name() { schema() } else { resolve(&reference).0 };
-        section(&mut page, &name, definition);
-        mentioned(definition, &mut waiting);
+        let is_root = name == document.root;
+        let found = if is_root { Some(&document.schema) } else { definition(&name) };
+        let Some(found) = found else { continue };
+        let title = if is_root { "The file" } else { &name };
+        section(&mut page, title, found, document);
+        mentioned(found, &mut waiting);
     }
     page
+}
+
+/// Whether a definition is explained on the page of pelago.yaml, and this is another.
+fn is_elsewhere(document: &Document, name: &str) -> bool {
+    document.root != APPLICATION.root
+        && APPLICATION.schema.get("$defs").is_some_and(|it| it.get(name).is_some())
 }
 
 /// Adds the definitions a schema refers to, in order.
@@ -82,20 +111,19 @@ fn mentioned(schema: &Value, names: &mut Vec<String>) {
     }
 }
 
-fn section(page: &mut String, name: &str, definition: &Value) {
-    let title = if name == root_name() { "The file" } else { name };
+fn section(page: &mut String, title: &str, definition: &Value, document: &Document) {
     let mut text = format!("\n## {title}\n\n{}\n\n", described(definition));
     if let Some(Value::Object(properties)) = definition.get("properties") {
         text.push_str("| key | type | default | meaning | example |\n");
         text.push_str("| --- | --- | --- | --- | --- |\n");
         for (key, property) in properties {
-            text.push_str(&row(key, property, definition));
+            text.push_str(&row(key, property, definition, document));
         }
     } else {
         for (alternative, inner) in options(definition) {
             let label = match alternative.get("const").and_then(Value::as_str) {
                 Some(word) => format!("`{word}`"),
-                None => kind(&alternative, inner.as_deref()),
+                None => kind(&alternative, inner.as_deref(), document),
             };
             for part in ["- ", &label, ": ", described(&alternative), "\n"] {
                 text.push_str(part);
@@ -123,7 +151,7 @@ fn described(schema: &Value) -> &str {
     schema.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn row(key: &str, property: &Value, owner: &Value) -> String {
+fn row(key: &str, property: &Value, owner: &Value, document: &Document) -> String {
     let required = owner.get("required").and_then(Value::as_array);
     let required = required.into_iter().flatten().any(|it| it == key);
     let default = match property.get("default") {
@@ -135,7 +163,7 @@ fn row(key: &str, property: &Value, owner: &Value) -> String {
     let example = examples.into_iter().flatten().map(|it| format!("`{}`", flow(it)));
     let example = example.collect::<Vec<_>>().join(", ");
     let mut row = String::new();
-    let kind = of(property);
+    let kind = of(property, document);
     let meaning = described(property);
     if writeln!(row, "| `{key}` | {kind} | {default} | {meaning} | {example} |").is_err() {
         row.clear();
@@ -144,22 +172,23 @@ fn row(key: &str, property: &Value, owner: &Value) -> String {
 }
 
 /// The type of a value, with links to what is explained elsewhere.
-fn of(property: &Value) -> String {
+fn of(property: &Value, document: &Document) -> String {
     if let (found, Some(name)) = resolve(property) {
-        return kind(found, Some(name));
+        return kind(found, Some(name), document);
     }
-    kind(property, None)
+    kind(property, None, document)
 }
 
-fn kind(schema: &Value, name: Option<&str>) -> String {
+fn kind(schema: &Value, name: Option<&str>, document: &Document) -> String {
     if let Some(name) = name {
-        return format!("[{name}](#{name})");
+        let page = if is_elsewhere(document, name) { "manifest.md" } else { "" };
+        return format!("[{name}]({page}#{name})");
     }
     if schema.get("anyOf").is_some() {
         let kinds: BTreeSet<_> = alternatives(schema)
             .iter()
             .filter(|(it, _)| it.get("type").is_none_or(|it| it != "null"))
-            .map(|(it, name)| kind(it, *name))
+            .map(|(it, name)| kind(it, *name, document))
             .collect();
         return kinds.into_iter().collect::<Vec<_>>().join(" or ");
     }
@@ -168,10 +197,14 @@ fn kind(schema: &Value, name: Option<&str>) -> String {
     match (schema.get("x-kind").and_then(Value::as_str), first.unwrap_or_default()) {
         (Some(kind @ ("duration" | "size" | "share" | "rate")), _) => kind.to_owned(),
         (Some("cpus"), _) => "number".to_owned(),
+        (Some("load"), _) => "rates".to_owned(),
         (Some("scalar"), _) => "text or number".to_owned(),
-        (_, "array") => format!("list of {}", schema.get("items").map(of).unwrap_or_default()),
+        (_, "array") => {
+            let items = schema.get("items").map(|it| of(it, document));
+            format!("list of {}", items.unwrap_or_default())
+        }
         (_, "object") => match schema.get("additionalProperties") {
-            Some(inner) if inner.is_object() => format!("mapping of {}", of(inner)),
+            Some(inner) if inner.is_object() => format!("mapping of {}", of(inner, document)),
             _ => "mapping".to_owned(),
         },
         (_, "string") => "text".to_owned(),

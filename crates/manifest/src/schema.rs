@@ -1,4 +1,4 @@
-//! The JSON Schema of the file, for editors, for the reference page and for our own checks.
+//! The JSON Schemas of the files, for editors, for the reference page and for our own checks.
 //!
 //! It says less than the checks do: where alternatives differ only by the keys of a mapping it names
 //! one mapping with all of them, since a message about three alternatives helps nobody. `x-kind`
@@ -8,38 +8,62 @@ use std::sync::LazyLock;
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};
-use schemars::{JsonSchema as _, Schema};
+use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
-use crate::spec::ApplicationSpec;
+use crate::spec::{ApplicationSpec, ScenarioSpec};
 
-/// The schema, made once.
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
-    let settings = SchemaSettings::draft2020_12().for_deserialize().with_transform(NotNull);
-    let mut schema = settings.into_generator().into_root_schema_for::<ApplicationSpec>();
-    schema.insert("title".to_owned(), "pelago.yaml".into());
-    schema.insert("$id".to_owned(), ID.into());
-    sorted(schema.to_value())
-});
-
-/// The schema's name, not an address anybody has to reach.
-const ID: &str = "https://pelago.dev/schema/pelago.schema.json";
-
-/// The schema of the whole file.
-pub(crate) fn schema() -> &'static Value {
-    &SCHEMA
+/// A kind of file, as its schema says.
+#[derive(Debug)]
+pub(crate) struct Document {
+    /// The schema of the whole file.
+    pub(crate) schema: Value,
+    /// The name of its root among the definitions.
+    pub(crate) root: String,
+    /// What to begin a file with, in a sentence; it may be empty where there is nothing.
+    pub(crate) begin: Option<&'static str>,
+    /// Definitions to look for a key in that stands in the wrong place, those nearest to the root first.
+    pub(crate) places: &'static [&'static str],
 }
 
-/// The name of the root among the definitions.
-pub(crate) fn root_name() -> String {
-    ApplicationSpec::schema_name().into_owned()
+/// pelago.yaml.
+pub(crate) static APPLICATION: LazyLock<Document> = LazyLock::new(|| Document {
+    schema: made::<ApplicationSpec>("pelago.yaml", APPLICATION_ID),
+    root: ApplicationSpec::schema_name().into_owned(),
+    begin: Some("begin with `name: shop`, then `services:`"),
+    places: &["service", "defaults", "behaviour", "resilience", "update", "resource", "route"],
+});
+
+/// scenario.yaml.
+pub(crate) static SCENARIO: LazyLock<Document> = LazyLock::new(|| Document {
+    schema: made::<ScenarioSpec>("scenario.yaml", SCENARIO_ID),
+    root: ScenarioSpec::schema_name().into_owned(),
+    begin: None,
+    places: &["users", "network", "fault", "objective", "change", "entry", "behaviour"],
+});
+
+/// The schemas' names, not addresses anybody has to reach.
+const APPLICATION_ID: &str = "https://pelago.dev/schema/pelago.schema.json";
+const SCENARIO_ID: &str = "https://pelago.dev/schema/scenario.schema.json";
+
+fn made<T: JsonSchema>(title: &str, id: &str) -> Value {
+    let settings = SchemaSettings::draft2020_12().for_deserialize().with_transform(NotNull);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), title.into());
+    schema.insert("$id".to_owned(), id.into());
+    sorted(schema.to_value())
+}
+
+/// A definition by its name. Both kinds of file mean the same by the same name.
+pub(crate) fn definition(name: &str) -> Option<&'static Value> {
+    let of = |document: &'static Document| document.schema.get("$defs").and_then(|it| it.get(name));
+    of(&APPLICATION).or_else(|| of(&SCENARIO))
 }
 
 /// What `schema` refers to, with the name of the definition, if it refers.
 pub(crate) fn resolve(schema: &Value) -> (&Value, Option<&str>) {
     let name = schema.get("$ref").and_then(Value::as_str).and_then(|it| it.rsplit('/').next());
-    let found = name.and_then(|it| SCHEMA.get("$defs").and_then(|all| all.get(it)));
-    match found {
+    match name.and_then(definition) {
         Some(found) => (found, name),
         None => (schema, None),
     }
@@ -116,7 +140,7 @@ mod tests {
     /// A value is checked against the alternative of its kind, so there may be only one.
     #[test]
     fn alternatives_differ_in_kind() {
-        let mut schemas = vec![schema()];
+        let mut schemas = vec![&APPLICATION.schema, &SCENARIO.schema];
         while let Some(schema) = schemas.pop() {
             match schema {
                 Value::Object(object) => schemas.extend(object.values()),
@@ -139,12 +163,27 @@ mod tests {
 
     #[test]
     fn every_key_says_what_it_is() {
-        let definitions = schema()["$defs"].as_object().unwrap().values();
-        for definition in definitions.chain([schema()]) {
-            let properties = definition.get("properties").and_then(Value::as_object);
-            for (key, property) in properties.into_iter().flatten() {
-                assert!(property.get("description").is_some(), "{key}: {property}");
+        for schema in [&APPLICATION.schema, &SCENARIO.schema] {
+            let definitions = schema["$defs"].as_object().unwrap().values();
+            for definition in definitions.chain([schema]) {
+                let properties = definition.get("properties").and_then(Value::as_object);
+                for (key, property) in properties.into_iter().flatten() {
+                    assert!(property.get("description").is_some(), "{key}: {property}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_name_means_the_same_in_both() {
+        let of = |it: &'static Document| it.schema["$defs"].as_object().unwrap();
+        let mut shared = 0;
+        for (name, definition) in of(&SCENARIO) {
+            if let Some(other) = of(&APPLICATION).get(name) {
+                assert_eq!(definition, other, "{name}");
+                shared += 1;
+            }
+        }
+        assert!(10 < shared, "only {shared} definitions are shared");
     }
 }

@@ -10,16 +10,23 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod fault;
+mod load;
 mod monitoring;
 mod policy;
 mod rate;
 mod resilience;
 mod route;
+mod scenario;
 mod service;
 mod text;
 mod work;
 mod workload;
 
+pub(crate) use fault::{FaultSpec, InstancesSpec, SideSpec};
+pub(crate) use load::{
+    AgainSpec, CurveSpec, DoorSpec, EntrySpec, LoadSpec, LoadText, UsersSpec, profile,
+};
 pub(crate) use monitoring::{ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec};
 pub(crate) use policy::{
     AnalysisSpec, CanaryStepSpec, OnInconclusiveSpec, RestartMapSpec, RestartPolicySpec,
@@ -32,6 +39,10 @@ pub(crate) use resilience::{
 };
 pub(crate) use route::{
     CorsSpec, HeaderEditsSpec, PrioritySpec, RateLimitSpec, RedirectSpec, RouteSpec,
+};
+pub(crate) use scenario::{
+    AbandonedSpec, ChangeSpec, DeadlinesSpec, FaultItemSpec, LinkSpec, NetworkSpec, ObjectiveSpec,
+    ScenarioSpec, ZoneSpec, ZonesSpec,
 };
 pub(crate) use service::{
     CallsSpec, CheckMapSpec, CheckSpec, CommandSpec, ConditionSpec, DefaultsSpec, DependencySpec,

@@ -8,7 +8,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::edge::Resilience;
-use crate::health::Health;
+use crate::health::{Check, Health, LIVENESS_RETRIES_FACTOR, Probe};
 use crate::monitoring::Exposition;
 use crate::name::ServiceName;
 use crate::restart::{Restart, RestartPolicy};
@@ -21,6 +21,8 @@ use crate::workload::Workload;
 pub const REPLICAS_MAX: u32 = 1_000;
 /// Time between SIGTERM and SIGKILL if nobody says otherwise, as in Compose.
 pub const STOP_GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(10);
+/// What a synthetic service answers its healthcheck on.
+pub const SYNTHETIC_HEALTH_PATH: &str = "/health";
 
 /// One service as meant, defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +75,31 @@ pub struct Service {
 }
 
 impl Service {
+    /// A service without code that behaves so, with the defaults of everything else and no calls declared.
+    pub fn synthetic(workload: Workload, replicas: u32) -> Self {
+        let readiness = Check::new(Probe::Http(SYNTHETIC_HEALTH_PATH.into()));
+        let retries = readiness.retries.saturating_mul(LIVENESS_RETRIES_FACTOR);
+        let liveness = Check { retries, ..readiness.clone() };
+        Self {
+            source: Source::Behaviour(workload),
+            release_command: Vec::new(),
+            environment: BTreeMap::new(),
+            port: None,
+            protocol: Protocol::Http,
+            replicas,
+            depends_on: BTreeMap::new(),
+            uses: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            health: Health { readiness: Some(readiness), liveness: Some(liveness) },
+            stop_grace_period: STOP_GRACE_PERIOD_DEFAULT,
+            restart: Restart::default(),
+            limits: Limits::default(),
+            update: Update::default(),
+            metrics: None,
+            owner: None,
+        }
+    }
+
     /// Whether two instances can have one place for a while, so that the later can take over: each needs a port of
     /// its own, and a job must not be done twice at once.
     pub const fn can_overlap(&self) -> bool {

@@ -218,7 +218,7 @@ impl<'a> Engine<'a> {
                 levels.ejected.extend(ejected.map(|it| it.id.0));
             }
         }
-        self.measure.close_bucket(levels);
+        self.measure.close_bucket(&levels);
         self.warm_caches();
         self.events.push(self.now + self.measure.bucket_nanos, Kind::Bucket, 0);
     }

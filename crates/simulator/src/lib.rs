@@ -10,6 +10,7 @@
 mod engine;
 pub mod histogram;
 pub mod outcome;
+pub mod questions;
 pub mod run;
 pub mod statistics;
 pub mod system;

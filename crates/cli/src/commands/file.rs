@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use manifest::import::Growth;
 use manifest::{Kind, import};
 
 use crate::Context;
@@ -43,7 +44,10 @@ pub(crate) fn import(
     let imported = match manifest::detect(&name, &text) {
         Kind::Compose => import::compose(&name, &text, environment),
         Kind::Procfile => import::procfile(&name, &text, environment),
-        Kind::Spigo => import::spigo(&name, &text, environment),
+        Kind::Spigo => {
+            let growth = Growth { regions: asked.regions, scale_percent: asked.scale };
+            import::spigo_grown(&name, &text, environment, growth)
+        }
         Kind::Pelago => {
             let message = format!("{name} is a pelago.yaml already; `pelago validate` checks it");
             return Err(CommandError::wrong(message));
@@ -64,6 +68,14 @@ pub(crate) fn import(
         output.note(&format!("wrote {}", input::shown(context, &target)))?;
     } else {
         output.raw(&imported.yaml)?;
+    }
+    if let Some(target) = &asked.scenario {
+        let Some(scenario) = &imported.scenario else {
+            return Err(CommandError::wrong(format!("{name} comes with no scenario")));
+        };
+        let target = context.folder.join(target);
+        write_new(&target, scenario)?;
+        output.note(&format!("wrote {}", input::shown(context, &target)))?;
     }
     if !imported.warnings.is_empty() {
         output.note(&imported.warnings.to_string())?;

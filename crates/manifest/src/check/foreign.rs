@@ -4,6 +4,10 @@
 pub(crate) fn remedy(owner: &str, key: &str) -> Option<&'static str> {
     let table: &[(&str, &str)] = match owner {
         "application" => &TOP,
+        "scenario" => &SCENARIO,
+        "users" => &USERS,
+        "fault" => &FAULT,
+        "objective" => &OBJECTIVE,
         "service" => &SERVICE,
         "check" => &CHECK,
         "behaviour" => &BEHAVIOUR,
@@ -109,6 +113,41 @@ const ROUTE: [(&str, &str); 8] = [
     ("timeout", "write `resilience: {timeout: 800ms}`"),
     ("retry", "write `resilience: {retry: {attempts: 2}}`"),
     ("tls", "the gateway decrypts for all routes; see `pelago serve --gateway-tls`"),
+];
+
+const SCENARIO: [(&str, &str); 8] = [
+    ("name", "a scenario is called like its file; remove it"),
+    ("load", "write who sends it: `users: [{load: 100/s, to: web}]`"),
+    ("rate", "write who sends it: `users: [{load: 100/s, to: web}]`"),
+    ("slo", "write `objective: {success: 99.9%, p99: 500ms}`"),
+    ("seed", "a seed belongs to a run: `pelago sim run --seed 7`"),
+    ("chaos", "write `faults`"),
+    ("events", "write `faults`"),
+    ("latency", "write `network: {within_zone: 250us, between_zones: 1ms}`"),
+];
+
+const USERS: [(&str, &str); 6] = [
+    ("rate", "write `load`"),
+    ("count", "write `users`"),
+    ("target", "write `to`, or `requests` for several"),
+    ("service", "write `to`, or `requests` for several"),
+    ("retry", "write `again: {attempts: 3, pause: 1s}`"),
+    ("weight", "write it in `requests`"),
+];
+
+const FAULT: [(&str, &str); 6] = [
+    ("duration", "write `for`"),
+    ("factor", "write `by` beside `slow`"),
+    ("service", "write it behind what happens to it, as in `kill: cart`"),
+    ("probability", "write `errors: 5%` beside `flaky`"),
+    ("latency", "write `delay: 50ms` for messages, or `slow: cart` and `by: 10` for work"),
+    ("zone", "write `lose_zone`"),
+];
+
+const OBJECTIVE: [(&str, &str); 3] = [
+    ("availability", "write `success`"),
+    ("errors", "write `success`, the share that is answered well"),
+    ("latency", "write the quantile that is meant, as in `p99: 500ms`"),
 ];
 
 const CIRCUIT_BREAKER: [(&str, &str); 2] = [

@@ -1,13 +1,14 @@
 //! Scalars against their schema: kinds, words, limits, and the parsers behind `x-kind`.
 
 use model::name::ServiceName;
+use model::profile::SEGMENT_MAX;
 use model::template::{Template, split_words};
 use model::units::{Bytes, Cpus, Share, parse_duration};
 use serde_json::Value;
 
 use super::suggest::did_you_mean;
 use super::wanted::shortened;
-use crate::spec::Rate;
+use crate::spec::{Rate, profile};
 use crate::yaml::{Node, Value as Yaml};
 
 /// What JSON Schema calls the kind of a value.
@@ -137,6 +138,7 @@ pub(crate) fn parse(kind: &str, text: &str) -> Result<(), String> {
         "size" => text.parse::<Bytes>().map(drop).map_err(|it| it.to_string()),
         "share" => text.parse::<Share>().map(drop).map_err(|it| it.to_string()),
         "rate" => text.parse::<Rate>().map(drop).map_err(|it| it.to_string()),
+        "load" => profile(text, SEGMENT_MAX).map(drop),
         "cpus" => text.parse::<Cpus>().map(drop).map_err(|it| it.to_string()),
         "name" => text.parse::<ServiceName>().map(drop).map_err(|it| it.to_string()),
         "command" => command(text),

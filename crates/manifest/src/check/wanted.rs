@@ -8,10 +8,15 @@ use crate::yaml::{Node, Value as Yaml};
 /// A mapping's name in a sentence.
 pub(crate) fn owner(name: &str) -> String {
     match name {
-        "application" => "the top level of the file".to_owned(),
+        "application" | "scenario" => "the top level of the file".to_owned(),
+        "change" => "a service".to_owned(),
+        "entry" => "an item of `requests`".to_owned(),
+        "background-work" => "an item of `background`".to_owned(),
+        "load-curve" => "`load`".to_owned(),
         "defaults" => "`defaults`".to_owned(),
         "resilience" => "a call's policy".to_owned(),
-        "update" | "analysis" | "limits" | "retry" | "behaviour" | "queue" | "hedge" | "cors" => {
+        "update" | "analysis" | "limits" | "retry" | "behaviour" | "queue" | "hedge" | "cors"
+        | "users" | "network" | "objective" | "again" | "replication" | "cache" => {
             format!("`{name}`")
         }
         "circuit-breaker" | "rate-limit" => format!("`{}`", name.replace('-', "_")),
@@ -42,6 +47,7 @@ pub(crate) fn wanted(alternatives: &[(&Value, Option<&str>)]) -> String {
             (Some("size"), _) => "a size such as `256MiB`".to_owned(),
             (Some("share"), _) => "a percentage such as `20%`".to_owned(),
             (Some("rate"), _) => "a rate such as `100/s`".to_owned(),
+            (Some("load"), _) => "a load such as `100/s`".to_owned(),
             (Some("cpus"), _) => "a number of processors such as `0.5`".to_owned(),
             (Some("command"), _) => "a command line".to_owned(),
             (_, "string") => "a text".to_owned(),

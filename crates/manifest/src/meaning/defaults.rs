@@ -16,6 +16,20 @@ pub(crate) const COPIES_MAX: u32 = 100;
 pub(crate) const VARIATION_MAX: u32 = 10_000;
 /// Tail indexes: from here on everything is as short as it can be.
 pub(crate) const TAIL_MAX: u32 = 100;
+/// Instances of a service that are simulated, and requests that come at one moment.
+pub(crate) const INSTANCES_MAX: u32 = 1_000_000;
+/// Zones: three in each region of the largest clouds.
+pub(crate) const ZONES_MAX: u32 = 300;
+/// Cores of a data plane that decide each by itself.
+pub(crate) const WORKERS_MAX: u32 = 64;
+/// Users who wait and think: each is kept in memory.
+pub(crate) const USERS_MAX: u32 = 10_000_000;
+/// Weight of a kind of request beside others.
+pub(crate) const WEIGHT_MAX: u32 = 1_000_000;
+/// How many times as long, or as much: beyond this nothing is left.
+pub(crate) const FACTOR_MAX: u32 = 1_000_000;
+/// Parts of a load: a year by the hour, or bursts for a day every twenty seconds.
+pub(crate) const LOAD_PARTS_MAX: usize = 10_000;
 /// Attempts after the first; more than this is a denial of service by one's own hand.
 pub(crate) const RETRY_ATTEMPTS_MAX: u8 = 10;
 /// Places in a queue; as many requests as wait longer than anybody would.
@@ -28,8 +42,6 @@ pub(crate) const HEDGE_AFTER: Share = Share::from_percent(95);
 pub(crate) const HEDGE_BUDGET: Share = Share::from_percent(5);
 /// A redirect keeps the method, and is not remembered for good.
 pub(crate) const REDIRECT_STATUS: u16 = 307;
-/// What a synthetic service answers its healthcheck on.
-pub(crate) const BEHAVIOUR_HEALTH_PATH: &str = "/health";
 
 /// A duration as the schema writes it.
 pub(crate) fn duration(value: std::time::Duration) -> String {

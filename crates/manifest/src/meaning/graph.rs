@@ -10,7 +10,7 @@ use model::units::Share;
 use crate::problem::Findings;
 use crate::yaml::At;
 
-type Services = BTreeMap<ServiceName, Service>;
+pub(super) type Services = BTreeMap<ServiceName, Service>;
 
 /// Checks all services together. `at` is where they are written.
 pub(super) fn check(services: &Services, at: At<'_>, findings: &mut Findings) {
@@ -35,7 +35,7 @@ fn dependency_circles(services: &Services, at: At<'_>, findings: &mut Findings) 
 }
 
 /// Synthetic services that call each other with certainty would never answer.
-fn call_circles(services: &Services, at: At<'_>, findings: &mut Findings) {
+pub(super) fn call_circles(services: &Services, at: At<'_>, findings: &mut Findings) {
     let next = |name: &ServiceName| -> Vec<&ServiceName> {
         let Some(Source::Behaviour(workload)) = services.get(name).map(|it| &it.source) else {
             return Vec::new();

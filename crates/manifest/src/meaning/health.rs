@@ -1,10 +1,9 @@
 //! Checks of a service: what is written over what is inherited.
 
 use model::health::{Check, Health, LIVENESS_RETRIES_FACTOR, Probe};
-use model::service::Source;
+use model::service::{SYNTHETIC_HEALTH_PATH, Source};
 
 use super::Reader;
-use super::defaults::BEHAVIOUR_HEALTH_PATH;
 use super::reference::Scope;
 use super::service::Written;
 use crate::spec::{CheckMapSpec, CheckSpec};
@@ -52,7 +51,7 @@ impl Reader<'_> {
     ) -> Health {
         let Written { spec, at, defaults, defaults_at, .. } = written;
         let synthetic = matches!(source, Some(Source::Behaviour(_)))
-            .then(|| Check::new(Probe::Http(BEHAVIOUR_HEALTH_PATH.to_owned())));
+            .then(|| Check::new(Probe::Http(SYNTHETIC_HEALTH_PATH.to_owned())));
         let readiness = said(
             (defaults.healthcheck.as_ref(), defaults_at.key("healthcheck")),
             (spec.healthcheck.as_ref(), at.key("healthcheck")),

@@ -287,7 +287,7 @@ impl Reader<'_> {
     }
 }
 
-const fn priority(spec: PrioritySpec) -> Priority {
+pub(super) const fn priority(spec: PrioritySpec) -> Priority {
     match spec {
         PrioritySpec::Sheddable => Priority::Sheddable,
         PrioritySpec::Low => Priority::Low,

@@ -9,6 +9,7 @@ use model::restart::Restart;
 use model::rollout::Update;
 use model::service::{Condition, Limits, Protocol, STOP_GRACE_PERIOD_DEFAULT, Service, Source};
 use model::template::{Template, split_words};
+use model::workload::Workload;
 
 use super::Reader;
 use super::defaults::REPLICAS;
@@ -34,8 +35,10 @@ pub(super) struct Written<'a> {
 /// The service as meant, or nothing if what it runs is not known.
 pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<Service> {
     let Written { spec, at, .. } = written;
-    let behaviour =
-        spec.behaviour.as_ref().map(|it| reader.workload(written.name, it, at.key("behaviour")));
+    let behaviour = spec
+        .behaviour
+        .as_ref()
+        .map(|it| reader.workload(written.name, (&Workload::default(), it), at.key("behaviour")));
     let implied: Vec<_> = behaviour.iter().flat_map(|it| it.callees.iter().cloned()).collect();
     let calls = reader.calls(written, &implied);
     let mut scope = Scope::default();
@@ -153,7 +156,7 @@ impl Reader<'_> {
     fn source(
         &mut self,
         written: &Written<'_>,
-        behaviour: Option<model::workload::Workload>,
+        behaviour: Option<Workload>,
         scope: &mut Scope,
     ) -> Option<Source> {
         let Written { name, spec, at, .. } = written;

@@ -24,52 +24,72 @@ pub(super) struct Read {
 }
 
 impl Reader<'_> {
-    pub(super) fn workload(&mut self, service: &str, spec: &WorkloadSpec, at: At<'_>) -> Read {
-        let otherwise = Workload::default();
+    /// The behaviour that `spec` describes over `base`, key by key.
+    pub(super) fn workload(
+        &mut self,
+        service: &str,
+        (base, spec): (&Workload, &WorkloadSpec),
+        at: At<'_>,
+    ) -> Read {
         let mut callees = Vec::new();
-        let mut steps = Vec::new();
-        let at_calls = at.key("calls");
-        for (index, step) in spec.calls.iter().flatten().enumerate() {
-            let parallel = self.step_of_calls(service, step, at_calls.item(index), &mut callees);
-            if !parallel.is_empty() {
-                steps.push(CallStep { parallel });
-            }
-        }
+        let steps = match &spec.calls {
+            Some(steps) => self.call_steps(service, steps, at.key("calls"), &mut callees),
+            None => base.steps.clone(),
+        };
         let mut time = |spec: &Option<WorkSpec>, key| {
             spec.as_ref().and_then(|it| work(self.findings, it, at.key(key)))
         };
         let (own, patience) = (time(&spec.work, "work"), time(&spec.patience, "patience"));
-        self.waits_for_something(spec, at);
-        let share = |it: Option<crate::spec::Share>| it.map_or(0.0, |it| it.0.as_fraction());
-        let contention =
-            Contention { contention: share(spec.contention), coherency: share(spec.coherency) };
-        let has_contention = 0.0 < contention.contention + contention.coherency;
+        let replication = spec.replication.and_then(|it| self.copies(it, at.key("replication")));
+        let background = match &spec.background {
+            Some(background) => self.background(background, at.key("background")),
+            None => base.background.clone(),
+        };
         let meant = Workload {
-            work: own.unwrap_or(otherwise.work),
+            work: own.unwrap_or_else(|| base.work.clone()),
             steps,
-            errors: spec.errors.map_or(otherwise.errors, |it| it.0),
-            response: spec.response.map_or(otherwise.response, |it| it.0),
-            concurrency: spec.concurrency,
-            queue: spec.queue,
-            patience,
+            errors: spec.errors.map_or(base.errors, |it| it.0),
+            response: spec.response.map_or(base.response, |it| it.0),
+            concurrency: spec.concurrency.or(base.concurrency),
+            queue: spec.queue.or(base.queue),
+            patience: patience.or_else(|| base.patience.clone()),
             discipline: match spec.discipline {
-                None | Some(DisciplineSpec::Fifo) => Discipline::Fifo,
+                None => base.discipline,
+                Some(DisciplineSpec::Fifo) => Discipline::Fifo,
                 Some(DisciplineSpec::ProcessorSharing) => Discipline::ProcessorSharing,
             },
-            contention: has_contention.then_some(contention),
-            replication: spec.replication.and_then(|it| self.copies(it, at.key("replication"))),
-            background: self.background(spec, at.key("background")),
-            startup: spec.startup.map_or(otherwise.startup, |it| it.0),
+            contention: contention(base.contention, spec),
+            replication: replication.or(base.replication),
+            background,
+            startup: spec.startup.map_or(base.startup, |it| it.0),
         };
+        self.waits_for_something(&meant, at);
         Read { meant, callees }
     }
 
+    fn call_steps(
+        &mut self,
+        service: &str,
+        steps: &[StepSpec],
+        at: At<'_>,
+        callees: &mut Vec<(ServiceName, Place)>,
+    ) -> Vec<CallStep> {
+        let mut meant = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            let parallel = self.step_of_calls(service, step, at.item(index), callees);
+            if !parallel.is_empty() {
+                meant.push(CallStep { parallel });
+            }
+        }
+        meant
+    }
+
     /// Where everything is worked on at once, nothing waits.
-    fn waits_for_something(&mut self, spec: &WorkloadSpec, at: At<'_>) {
-        if spec.concurrency.is_some() || at.has("concurrency") {
+    fn waits_for_something(&mut self, meant: &Workload, at: At<'_>) {
+        if meant.concurrency.is_some() || at.has("concurrency") {
             return;
         }
-        let shares = spec.discipline == Some(DisciplineSpec::ProcessorSharing);
+        let shares = meant.discipline == Discipline::ProcessorSharing;
         let about_waiting = [("queue", true), ("patience", true), ("discipline", shares)];
         let written = about_waiting.into_iter().find(|(key, counts)| *counts && at.has(key));
         if let Some((key, _)) = written {
@@ -98,11 +118,9 @@ impl Reader<'_> {
         Some(Replication { factor, read, write })
     }
 
-    fn background(&mut self, spec: &WorkloadSpec, at: At<'_>) -> Vec<Background> {
+    fn background(&mut self, specs: &[BackgroundSpec], at: At<'_>) -> Vec<Background> {
         let mut meant = Vec::new();
-        for (index, BackgroundSpec { every, work: time }) in
-            spec.background.iter().flatten().enumerate()
-        {
+        for (index, BackgroundSpec { every, work: time }) in specs.iter().enumerate() {
             let at = at.item(index);
             let every = every.and_then(|it| self.positive(it.0, "every", at.key("every").place));
             let time = time.as_ref().and_then(|it| work(self.findings, it, at.key("work")));
@@ -244,4 +262,13 @@ impl Reader<'_> {
         callees.push((cache.clone(), place));
         Some(Cache { service: cache, hit_ratio: (*hit_ratio)?.0 })
     }
+}
+
+/// What slows down is written in two keys and meant as one.
+fn contention(base: Option<Contention>, spec: &WorkloadSpec) -> Option<Contention> {
+    let inherited = base.unwrap_or(Contention { contention: 0.0, coherency: 0.0 });
+    let share = |it: Option<Share>, inherited| it.map_or(inherited, Share::as_fraction);
+    let contention = share(spec.contention.map(|it| it.0), inherited.contention);
+    let coherency = share(spec.coherency.map(|it| it.0), inherited.coherency);
+    (0.0 < contention + coherency).then_some(Contention { contention, coherency })
 }

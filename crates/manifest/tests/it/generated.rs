@@ -25,33 +25,44 @@ fn check(path: &str, generated: &str) {
 }
 
 #[test]
-fn schema_is_up_to_date() {
-    let mut schema = serde_json::to_string_pretty(&manifest::schema()).unwrap();
-    schema.push('\n');
-    check("schema/pelago.schema.json", &schema);
+fn schemas_are_up_to_date() {
+    let pretty = |it: &Value| serde_json::to_string_pretty(it).unwrap() + "\n";
+    check("schema/pelago.schema.json", &pretty(&manifest::schema()));
+    check("schema/scenario.schema.json", &pretty(&manifest::scenario_schema()));
 }
 
 #[test]
-fn reference_is_up_to_date() {
+fn references_are_up_to_date() {
     check("docs/manifest.md", &manifest::reference());
+    check("docs/scenario.md", &manifest::scenario_reference());
 }
 
 /// Every example and every default in the schema is a value the file takes at that place.
 #[test]
 fn examples_are_taken() {
-    let schema = manifest::schema();
-    let definitions = schema["$defs"].as_object().unwrap();
+    let (schema, scenario) = (manifest::schema(), manifest::scenario_schema());
+    let definitions = |it: &Value| it["$defs"].as_object().unwrap().clone();
+    let shop = "name: a\nservices: {a: {behaviour: {}}}";
+    let application = manifest::read("a", shop, &environment()).unwrap().application;
+    let root = [("scenario".to_owned(), scenario.clone())];
     let mut tried = 0;
-    for (definition, body) in definitions {
+    for (definition, body) in
+        definitions(&schema).into_iter().chain(definitions(&scenario)).chain(root)
+    {
         let Some(properties) = body.get("properties").and_then(Value::as_object) else { continue };
         for (key, property) in properties {
             let examples = property.get("examples").and_then(Value::as_array);
             let default = property.get("default");
             for value in examples.into_iter().flatten().chain(default) {
-                let Some(text) = in_a_file(definition, key, value) else { continue };
+                let problems = if let Some(text) = in_a_file(&definition, key, value) {
+                    manifest::read("example.yaml", &text, &environment()).err()
+                } else if let Some(text) = in_a_scenario(&definition, key, value) {
+                    manifest::scenario("example.yaml", &text, &application).err()
+                } else {
+                    continue;
+                };
                 tried += 1;
-                let read = manifest::read("example.yaml", &text, &environment());
-                let problems = read.err().map(|it| it.to_string()).unwrap_or_default();
+                let problems = problems.map(|it| it.to_string()).unwrap_or_default();
                 // What is wrong may only be what the example leaves to the rest of the file.
                 let wrong = problems.lines().filter(|it| {
                     [
@@ -69,7 +80,7 @@ fn examples_are_taken() {
             }
         }
     }
-    assert!(110 < tried, "only {tried} examples were tried");
+    assert!(210 < tried, "only {tried} examples were tried");
 }
 
 /// A file with `value` under `key` of a definition.
@@ -113,6 +124,25 @@ fn in_a_file(definition: &str, key: &str, value: &Value) -> Option<String> {
         }
         "route" => format!("name: a\nroutes: [{inner}]\nservices: {{a: {{image: a}}}}\n"),
         "flag" => format!("name: a\nflags: {{f: {inner}}}\nservices: {{a: {{image: a}}}}\n"),
+        _ => return None,
+    })
+}
+
+/// A scenario with `value` under `key` of a definition.
+fn in_a_scenario(definition: &str, key: &str, value: &Value) -> Option<String> {
+    let inner = format!("{{\"{key}\": {value}}}");
+    Some(match definition {
+        "scenario" => inner,
+        "change" => format!("services: {{a: {inner}}}"),
+        "network" => format!("network: {inner}"),
+        "zone" => format!("network: {{zones: [{inner}]}}"),
+        "link" => format!("network: {{links: [{inner}]}}"),
+        "users" => format!("users: [{inner}]"),
+        "load-curve" => format!("users: [{{load: {inner}}}]"),
+        "entry" => format!("users: [{{requests: [{inner}]}}]"),
+        "again" => format!("users: [{{again: {inner}}}]"),
+        "fault" => format!("faults: [{inner}]"),
+        "objective" => format!("objective: {inner}"),
         _ => return None,
     })
 }

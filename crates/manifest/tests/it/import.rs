@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use manifest::import::{Imported, compose, procfile, spigo};
+use manifest::import::{Growth, Imported, compose, procfile, spigo, spigo_grown};
 use manifest::{Kind, Problems, detect};
+use model::service::Source;
+use model::workload::Replication;
 
 use crate::{data, environment, text};
 
@@ -14,6 +16,11 @@ fn told(imported: Result<Imported, Problems>) -> String {
     let again = manifest::read("pelago.yaml", &imported.yaml, &environment()).unwrap();
     assert_eq!(again.application, imported.application);
     let mut told = imported.yaml.clone();
+    if let Some(text) = &imported.scenario {
+        let read = manifest::scenario("scenario.yaml", text, &imported.application).unwrap();
+        assert_eq!(read.warnings.to_string(), "");
+        write!(told, "\nscenario:\n{text}").unwrap();
+    }
     told.push_str("\nleft out:\n");
     for it in &imported.left_out {
         writeln!(told, "{}:{} {}: {}", it.place.line, it.place.column, it.key, it.why).unwrap();
@@ -50,6 +57,29 @@ fn procfile_of_a_folder() {
 fn netflix() {
     let text = text("spigo/netflix_arch.json");
     insta::assert_snapshot!(told(spigo("netflix_arch.json", &text, &environment())));
+}
+
+/// What spigo itself never gets to run.
+#[test]
+fn netflix_in_six_regions_at_ten_times_its_size() {
+    let text = text("spigo/netflix_arch.json");
+    let growth = Growth { regions: Some(6), scale_percent: 1_000 };
+    let imported = spigo_grown("netflix_arch.json", &text, &environment(), growth).unwrap();
+    let services = &imported.application.services;
+    let service = |name: &str| &services[&name.parse().unwrap()];
+    let replicas = ["home", "www-elb", "www"].map(|it| service(it).replicas);
+    assert_eq!(replicas, [540, 6, 1]);
+    assert_eq!(services.values().map(|it| it.replicas).sum::<u32>(), 5_654);
+    let Source::Behaviour(ring) = &service("cassSubscriber").source else { panic!("it has code") };
+    assert_eq!(ring.replication, Some(Replication { factor: 18, read: 1, write: 1 }));
+    let scenario = imported.scenario.unwrap();
+    let read = manifest::scenario("scenario.yaml", &scenario, &imported.application).unwrap();
+    assert_eq!((read.scenario.network.zones.len(), read.scenario.network.links.len()), (18, 15));
+
+    let growth = Growth { regions: Some(7), scale_percent: 100 };
+    let problems = spigo_grown("n", &text, &environment(), growth).unwrap_err();
+    let first = problems.list()[0].to_string();
+    assert_eq!(first, "services[0].regions: 7 are more than spigo knows; write at most 6");
 }
 
 #[test]

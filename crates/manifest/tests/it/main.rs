@@ -11,6 +11,7 @@ mod generated;
 mod import;
 mod meaning;
 mod random;
+mod scenario;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

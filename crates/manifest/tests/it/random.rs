@@ -15,6 +15,19 @@ fn check(text: &str) {
             inside(&problems, text);
         }
     }
+    let shop = manifest::read("shop.yaml", &self::text("good/shop.yaml"), &environment);
+    let shop = shop.unwrap().application;
+    match manifest::scenario("a.yaml", text, &shop) {
+        Ok(read) => inside(&read.warnings, text),
+        Err(problems) => {
+            assert!(!problems.is_empty(), "refused without a reason: {text}");
+            inside(&problems, text);
+        }
+    }
+    if let Err(problems) = manifest::fault(text, &shop) {
+        assert!(!problems.is_empty(), "refused without a reason: {text}");
+        inside(&problems, text);
+    }
     let kind = manifest::detect("a", text);
     drop(format!("{kind:?}"));
     for import in [manifest::import::compose, manifest::import::procfile, manifest::import::spigo] {
@@ -40,7 +53,15 @@ fn inside(problems: &Problems, text: &str) {
 
 /// A good file with a few stretches replaced by others of it, or by something odd.
 fn mutated() -> impl Strategy<Value = String> {
-    let files = ["good/shop.yaml", "good/all.yaml", "bad/meaning.yaml", "compose.yaml", "Procfile"];
+    let files = [
+        "good/shop.yaml",
+        "good/all.yaml",
+        "bad/meaning.yaml",
+        "scenario/all.yaml",
+        "scenario/bad.yaml",
+        "compose.yaml",
+        "Procfile",
+    ];
     let edit = (
         any::<prop::sample::Index>(),
         0_usize..12,
@@ -113,6 +134,14 @@ proptest! {
     #[test]
     fn text_of_signs(text in "[a-c:\\[\\]{},&*!|>'\"#\\-? \n<$]{0,60}") {
         check(&text);
+    }
+
+    #[test]
+    fn faults_of_words(words in prop::collection::vec(prop::sample::select(vec![
+        "at", "every", "for", "kill", "any", "cart", "web>cart", "slow", "by", "10", "1m", "5%", "lose", "zone",
+        "release", "partition", "from", "a,b", "é", "load", "surge", "flush", "instances", "all",
+    ]), 0..9)) {
+        check(&words.join(" "));
     }
 
     #[test]

@@ -249,7 +249,8 @@ impl Engine<'_> {
         let edge = &mut self.measure.edges[it.edge as usize];
         edge.attempts += 1;
         self.measure.bucket.attempts += 1;
-        self.fleet.picked(it.edge, call, &pick);
+        let callee = self.system.edges()[it.edge as usize].callee;
+        self.fleet.comparisons.sent(callee, call, &pick, self.now);
         let id = pick.endpoint.0;
         let job = self.jobs.add(JobKind::Request, id);
         let instance = &self.instances[id as usize];
@@ -342,7 +343,7 @@ impl Engine<'_> {
         };
         let next = cell.decide.answered(now, decided, &pick, outcome);
         cell.decide.released(pick);
-        self.fleet.attempt_ended(call, outcome, self.now);
+        self.fleet.comparisons.answered(call, outcome, self.now);
         match next {
             Next::GiveUp(GiveUpReason::AttemptUnderWay) => {}
             Next::Retry { after, .. } => {
@@ -389,6 +390,7 @@ impl Engine<'_> {
                 let _nobody_asks: Next =
                     cell.decide.answered(now, decided, &pick, Outcome::Cancelled);
                 cell.decide.released(pick);
+                self.fleet.comparisons.answered(call, Outcome::Cancelled, self.now);
             }
             let job = it.jobs[slot];
             self.traces.ended(self.jobs.get(job).span, self.now, Outcome::Cancelled);
@@ -396,7 +398,7 @@ impl Engine<'_> {
         }
         let Some(decided) = self.calls.traffic[call as usize].take() else { return };
         let Some(cell) = &mut self.cells[it.cell as usize] else { return };
-        self.fleet.call_ended(call, &decided, outcome);
+        self.fleet.comparisons.ended(call, outcome);
         if let Some(ticket) = cell.decide.finish(now, decided, outcome) {
             self.call_ticket(it.cell, ticket);
             self.call_waiting(it.cell);
@@ -412,7 +414,7 @@ impl Engine<'_> {
             CallEnd::Answered => edge.succeeded += 1,
             CallEnd::Failed => edge.failed += 1,
         }
-        edge.latency.record(Duration::from_nanos(self.now - it.began));
+        edge.latency.record_nanos(self.now - it.began);
         if it.parent == NONE {
             self.request_ended(&it, end);
         } else {

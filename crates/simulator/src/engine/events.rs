@@ -253,21 +253,18 @@ mod tests {
                         // Every third timer is not meant any more.
                         let popped = events.pop(now + more, |_, of| of % 3 != 0);
                         expected.sort_by_key(|it| (it.0, it.1));
-                        let meant = |it: &&(u64, u8, u32)| it.1 == 0 || it.2 % 3 != 0;
+                        let meant = |it: &&(u64, u8, u32)| it.1 == 0 || !it.2.is_multiple_of(3);
                         let next = expected.iter().find(meant).copied();
-                        match popped {
-                            Some((at, event)) => {
-                                prop_assert!(now <= at && at <= now + more);
-                                let place = expected.iter().position(|it| it.2 == event.of).unwrap();
-                                prop_assert_eq!(Some(at), next.map(|it| it.0));
-                                prop_assert_eq!(event.kind == Kind::TimedOut, expected[place].1 == 1);
-                                expected.remove(place);
-                                now = at;
-                            }
-                            None => {
-                                prop_assert!(next.is_none_or(|it| now + more < it.0));
-                                now += more;
-                            }
+                        if let Some((at, event)) = popped {
+                            prop_assert!(now <= at && at <= now + more);
+                            let place = expected.iter().position(|it| it.2 == event.of).unwrap();
+                            prop_assert_eq!(Some(at), next.map(|it| it.0));
+                            prop_assert_eq!(event.kind == Kind::TimedOut, expected[place].1 == 1);
+                            expected.remove(place);
+                            now = at;
+                        } else {
+                            prop_assert!(next.is_none_or(|it| now + more < it.0));
+                            now += more;
                         }
                         expected.retain(|it| now <= it.0 || it.1 == 0 || it.2 % 3 != 0);
                     }

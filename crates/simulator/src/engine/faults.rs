@@ -140,7 +140,9 @@ impl Engine<'_> {
                 let (service, victims) = victims.unwrap_or((0, Some(Vec::new())));
                 let all = || self.services[service].ready.clone();
                 let victims = victims.unwrap_or_else(all);
-                victims.into_iter().for_each(|it| self.kill(it));
+                for id in victims {
+                    self.kill(id);
+                }
             }
             FaultKind::Released { service, factor, errors } => {
                 self.release(service, *factor, fraction(*errors));
@@ -251,7 +253,9 @@ impl Engine<'_> {
         };
         let ids = (0..).zip(&self.instances).filter(|it| dies(it.1)).map(|it| it.0);
         let ids: Vec<u32> = ids.collect();
-        ids.into_iter().for_each(|it| self.kill(it));
+        for id in ids {
+            self.kill(id);
+        }
         self.zones_are_back();
     }
 
@@ -334,15 +338,14 @@ impl Engine<'_> {
 
     /// The service a fault is about, and which of its instances that take requests; all if it is not said.
     fn choose(&mut self, victims: &Victims) -> Option<(usize, Option<Vec<u32>>)> {
-        let service = match &victims.service {
-            Some(name) => self.system.place(name)?,
-            None => {
-                let alive = self.services.iter().enumerate();
-                let alive = alive.filter(|it| !it.1.ready.is_empty()).map(|it| it.0);
-                let alive: Vec<usize> = alive.collect();
-                let drawn = self.faults.rng.below(alive.len() as u64);
-                *alive.get(usize::try_from(drawn).ok()?)?
-            }
+        let service = if let Some(name) = &victims.service {
+            self.system.place(name)?
+        } else {
+            let alive = self.services.iter().enumerate();
+            let alive = alive.filter(|it| !it.1.ready.is_empty()).map(|it| it.0);
+            let alive: Vec<usize> = alive.collect();
+            let drawn = self.faults.rng.below(alive.len() as u64);
+            *alive.get(usize::try_from(drawn).ok()?)?
         };
         let Some(count) = victims.instances else { return Some((service, None)) };
         let mut ready = self.services[service].ready.clone();

@@ -1,57 +1,66 @@
-//! Instances come and go.
+//! Instances come and go: those of a fleet that nothing happens to are there from the beginning, others live and die
+//! by the planner.
 
-use model::{Instant, ReleaseNumber, ServiceName};
-use traffic::{EndpointId, EndpointSpec, Outcome, Pick};
+mod comparison;
+mod managed;
+
+use model::{Instant, ReleaseNumber};
+use traffic::{EndpointId, EndpointSpec, Outcome};
 
 use super::Engine;
 use super::events::Kind;
 use super::instance::{Instance, Phase};
 use super::measure::nanos;
 use super::pool::{JobKind, NONE, Stage};
-use crate::outcome::IncidentKind;
+use comparison::Comparisons;
+use managed::Managed;
 
 /// The fleet.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     /// Work instances do by themselves: the instance, and which of its service's.
     pub(super) background: Vec<(u32, u32)>,
+    /// The world and what is arranged, where anything may happen to an instance.
+    managed: Option<Box<Managed>>,
+    /// What is counted for rollouts.
+    pub(super) comparisons: Comparisons,
 }
 
 impl Fleet {
     /// What an instance's release does to its work: how many times as long it takes, and the share that is good.
-    pub(super) fn release_of(&self, _instance: &Instance) -> (f64, f64) {
-        (1.0, 1.0)
+    pub(super) fn release_of(&self, instance: &Instance) -> (f64, f64) {
+        let of = |it: &Managed| it.effect_of(instance.service, instance.release);
+        self.managed.as_deref().map_or((1.0, 1.0), of)
     }
-
-    pub(super) fn picked(&mut self, _edge: u32, _call: u32, _pick: &Pick) {}
-
-    pub(super) fn attempt_ended(&mut self, _call: u32, _outcome: Outcome, _now: u64) {}
-
-    pub(super) fn call_ended(&mut self, _call: u32, _decided: &traffic::Call, _outcome: Outcome) {}
 }
 
 impl Engine<'_> {
     /// Every service has its instances.
     pub(super) fn begin_fleet(&mut self) {
+        if managed::is_needed(self.system) {
+            return self.begin_managed();
+        }
         let system = self.system;
-        let zones = u32::try_from(system.regions.len()).unwrap_or(1);
         for (service, part) in (0..).zip(&system.parts) {
             for number in 0..part.replicas {
-                let zone = u16::try_from(number % zones).unwrap_or(0);
-                let id = self.add_instance(service, number, zone);
+                let id = self.add_instance(service, number, number);
                 self.set_ready(id);
             }
             self.endpoints_changed(service as usize);
         }
     }
 
-    fn add_instance(&mut self, service: u32, number: u32, zone: u16) -> u32 {
+    /// An instance in a slot, which says where it is.
+    fn add_instance(&mut self, service: u32, number: u32, slot: u32) -> u32 {
+        let zones = u32::try_from(self.system.regions.len()).unwrap_or(1);
+        let zone = u16::try_from(slot % zones).unwrap_or(0);
         let id = u32::try_from(self.instances.len()).unwrap_or(NONE);
         self.instances.push(Instance::new(service, number, zone));
         self.services[service as usize].instances.push(id);
         id
     }
 
+    /// An instance answers from now on.
     fn set_ready(&mut self, id: u32) {
         let instance = &mut self.instances[id as usize];
         instance.phase = Phase::Ready;
@@ -64,7 +73,19 @@ impl Engine<'_> {
         }
     }
 
-    /// The callers of a service see its instances as they are now.
+    /// An instance is one of those that take requests no longer.
+    fn set_unready(&mut self, id: u32, phase: Phase) {
+        let instance = &mut self.instances[id as usize];
+        let was_ready = instance.phase == Phase::Ready;
+        instance.phase = phase;
+        let service = instance.service as usize;
+        if was_ready {
+            self.services[service].ready.retain(|it| *it != id);
+            self.measure.stations[service].instances.down(self.now);
+        }
+    }
+
+    /// The callers of a service see those of its instances that are ready.
     fn endpoints_changed(&mut self, place: usize) {
         let service = &mut self.services[place];
         let specs = service.ready.iter().map(|id| {
@@ -78,6 +99,11 @@ impl Engine<'_> {
             }
         });
         service.endpoints = specs.collect();
+        self.tell_callers(place);
+    }
+
+    fn tell_callers(&mut self, place: usize) {
+        let service = &self.services[place];
         let now = Instant::from_nanos(self.now);
         for cell in &service.cells {
             if let Some(cell) = &mut self.cells[*cell as usize] {
@@ -105,24 +131,16 @@ impl Engine<'_> {
         self.events.push(at, Kind::Background, u32::try_from(place).unwrap_or(NONE));
     }
 
-    /// An instance dies, with everything it worked on.
+    /// An instance dies, with everything it worked on. Callers find out when they try it; the data plane hears of it
+    /// when the planner's world does.
     pub(super) fn kill(&mut self, id: u32) {
-        let instance = &mut self.instances[id as usize];
-        if instance.phase == Phase::Gone {
+        if self.instances[id as usize].phase == Phase::Gone {
             return;
         }
-        let was_ready = instance.phase == Phase::Ready;
-        instance.phase = Phase::Gone;
-        let service = instance.service as usize;
-        if was_ready {
-            self.services[service].ready.retain(|it| *it != id);
-            self.measure.stations[service].instances.down(self.now);
-        }
+        self.set_unready(id, Phase::Gone);
+        let service = self.instances[id as usize].service as usize;
         self.end_jobs(id, service);
-        if was_ready {
-            self.endpoints_changed(service);
-        }
-        self.fleet_lost(id);
+        self.died(id);
     }
 
     /// Everything at an instance ends with it: callers' connections are reset.
@@ -176,20 +194,4 @@ impl Engine<'_> {
         }
         self.cancel(job);
     }
-
-    /// Somebody must mend it.
-    fn fleet_lost(&mut self, id: u32) {
-        let instance = &self.instances[id as usize];
-        let name = &self.system.services()[instance.service as usize];
-        let what = format!("{name}.{} died", instance.number);
-        self.measure.incident(self.now, IncidentKind::Fleet, what);
-    }
-
-    pub(super) fn fleet_is_due(&mut self, _of: u32) {}
-
-    pub(super) fn zones_are_back(&mut self) {}
-
-    pub(super) fn release(&mut self, _service: &ServiceName, _factor: f64, _errors: f64) {}
-
-    pub(super) fn scale(&mut self, _service: &ServiceName, _replicas: u32) {}
 }

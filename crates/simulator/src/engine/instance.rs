@@ -8,8 +8,10 @@ use behaviour::sharing::Sharing;
 /// How an instance is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// Started and not ready.
+    /// Started, and does not answer yet.
     Starting,
+    /// It answers, and nobody has seen it yet.
+    Listening,
     /// It takes requests.
     Ready,
     /// It takes no new ones from callers who know.

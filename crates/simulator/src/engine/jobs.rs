@@ -27,7 +27,7 @@ impl Engine<'_> {
             return self.jobs.remove(job);
         }
         let instance = &self.instances[it.instance as usize];
-        if !matches!(instance.phase, Phase::Ready | Phase::Leaving) {
+        if matches!(instance.phase, Phase::Starting | Phase::Gone) {
             return self.answer(job, Outcome::ConnectFailure);
         }
         let service = instance.service as usize;
@@ -130,8 +130,7 @@ impl Engine<'_> {
             execution.plan().work
         };
         if !matches!(it.kind, JobKind::Background(_)) {
-            let waited = Duration::from_nanos(now - it.arrived);
-            self.measure.stations[service].counts.waited.record(waited);
+            self.measure.stations[service].counts.waited.record_nanos(now - it.arrived);
             self.traces.began(it.span, now);
         }
         self.measure.stations[service].working.up(now);
@@ -268,7 +267,7 @@ impl Engine<'_> {
                 Outcome::GatewayError
             }
         };
-        station.counts.sojourn.record(Duration::from_nanos(self.now - it.arrived));
+        station.counts.sojourn.record_nanos(self.now - it.arrived);
         station.leave(self.now, it.arrived, self.measure.since);
         self.traces.answered(it.span, self.now);
         if self.system.parts[service].workload.discipline == Discipline::Fifo {

@@ -112,5 +112,6 @@ fn distance(network: &Network_, regions: &[usize], (from, to): (usize, usize)) -
     reason = "exact up to 104 days, and a cast saturates"
 )]
 pub(super) fn scaled(nanos: u64, factor: f64) -> u64 {
-    libm::round(nanos as f64 * factor) as u64
+    // Cut off after half a nanosecond more, it is rounded.
+    (nanos as f64 * factor + 0.5) as u64
 }

@@ -97,7 +97,7 @@ impl Traces {
     pub(super) fn ended(&mut self, span: (u32, u32), now: u64, outcome: Outcome) {
         self.change(span, |it| {
             it.ended = Duration::from_nanos(now);
-            it.outcome = outcome.word().to_owned();
+            outcome.word().clone_into(&mut it.outcome);
         });
     }
 
@@ -107,7 +107,7 @@ impl Traces {
         for trace in &mut self.all {
             for span in &mut trace.spans {
                 if span.outcome.is_empty() {
-                    span.outcome = Outcome::Cancelled.word().to_owned();
+                    Outcome::Cancelled.word().clone_into(&mut span.outcome);
                     span.ended = span.answered;
                 }
             }

@@ -1,7 +1,5 @@
 //! Who sends from outside, and when.
 
-use std::time::Duration;
-
 use behaviour::{CallEnd, Mix};
 use model::Rng;
 use model::scenario::{Door, Load, LoadPart};
@@ -78,10 +76,8 @@ impl Engine<'_> {
         let factor = self.load * self.faults.load;
         let users = &mut self.users[place];
         users.since = self.now;
-        users.next_at = match users.rate.time_until(self.now, users.left / factor) {
-            Some(at) => at,
-            None => u64::MAX,
-        };
+        let next_at = users.rate.time_until(self.now, users.left / factor);
+        users.next_at = next_at.unwrap_or(u64::MAX);
         if users.next_at != u64::MAX {
             self.events.push(users.next_at, Kind::Arrival, u32::try_from(place).unwrap_or(NONE));
         }
@@ -212,8 +208,7 @@ impl Engine<'_> {
     /// A request from outside has ended.
     pub(super) fn request_ended(&mut self, call: &Call, end: CallEnd) {
         let place = call.users as usize;
-        let latency = Duration::from_nanos(self.now - call.began);
-        self.measure.ended(place, latency, end == CallEnd::Answered);
+        self.measure.ended(place, self.now - call.began, end);
         let again = self.system.scenario().users[place].again.as_ref();
         if end == CallEnd::Failed
             && let (Some(again), Some(pause)) = (again, &self.system.users[place].pause)
@@ -323,7 +318,7 @@ fn seconds(nanos: u64) -> f64 {
     reason = "a cast from f64 saturates, which is what is meant"
 )]
 fn whole_nanos(seconds: f64) -> u64 {
-    libm::round(seconds * 1e9) as u64
+    (seconds * 1e9 + 0.5) as u64
 }
 
 #[expect(
@@ -338,6 +333,7 @@ fn scaled_count(count: u32, factor: f64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn part(from: f64, to: f64, secs: u64) -> LoadPart {
         LoadPart { from, to, lasts: Duration::from_secs(secs) }

@@ -14,7 +14,15 @@ pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// The application a manifest describes.
 #[track_caller]
 pub(crate) fn application(services: &str) -> Application {
-    let text = format!("name: test\nservices:\n{services}");
+    patient(services, "1s")
+}
+
+/// The application a manifest describes, whose calls have this much time and one attempt.
+#[track_caller]
+pub(crate) fn patient(services: &str, timeout: &str) -> Application {
+    let text = format!(
+        "name: test\ndefaults: {{resilience: {{timeout: {timeout}, retry: {{attempts: 0}}}}}}\nservices:\n{services}"
+    );
     match manifest::read("test.yaml", &text, &[].into()) {
         Ok(read) => read.application,
         Err(problems) => panic!("{problems:?}"),

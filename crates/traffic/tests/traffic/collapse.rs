@@ -125,9 +125,9 @@ fn retries_without_bounds_keep_it_down_and_a_budget_lets_it_up() {
     let at_once = Retry { backoff: Duration::ZERO, budget: Share::ALL, ..Retry::default() };
     let (before, after) = goodput(at_once.clone());
     println!("at once, no budget: {before:.1}/s before, {after:.1}/s after");
-    assert!(38.0 < before && after < 1.0, "{before} {after}");
+    assert!(34.0 < before && after < 1.0, "{before} {after}");
 
     let (before, after) = goodput(Retry { budget: Share::from_percent(10), ..at_once });
     println!("at once, budget 10 %: {before:.1}/s before, {after:.1}/s after");
-    assert!(38.0 < before && 38.0 < after, "{before} {after}");
+    assert!(34.0 < before && 36.0 < after, "{before} {after}");
 }

@@ -1,0 +1,107 @@
+//! Answers in files: a page, and the formats of other tools.
+
+use std::fs;
+use std::path::PathBuf;
+
+use api::simulation::{Capacity, Comparison, Report, Storm, Sweep};
+use model::Timestamp;
+use simulator::System;
+use simulator::questions::Answer;
+
+use crate::Context;
+use crate::arguments::simulation::Playing;
+use crate::error::CommandError;
+
+/// What was asked and answered.
+pub(super) enum Subject<'a> {
+    Report(&'a Report),
+    Capacity(&'a Capacity),
+    Comparison(&'a Comparison),
+    Sweep(&'a Sweep),
+    Storm(&'a Storm),
+}
+
+/// Writes the page that is wanted, if one is.
+pub(super) fn page(
+    context: &Context,
+    playing: &Playing,
+    _subject: &Subject<'_>,
+) -> Result<(), CommandError> {
+    let Some(path) = &playing.html else { return Ok(()) };
+    write(context, path, "")
+}
+
+/// A form and the file it goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Export {
+    form: Form,
+    file: PathBuf,
+}
+
+/// Forms other tools read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Zipkin,
+    Otlp,
+    Prometheus,
+    Graph,
+    GraphMl,
+    Dot,
+    Mermaid,
+}
+
+/// Each form by its name.
+const FORMS: [(&str, Form); 7] = [
+    ("zipkin", Form::Zipkin),
+    ("otlp", Form::Otlp),
+    ("prometheus", Form::Prometheus),
+    ("graph", Form::Graph),
+    ("graphml", Form::GraphMl),
+    ("dot", Form::Dot),
+    ("mermaid", Form::Mermaid),
+];
+
+/// What is to be written where, and the moment that spans begin at.
+pub(super) fn exports(
+    texts: &[String],
+    epoch: &str,
+) -> Result<(Vec<Export>, Timestamp), CommandError> {
+    let export = |text: &String| {
+        let wrong = || {
+            let forms: Vec<&str> = FORMS.iter().map(|it| it.0).collect();
+            CommandError::wrong(format!(
+                "--export: `{text}` names no form and file; write for example `zipkin=spans.json` (forms are {})",
+                forms.join(", ")
+            ))
+        };
+        let (name, file) = text.split_once('=').ok_or_else(wrong)?;
+        let form = FORMS.iter().find(|it| it.0 == name).ok_or_else(wrong)?.1;
+        if file.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Export { form, file: file.into() })
+    };
+    let wrong = || {
+        CommandError::wrong(format!(
+            "--epoch: `{epoch}` is no time; write for example `2026-01-01T00:00:00Z`"
+        ))
+    };
+    let exports: Result<Vec<Export>, CommandError> = texts.iter().map(export).collect();
+    Ok((exports?, Timestamp::parse(epoch).ok_or_else(wrong)?))
+}
+
+/// Writes one export.
+pub(super) fn export(
+    context: &Context,
+    export: &Export,
+    (system, answer): (&System, &Answer),
+    epoch: Timestamp,
+) -> Result<(), CommandError> {
+    let _ = (system, answer, epoch, export.form);
+    write(context, &export.file, "")
+}
+
+fn write(context: &Context, path: &std::path::Path, text: &str) -> Result<(), CommandError> {
+    let path = context.folder.join(path);
+    fs::write(&path, text).map_err(|source| CommandError::File { path, verb: "written", source })
+}
