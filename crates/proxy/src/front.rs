@@ -25,7 +25,7 @@ pub(crate) struct Front {
     /// The way to the access log, if there is one.
     pub(crate) access_log: Option<Logger>,
     /// The folder where decisions are logged, if they are.
-    decision_log: Option<PathBuf>,
+    pub(crate) decision_log: Option<PathBuf>,
     /// What connections begin with.
     pub(crate) begins: Begins,
     /// Whether it was said already that connections begin with something else. Once is enough: whoever can
