@@ -20,6 +20,7 @@ mod summary;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ::report::Subject;
 use model::profile::Rate;
 use model::units::{Share, parse_duration};
 use simulator::System;
@@ -31,7 +32,6 @@ use crate::arguments::simulation::{
 };
 use crate::error::CommandError;
 use crate::output::Output;
-use answer::Subject;
 use figure::Extent;
 use given::{Change, Given};
 use progress::Meter;

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use api::simulation::{Capacity, Comparison, Report, Storm, Sweep};
 use model::Timestamp;
+use report::Subject;
 use simulator::System;
 use simulator::questions::Answer;
 
@@ -12,30 +12,16 @@ use crate::Context;
 use crate::arguments::simulation::Playing;
 use crate::error::CommandError;
 
-/// What was asked and answered.
-pub(super) enum Subject<'a> {
-    Report(&'a Report),
-    Capacity(&'a Capacity),
-    Comparison(&'a Comparison),
-    Sweep(&'a Sweep),
-    Storm(&'a Storm),
-}
-
 /// Writes the page that is wanted, if one is.
 pub(super) fn page(
     context: &Context,
     playing: &Playing,
     subject: &Subject<'_>,
 ) -> Result<(), CommandError> {
-    let Some(path) = &playing.html else { return Ok(()) };
-    let summary = match subject {
-        Subject::Report(it) => &it.verdict.summary,
-        Subject::Capacity(it) => &it.summary,
-        Subject::Comparison(it) => &it.summary,
-        Subject::Sweep(it) => &it.summary,
-        Subject::Storm(it) => &it.summary,
-    };
-    write(context, path, summary)
+    match &playing.html {
+        Some(path) => write(context, path, &report::page(subject)),
+        None => Ok(()),
+    }
 }
 
 /// A form and the file it goes to.
