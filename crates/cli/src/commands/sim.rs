@@ -12,6 +12,8 @@ mod map;
 mod points;
 mod progress;
 mod replay;
+#[cfg(test)]
+mod sample;
 mod summary;
 
 use std::process::ExitCode;
