@@ -332,6 +332,9 @@ pub struct Serve {
     /// Share of requests that are logged; those that fail or are slow are always
     #[arg(long, value_name = "SHARE", default_value_t = Share::ALL)]
     pub access_log_sample: Share,
+    /// Folder where every decision of the data plane is logged, to be decided again by `pelago sim replay`
+    #[arg(long, value_name = "FOLDER")]
+    pub decision_log: Option<PathBuf>,
     /// Have each connection from outside begin with a PROXY protocol header, as a load balancer sends it
     #[arg(long)]
     pub proxy_protocol: bool,
@@ -371,6 +374,9 @@ pub struct Proxy {
     /// Share of requests that are logged; those that fail or are slow are always
     #[arg(long, value_name = "SHARE", default_value_t = Share::ALL)]
     pub access_log_sample: Share,
+    /// Folder where every decision is logged
+    #[arg(long, value_name = "FOLDER")]
+    pub decision_log: Option<PathBuf>,
     /// Have each connection from outside begin with a PROXY protocol header
     #[arg(long = "proxy-protocol")]
     pub is_behind_balancer: bool,
@@ -655,6 +661,7 @@ mod tests {
           route     List the routes from outside
           edge      List the declared calls
           plan      Show what `up` would change
+          sim       Simulate an application in virtual time: how it does, what it bears, whether it recovers
           doctor    Look for what is wrong with the machine, or with the platform on it
           validate  Check a file
           import    Turn a Compose file, a Procfile or a spigo architecture into a pelago.yaml

@@ -6,17 +6,21 @@
 mod answer;
 mod architectures;
 mod comparison;
+mod decisions;
 mod figure;
 mod given;
 mod map;
 mod points;
 mod progress;
 mod replay;
+#[cfg(test)]
+mod sample;
 mod summary;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ::report::Subject;
 use model::profile::Rate;
 use model::units::{Share, parse_duration};
 use simulator::System;
@@ -28,7 +32,6 @@ use crate::arguments::simulation::{
 };
 use crate::error::CommandError;
 use crate::output::Output;
-use answer::Subject;
 use figure::Extent;
 use given::{Change, Given};
 use progress::Meter;
@@ -45,6 +48,7 @@ pub(crate) fn run(
         Question::Compare(asked) => compare(context, &asked, output),
         Question::Sweep(asked) => sweep(context, &asked, output),
         Question::Storm(asked) => storm(context, &asked, output),
+        Question::Replay(asked) => decisions::replay(context, &asked, output),
         Question::List => architectures::list(output),
         Question::Show(show) => architectures::show(&show, output),
     }

@@ -23,6 +23,7 @@ mod logs;
 mod past;
 mod releases;
 mod rollouts;
+mod simulation;
 mod stopping;
 mod telemetry;
 mod telemetry_clients;

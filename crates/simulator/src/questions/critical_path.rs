@@ -35,14 +35,17 @@ struct Course {
 const GIVEN_UP: [&str; 3] = ["attempt-timeout", "timeout", "cancelled"];
 
 impl Course {
-    /// What had not happened when the caller gave up lasted until then: work that had begun, else waiting for its turn.
-    fn of(span: &Span) -> Self {
+    /// What had not happened when the caller gave up lasted until then: work that had begun, as what has made calls has, else
+    /// waiting for its turn.
+    fn of(span: &Span, children: &[usize]) -> Self {
         let ended = span.ended.max(span.sent);
         let arrived = span.arrived.clamp(span.sent, ended);
         let mut began = span.began.clamp(arrived, ended);
         let mut answered = span.answered.clamp(began, ended);
         if GIVEN_UP.contains(&span.outcome.as_str()) && answered == began {
-            began = if began == arrived { ended } else { began };
+            if began == arrived && children.is_empty() {
+                began = ended;
+            }
             answered = ended;
         }
         Self { sent: span.sent, arrived, began, answered, ended }
@@ -112,11 +115,11 @@ impl Path {
                 None => roots.push(number),
             }
         }
-        let spans = |it: &usize| trace.spans.get(*it);
-        let from = roots.iter().filter_map(spans).map(|it| it.sent).min();
-        let until = roots.iter().filter_map(spans).map(|it| Course::of(it).ended).max();
+        let walk = Walk { spans: &trace.spans, children: &children };
+        let courses = || roots.iter().filter_map(|it| walk.course(*it));
+        let from = courses().map(|it| it.sent).min();
+        let until = courses().map(|it| it.ended).max();
         if let Some((from, until)) = from.zip(until) {
-            let walk = Walk { spans: &trace.spans, children: &children };
             // What lies between attempts of the request itself is time the way in took.
             let between = self.walk_back(walk, &roots, (from, until), 0);
             self.network += between;
@@ -133,8 +136,7 @@ impl Path {
     ) -> Duration {
         let mut ended_last: Vec<(Course, usize)> = Vec::new();
         if depth < DEPTH_MAX {
-            let courses =
-                children.iter().filter_map(|it| Some((Course::of(walk.spans.get(*it)?), *it)));
+            let courses = children.iter().filter_map(|it| Some((walk.course(*it)?, *it)));
             ended_last.extend(courses);
         }
         ended_last.sort_by_key(|(course, number)| (std::cmp::Reverse(course.ended), *number));
@@ -154,8 +156,8 @@ impl Path {
     fn add_span(&mut self, walk: Walk<'_>, number: usize, course: Course, depth: usize) {
         self.network += course.arrived.saturating_sub(course.sent);
         self.network += course.ended.saturating_sub(course.answered);
-        let children = walk.children.get(number).map(Vec::as_slice).unwrap_or_default();
-        let working = self.walk_back(walk, children, (course.began, course.answered), depth);
+        let working =
+            self.walk_back(walk, walk.children(number), (course.began, course.answered), depth);
         let service = walk.spans.get(number).and_then(|it| self.services.get_mut(it.service));
         if let Some(service) = service {
             service.0 += working;
@@ -169,6 +171,16 @@ impl Path {
 struct Walk<'a> {
     spans: &'a [Span],
     children: &'a [Vec<usize>],
+}
+
+impl<'a> Walk<'a> {
+    fn children(&self, number: usize) -> &'a [usize] {
+        self.children.get(number).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn course(&self, number: usize) -> Option<Course> {
+        self.spans.get(number).map(|it| Course::of(it, self.children(number)))
+    }
 }
 
 #[cfg(test)]
@@ -236,6 +248,10 @@ mod tests {
         // One waits at the instance until its time is over, one is worked on.
         let (waiting, working) = (given_up([0, 5, 5, 5, 60]), given_up([60, 65, 70, 70, 90]));
         check(vec![root, waiting, working], &[(10, 0), (20, 60)], 10);
+        // What was given up had begun if it has made calls.
+        let root = Span { parent: None, service: 0, ..given_up([0, 0, 0, 0, 100]) };
+        let call = span(Some(0), 1, [10, 10, 10, 40, 40]);
+        check(vec![root, call], &[(70, 0), (30, 0)], 0);
     }
 
     #[test]
@@ -253,7 +269,7 @@ mod tests {
                 span(parent, service, points)
             };
             let spans: Vec<Span> = spans.into_iter().enumerate().map(of).collect();
-            let whole = Course::of(&spans[0]).ended.saturating_sub(spans[0].sent);
+            let whole = Course::of(&spans[0], &[]).ended.saturating_sub(spans[0].sent);
             let path = Path::of(&[Trace { users: 0, spans }], 3);
             let all: Duration = path.services.iter().map(|it| it.0 + it.1).sum();
             prop_assert_eq!(all + path.network, whole);

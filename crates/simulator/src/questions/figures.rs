@@ -59,8 +59,8 @@ pub(super) struct Service {
     pub(super) waited: Sojourn,
     /// Requests present, on average; and what arrivals and sojourn make of that (Little's law).
     pub(super) present: (f64, f64),
-    /// Requests that left without an answer: Little's law cannot be told from the sojourn of the others.
-    pub(super) unanswered: u64,
+    /// Requests that arrived.
+    pub(super) arrived: f64,
 }
 
 /// One edge. Rates are per second.
@@ -164,7 +164,7 @@ impl Service {
             sojourn: Sojourn::of(&outcome.sojourn),
             waited: Sojourn::of(&outcome.waited),
             present: (outcome.present_mean, by_law),
-            unanswered: outcome.cancelled + outcome.reneged,
+            arrived: count(outcome.arrived),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Each cell plays the same shock at one load for one length of time, and looks at the end: is as much answered well as before? What
 //! stays down although the trigger is gone has a metastable failure (Bronson et al., "Metastable failures in distributed
 //! systems", 2021): retries, queues or cold caches keep it there, and only less load would free it.
+//!
+//! The trigger stands in place of the scenario's own faults, and the run is as long as it takes.
 
 use std::time::Duration;
 
@@ -155,9 +157,8 @@ fn shocked(
 ) -> Result<System, QuestionError> {
     let mut scenario = system.scenario().clone();
     let when = When::At(begins(shocks, warm_up));
-    // First, so that it stands first where they are listed.
-    let fault = Fault { when, lasts: Some(size), what: shocks.trigger.clone() };
-    scenario.faults.insert(0, fault);
+    // What else the scenario has go wrong would be mistaken for it.
+    scenario.faults = vec![Fault { when, lasts: Some(size), what: shocks.trigger.clone() }];
     scenario.duration = begins(shocks, warm_up) + size + shocks.after;
     Ok(System::new(system.application(), &scenario)?)
 }
@@ -304,7 +305,7 @@ fn summary(cells: &[StormCell], trigger: &str) -> String {
     let down = worst(COLLAPSED).or_else(|| worst(VULNERABLE));
     if let Some(it) = down {
         return format!(
-            "at the present load {trigger} for {} s is enough to keep it down ({} of {} came back)",
+            "at the present load `{trigger}` for {} s is enough to keep it down ({} of {} came back)",
             it.size_s, it.recovered, it.replications
         );
     }
@@ -313,10 +314,10 @@ fn summary(cells: &[StormCell], trigger: &str) -> String {
     let now = if has_present { "at the present load it recovers from all of them; " } else { "" };
     match first {
         Some(it) => format!(
-            "{now}at {} times the load {trigger} for {} s keeps it down ({} of {} came back)",
+            "{now}at {} times the load `{trigger}` for {} s keeps it down ({} of {} came back)",
             it.load, it.size_s, it.recovered, it.replications
         ),
-        None => format!("{now}no load that was tried is kept down by {trigger}"),
+        None => format!("{now}no load that was tried is kept down by `{trigger}`"),
     }
 }
 
@@ -362,7 +363,7 @@ mod tests {
         );
         assert_eq!(
             found.summary,
-            "at the present load it recovers from all of them; at 1.6 times the load load x3 for 20 s keeps it \
+            "at the present load it recovers from all of them; at 1.6 times the load `load x3` for 20 s keeps it \
              down (0 of 10 came back)"
         );
     }

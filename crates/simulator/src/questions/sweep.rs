@@ -105,11 +105,11 @@ fn summary(parameter: &str, points: &[(String, LoadPoint)]) -> String {
     });
     let quickest = quickest.unwrap_or_default();
     match (met.len(), points.len()) {
-        (0, _) => format!("no value of {parameter} meets every objective{quickest}"),
+        (0, _) => format!("with no value of {parameter} is every objective met{quickest}"),
         (some, all) if some == all => {
-            format!("every value of {parameter} meets every objective{quickest}")
+            format!("with every value of {parameter} is every objective met{quickest}")
         }
-        _ => format!("{parameter} = {} meets every objective{quickest}", met.join(", ")),
+        _ => format!("with {parameter} {} is every objective met{quickest}", met.join(", ")),
     }
 }
 
@@ -133,7 +133,8 @@ mod tests {
         let means: Vec<f64> =
             found.points.iter().map(|it| it.1.latency.mean_ms.value.round()).collect();
         assert_eq!(means, [20.0, 7.0, 3.0]);
-        let start = "every value of services.web.replicas meets every objective; p99 is least at 4";
+        let start =
+            "with every value of services.web.replicas is every objective met; p99 is least at 4";
         assert!(found.summary.starts_with(start), "{}", found.summary);
         assert_eq!(found.origin.replications, 10);
     }

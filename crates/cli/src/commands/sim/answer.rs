@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use api::simulation::{Capacity, Comparison, Report, Storm, Sweep};
 use model::Timestamp;
+use report::Subject;
 use simulator::System;
 use simulator::questions::Answer;
 
@@ -12,23 +12,16 @@ use crate::Context;
 use crate::arguments::simulation::Playing;
 use crate::error::CommandError;
 
-/// What was asked and answered.
-pub(super) enum Subject<'a> {
-    Report(&'a Report),
-    Capacity(&'a Capacity),
-    Comparison(&'a Comparison),
-    Sweep(&'a Sweep),
-    Storm(&'a Storm),
-}
-
 /// Writes the page that is wanted, if one is.
 pub(super) fn page(
     context: &Context,
     playing: &Playing,
-    _subject: &Subject<'_>,
+    subject: &Subject<'_>,
 ) -> Result<(), CommandError> {
-    let Some(path) = &playing.html else { return Ok(()) };
-    write(context, path, "")
+    match &playing.html {
+        Some(path) => write(context, path, &report::page(subject)),
+        None => Ok(()),
+    }
 }
 
 /// A form and the file it goes to.
@@ -104,4 +97,21 @@ pub(super) fn export(
 fn write(context: &Context, path: &std::path::Path, text: &str) -> Result<(), CommandError> {
     let path = context.folder.join(path);
     fs::write(&path, text).map_err(|source| CommandError::File { path, verb: "written", source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exports_name_a_form_and_a_file() {
+        let epoch = "2026-01-01T00:00:00Z";
+        let of = |text: &str| exports(&[text.to_owned()], epoch);
+        let (found, at) = of("zipkin=a=b.json").unwrap();
+        assert_eq!(found, [Export { form: Form::Zipkin, file: "a=b.json".into() }]);
+        assert_eq!(at.to_string(), "2026-01-01T00:00:00.000Z");
+        insta::assert_snapshot!(of("csv=x").unwrap_err(), @"--export: `csv=x` names no form and file; write for example `zipkin=spans.json` (forms are zipkin, otlp, prometheus, graph, graphml, dot, mermaid)");
+        insta::assert_snapshot!(exports(&[], "soon").unwrap_err(), @"--epoch: `soon` is no time; write for example `2026-01-01T00:00:00Z`");
+        assert!(of("dot=").is_err() && of("dot").is_err());
+    }
 }

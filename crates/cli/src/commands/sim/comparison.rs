@@ -59,7 +59,9 @@ fn row(it: &Difference) -> Vec<Cell> {
         _ => plain(estimate),
     };
     let is_more = 0.0 < it.difference.value;
+    let is_same = it.difference.value == 0.0 && it.difference.half_width == Some(0.0);
     let (judged, tone) = match (it.differs, it.more_is_better) {
+        (false, _) if is_same => ("the same", Tone::Faint),
         (false, _) => ("no difference that can be told from chance", Tone::Faint),
         (true, None) => (if is_more { "more" } else { "less" }, Tone::Plain),
         (true, Some(better)) if better == is_more => ("better", Tone::Good),
@@ -94,4 +96,40 @@ fn difference(it: &Difference) -> String {
     let half = it.difference.half_width.filter(|it| 0.0 < *it);
     let half = half.map(|it| format!(" ±{}{unit}", shown(it))).unwrap_or_default();
     format!("{sign}{}{unit}{half}", shown(it.difference.value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Format;
+    use crate::commands::sim::sample;
+    use crate::output::{Look, captured};
+
+    #[test]
+    fn what_differs() {
+        let (mut output, page) = captured::output(Look::Plain, Format::Text);
+        show(&sample::comparison(), Extent::Screen, &mut output).unwrap();
+        insta::assert_snapshot!(page.text(), @"
+        shop: 10 times 5m, the first 12s500ms of each not counted (mser-5)
+        the second has goodput 20.0 % lower (worse), mean 20.0 % lower (better)
+          the first misses p99 within 500ms; cart is busiest, at 82 %
+          the second misses p99 within 500ms; cart is busiest, at 82 %
+        ! no interval: a is 95 % busy
+        ! no interval: in the first, b is 95 % busy
+        ! no interval: in the first, c is 95 % busy
+        ! no interval: 2 more such reasons
+          nothing is lost, and Little's law holds within 0.12%
+          assumed: 100 requests/s come from outside
+
+        WHAT              FIRST         SECOND        DIFFERENCE
+        goodput           20/s ±2.0%    16/s ±2.0%    -4/s ±0.25/s  worse
+        mean              20.0ms ±2.0%  16.0ms ±2.0%  -4ms ±0.25ms  better
+        p99.9             20.0ms ±2.0%  16.0ms ±2.0%  -4ms          no interval
+        utilisation cart  60.0% ±1.2%   30.0% ±0.60%  -30% ±1%      less
+        and 1 more that do not differ; `--all` shows them
+
+        model 0123456789abcdef · outcome fedcba9876543210 · 1235k events
+        again: pelago sim run shop.yaml --replications 10 --seed 1
+        ");
+    }
 }

@@ -172,7 +172,7 @@ mod tests {
         assert_eq!(time(&Estimate { refused: Some("none".to_owned()), ..of(0.0, 0.0) }), "-");
         assert_eq!(rate(&of(1_234.56, 200.0)), "1235/s ±16%");
         assert_eq!(rate(&of(0.012_345, 0.0)), "0.0123/s");
-        assert_eq!(share(&of(0.999_43, 0.000_12)), "99.94% ±0.012%");
+        assert_eq!(share(&of(0.999_43, 0.000_12)), "99.943% ±0.012%");
         assert_eq!(share(&of(1.0, 0.0)), "100%");
         assert_eq!(plain(&of(1.034_56, 0.01)), "1.035 ±1.0%");
         assert_eq!(percent(0.0), "0%");

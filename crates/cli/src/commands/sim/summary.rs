@@ -265,3 +265,70 @@ fn rest(count: usize, things: &str, output: &mut Output) -> Result<(), CommandEr
     let text = format!("and {count} more {things}; `--all` shows them");
     output.line(&output.paint(Tone::Faint, &text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arguments::Format;
+    use crate::commands::sim::sample;
+    use crate::output::{Look, captured};
+
+    fn shown(extent: Extent) -> String {
+        let (mut output, page) = captured::output(Look::Plain, Format::Text);
+        show(&sample::report(), extent, &mut output).unwrap();
+        page.text()
+    }
+
+    #[test]
+    fn a_report_on_a_screen() {
+        insta::assert_snapshot!(shown(Extent::Screen), @"
+        shop: 10 times 5m, the first 12s500ms of each not counted (mser-5)
+        ✘ misses p99 within 500ms; cart is busiest, at 82 %
+          ✔ success 99.9%     99.940% ±0.020%
+          ✘ p99 within 500ms  612ms
+          cart has workers for 1.22 times this load
+        ! no interval: a is 95 % busy
+        ! no interval: b is 95 % busy
+        ! no interval: c is 95 % busy
+        ! no interval: 2 more such reasons
+          nothing is lost, and Little's law holds within 0.12%
+          assumed: 100 requests/s come from outside
+
+        USERS   OFFERED      GOODPUT        SUCCESS          MEAN          P50           P90           P99          P99.9
+        people  100/s ±2.0%  99.94/s ±2.0%  99.940% ±0.020%  40.0ms ±2.0%  28.0ms ±2.0%  92.0ms ±2.0%  184ms ±2.0%  276ms
+
+        goodput  ▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█ 400/s
+        p99      ▃▄▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█▄▆█▃▅▇█ 400ms
+                             ▲ cart slow by 10
+
+        WHERE TIME GOES
+        cart             60.0%  ▇▇▇▇▇▇▇▇▇▇▇▇▇▇  of which 25.0% waiting
+        web              39.6%  ▇▇▇▇▇▇▇▇▇▇
+
+        SERVICE  INSTANCES  ARRIVALS     BUSY         WAITING    MEAN          P99           ERRORS
+        s0       3          120/s ±2.0%  96.0% ±1.9%  0.4 ±2.0%  12.0ms ±2.0%  55.2ms ±2.0%  0%
+        s1       3          120/s ±2.0%  96.0% ±1.9%  0.4 ±2.0%  12.0ms ±2.0%  55.2ms ±2.0%  0%
+        s2       3          120/s ±2.0%  96.0% ±1.9%  0.4 ±2.0%  12.0ms ±2.0%  55.2ms ±2.0%  0%
+        s3       3          120/s ±2.0%  96.0% ±1.9%  0.4 ±2.0%  12.0ms ±2.0%  55.2ms ±2.0%  0%
+        s4       3          120/s ±2.0%  96.0% ±1.9%  0.4 ±2.0%  12.0ms ±2.0%  55.2ms ±2.0%  0%
+        s5       3          120/s ±2.0%  96.0% ±1.9%  0.4 ±2.0%  12.0ms ±2.0%  55.2ms ±2.0%  0%
+        and 2 more services; `--all` shows them
+
+        EDGE           CALLS        PER REQUEST  ATTEMPTS   MEAN          P99           ERRORS        REFUSED
+        web → cart     120/s ±2.0%  1.2 ±2.0%    1.4 ±2.0%  12.0ms ±2.0%  55.2ms ±2.0%  4.0% ±0.080%  overloaded 2.5/s
+        outside → web  120/s ±2.0%  1.2 ±2.0%    1 ±2.0%    12.0ms ±2.0%  55.2ms ±2.0%  0%
+
+        model 0123456789abcdef · outcome fedcba9876543210 · 1235k events
+        again: pelago sim run shop.yaml --replications 10 --seed 1
+        ");
+    }
+
+    #[test]
+    fn all_of_it() {
+        let text = shown(Extent::All);
+        assert!(
+            text.contains("s7 ") && text.contains("network") && !text.contains("`--all`"),
+            "{text}"
+        );
+    }
+}
