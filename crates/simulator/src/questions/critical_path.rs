@@ -32,13 +32,16 @@ struct Course {
 }
 
 /// What a span comes to when its caller did not wait for the answer.
-const GIVEN_UP: [&str; 3] = ["attempt-timeout", "timeout", "cancelled"];
+const GIVEN_UP: [&str; 3] = ["attempt-timeout", "timeout", CANCELLED];
+/// What a span comes to that had not ended when its request had: it has no end of its own.
+const CANCELLED: &str = "cancelled";
 
 impl Course {
     /// What had not happened when the caller gave up lasted until then: work that had begun, as what has made calls has, else
-    /// waiting for its turn.
-    fn of(span: &Span, children: &[usize]) -> Self {
-        let ended = span.ended.max(span.sent);
+    /// waiting for its turn. What has no end lasted `until` its caller had no more use for it.
+    fn of(span: &Span, children: &[usize], until: Duration) -> Self {
+        let is_open = span.outcome == CANCELLED && span.ended == span.answered;
+        let ended = if is_open { until } else { span.ended }.max(span.sent);
         let arrived = span.arrived.clamp(span.sent, ended);
         let mut began = span.began.clamp(arrived, ended);
         let mut answered = span.answered.clamp(began, ended);
@@ -116,7 +119,7 @@ impl Path {
             }
         }
         let walk = Walk { spans: &trace.spans, children: &children };
-        let courses = || roots.iter().filter_map(|it| walk.course(*it));
+        let courses = || roots.iter().filter_map(|it| walk.course(*it, Duration::ZERO));
         let from = courses().map(|it| it.sent).min();
         let until = courses().map(|it| it.ended).max();
         if let Some((from, until)) = from.zip(until) {
@@ -136,7 +139,7 @@ impl Path {
     ) -> Duration {
         let mut ended_last: Vec<(Course, usize)> = Vec::new();
         if depth < DEPTH_MAX {
-            let courses = children.iter().filter_map(|it| Some((walk.course(*it)?, *it)));
+            let courses = children.iter().filter_map(|it| Some((walk.course(*it, until)?, *it)));
             ended_last.extend(courses);
         }
         ended_last.sort_by_key(|(course, number)| (std::cmp::Reverse(course.ended), *number));
@@ -178,8 +181,8 @@ impl<'a> Walk<'a> {
         self.children.get(number).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn course(&self, number: usize) -> Option<Course> {
-        self.spans.get(number).map(|it| Course::of(it, self.children(number)))
+    fn course(&self, number: usize, until: Duration) -> Option<Course> {
+        self.spans.get(number).map(|it| Course::of(it, self.children(number), until))
     }
 }
 
@@ -251,7 +254,11 @@ mod tests {
         // What was given up had begun if it has made calls.
         let root = Span { parent: None, service: 0, ..given_up([0, 0, 0, 0, 100]) };
         let call = span(Some(0), 1, [10, 10, 10, 40, 40]);
-        check(vec![root, call], &[(70, 0), (30, 0)], 0);
+        check(vec![root.clone(), call], &[(70, 0), (30, 0)], 0);
+        // A call that was still waiting then has no end of its own.
+        let outcome = CANCELLED.to_owned();
+        let waiting = Span { outcome, ..span(Some(0), 1, [10, 15, 15, 15, 15]) };
+        check(vec![root, waiting], &[(10, 0), (0, 85)], 5);
     }
 
     #[test]
@@ -269,7 +276,7 @@ mod tests {
                 span(parent, service, points)
             };
             let spans: Vec<Span> = spans.into_iter().enumerate().map(of).collect();
-            let whole = Course::of(&spans[0], &[]).ended.saturating_sub(spans[0].sent);
+            let whole = Course::of(&spans[0], &[], Duration::ZERO).ended.saturating_sub(spans[0].sent);
             let path = Path::of(&[Trace { users: 0, spans }], 3);
             let all: Duration = path.services.iter().map(|it| it.0 + it.1).sum();
             prop_assert_eq!(all + path.network, whole);
