@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{ApplicationName, ServiceName};
+use model::{Application, ApplicationName, Service, ServiceName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::routing::route_key;
@@ -84,6 +84,39 @@ impl GraphView {
         graph
     }
 
+    /// The graph of an application that does not run: what is declared, nothing of which was seen in use.
+    pub fn declared(application: &Application) -> Self {
+        let name = || application.name.to_string();
+        let services = || application.services.iter();
+        let calls = services().flat_map(|it| it.1.calls.keys().map(move |callee| (it.0, callee)));
+        let calls: Vec<(&ServiceName, &ServiceName)> = calls.collect();
+        let reachable = reached(application, calls.iter().copied());
+        let node = |(service, of): (&ServiceName, &Service)| NodeView {
+            application: name(),
+            service: service.to_string(),
+            ready: usize::try_from(of.replicas).unwrap_or(usize::MAX),
+            wanted: of.replicas,
+            reachable: reachable.contains(service),
+        };
+        let routes = application
+            .routes
+            .iter()
+            .filter_map(|it| Some((OriginView::Route(route_key(it)), it.service()?)));
+        let calls = calls.iter().map(|it| (OriginView::Service(it.0.to_string()), it.1));
+        let link = |(from, to): (OriginView, &ServiceName)| LinkView {
+            application: name(),
+            from,
+            to: to.to_string(),
+            used: false,
+            figures: None,
+        };
+        Self {
+            nodes: services().map(node).collect(),
+            links: routes.chain(calls).map(link).collect(),
+            ..Self::default()
+        }
+    }
+
     /// As an outline for a terminal: who calls whom, from the routes on.
     pub fn text(&self) -> String {
         outline::draw(self)
@@ -107,13 +140,20 @@ impl GraphView {
 
 /// Services that a route leads to, at once or by declared calls.
 fn reachable(state: &ApplicationState) -> BTreeSet<&ServiceName> {
+    reached(&state.definition, declared(state).map(|it| (it.caller, it.callee)))
+}
+
+fn reached<'a>(
+    application: &'a Application,
+    calls: impl IntoIterator<Item = (&'a ServiceName, &'a ServiceName)>,
+) -> BTreeSet<&'a ServiceName> {
     let mut callees: BTreeMap<&ServiceName, Vec<&ServiceName>> = BTreeMap::new();
-    for call in declared(state) {
-        callees.entry(call.caller).or_default().push(call.callee);
+    for (caller, callee) in calls {
+        callees.entry(caller).or_default().push(callee);
     }
     let mut found = BTreeSet::new();
     let mut next: Vec<&ServiceName> =
-        state.definition.routes.iter().filter_map(|it| it.service()).collect();
+        application.routes.iter().filter_map(|it| it.service()).collect();
     while let Some(service) = next.pop() {
         if found.insert(service) {
             next.extend(callees.get(service).into_iter().flatten().copied());

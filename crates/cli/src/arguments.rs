@@ -332,6 +332,9 @@ pub struct Serve {
     /// Share of requests that are logged; those that fail or are slow are always
     #[arg(long, value_name = "SHARE", default_value_t = Share::ALL)]
     pub access_log_sample: Share,
+    /// Folder where every decision of the data plane is logged, to be decided again by `pelago sim replay`
+    #[arg(long, value_name = "FOLDER")]
+    pub decision_log: Option<PathBuf>,
     /// Have each connection from outside begin with a PROXY protocol header, as a load balancer sends it
     #[arg(long)]
     pub proxy_protocol: bool,
@@ -371,6 +374,9 @@ pub struct Proxy {
     /// Share of requests that are logged; those that fail or are slow are always
     #[arg(long, value_name = "SHARE", default_value_t = Share::ALL)]
     pub access_log_sample: Share,
+    /// Folder where every decision is logged
+    #[arg(long, value_name = "FOLDER")]
+    pub decision_log: Option<PathBuf>,
     /// Have each connection from outside begin with a PROXY protocol header
     #[arg(long = "proxy-protocol")]
     pub is_behind_balancer: bool,

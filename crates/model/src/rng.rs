@@ -17,6 +17,11 @@ impl Rng {
         Self(seed)
     }
 
+    /// What it will draw next follows from this number: [`Rng::new`] makes the same stream of it.
+    pub const fn state(&self) -> u64 {
+        self.0
+    }
+
     /// A stream of its own for `key`: draws from it never shift its parent or its siblings.
     pub fn child(&self, key: &str) -> Self {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64 ^ self.0;

@@ -6,7 +6,8 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds since an origin the driver chose (process start, or the start of a simulation).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Instant(u64);
 
 impl Instant {

@@ -42,6 +42,7 @@ fn serve(asked: Proxy) -> Result<(), ProxyError> {
                 .access_log
                 .path()
                 .map(|file| ::proxy::AccessLog { file, sample: asked.access_log_sample }),
+            decision_log: asked.decision_log,
             proxy_protocol: asked.is_behind_balancer,
         },
         workers: usize::from(asked.workers),

@@ -195,6 +195,7 @@ fn data_plane(context: &Context, asked: &Serve) -> Result<Settings, ServeError> 
         gateway_tls: listen(context, asked.gateway_tls, "PELAGO_GATEWAY_TLS", None)?,
         options: GatewayOptions {
             access_log: access_log(context, asked)?,
+            decision_log: asked.decision_log.as_ref().map(|it| context.folder.join(it)),
             proxy_protocol: asked.proxy_protocol,
         },
         workers: usize::from(asked.proxy_workers),

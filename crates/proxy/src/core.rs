@@ -19,7 +19,8 @@ use world::routing::{Table, backend_key};
 use crate::buffer::Buffers;
 use crate::counters::{Extent, by_name};
 use crate::deadline::Deadline;
-use crate::edge::Edge;
+use crate::decisions::DecisionLog;
+use crate::edge::{Beginning, Edge};
 use crate::front::Front;
 use crate::h1::client::Work;
 use crate::router::Router;
@@ -77,6 +78,8 @@ pub(crate) struct Core {
     pub(crate) rng: RefCell<Rng>,
     pub(crate) spans: Spans,
     pub(crate) front: Front,
+    /// Where decisions are logged, if they are.
+    decisions: Option<DecisionLog>,
     pub(crate) clients: Cell<u32>,
     /// Whether the process is ending, and who wants to be told.
     finishing: Cell<bool>,
@@ -119,6 +122,7 @@ impl Core {
             buffers: Buffers::default(),
             rng: RefCell::new(rng),
             spans: Spans::default(),
+            decisions: front.decisions(number),
             front,
             clients: Cell::new(0),
             finishing: Cell::new(false),
@@ -129,6 +133,13 @@ impl Core {
             told,
             number,
             routing: RefCell::default(),
+        }
+    }
+
+    /// What was logged of decisions is written.
+    pub(crate) fn flush_decisions(&self) {
+        if let Some(log) = &self.decisions {
+            log.flush();
         }
     }
 
@@ -293,6 +304,13 @@ struct Change<'a> {
     now: Instant,
 }
 
+impl Change<'_> {
+    /// What edges begin with that are new.
+    fn beginning(&self) -> Beginning<'_> {
+        Beginning { now: self.now, rng: self.rng, log: self.core.decisions.as_ref() }
+    }
+}
+
 impl Routing {
     /// Meets instances that are new.
     fn meet(&mut self, table: &Table) {
@@ -345,7 +363,12 @@ impl Routing {
                     caller: Caller::Service(edge.caller.clone()),
                     callee: edge.callee.clone(),
                 };
-                Rc::new(Edge::new(name, &edge.policy, rng.child(key)))
+                let rng = rng.child(key);
+                Rc::new(Edge::new(
+                    name,
+                    &edge.policy,
+                    &Beginning { rng: &rng, ..change.beginning() },
+                ))
             });
             current.set_policy(&edge.policy, change.now);
             current.set_preference(edge.prefers);
@@ -367,7 +390,7 @@ impl Routing {
         let is_new = change.table.routes != change.before.routes;
         if is_new {
             self.router =
-                Rc::new(Router::new(&change.table.routes, &self.router, (change.rng, change.now)));
+                Rc::new(Router::new(&change.table.routes, &self.router, &change.beginning()));
         }
         for edge in self.router.edges() {
             let backend = backend_key(&edge.name.application, &edge.name.callee);

@@ -206,11 +206,11 @@ impl Crossing {
 
     fn start(&mut self, pick: Pick, now: Instant) -> Option<usize> {
         let Some(upstream) = self.edge.upstream(pick.endpoint) else {
-            self.edge.decide.borrow_mut().released(pick);
+            self.edge.decide.borrow_mut().released(now, pick);
             return None;
         };
         let Some(place) = self.under_way.iter().position(Option::is_none) else {
-            self.edge.decide.borrow_mut().released(pick);
+            self.edge.decide.borrow_mut().released(now, pick);
             return None;
         };
         upstream.began();
@@ -246,15 +246,15 @@ impl Crossing {
     /// Says that an attempt is over: its answer has ended, or it has failed, or nobody wants it any more.
     pub(crate) fn released(&mut self, place: usize) {
         let Some(attempt) = self.under_way.get_mut(place).and_then(Option::take) else { return };
+        let now = self.core.now();
         if let Some(call) = self.call.as_mut().filter(|_| !attempt.is_answered) {
-            let now = self.core.now();
             if let Some(trial) = self.trial.as_mut().filter(|_| attempt.is_first) {
                 trial.abandoned_us = Some(micros(now.since(attempt.began)));
             }
             let mut decide = self.edge.decide.borrow_mut();
             let _nobody_asks: Next = decide.answered(now, call, &attempt.pick, Outcome::Cancelled);
         }
-        self.edge.decide.borrow_mut().released(attempt.pick);
+        self.edge.decide.borrow_mut().released(now, attempt.pick);
         attempt.upstream.ended();
         self.core.released(&attempt.upstream);
     }
@@ -453,8 +453,9 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
             self.edge.waiting.borrow_mut().remove(&ticket);
-            self.edge.decide.borrow_mut().abandon(ticket);
-            self.edge.call_waiting(self.core.now());
+            let now = self.core.now();
+            self.edge.decide.borrow_mut().abandon(now, ticket);
+            self.edge.call_waiting(now);
         }
     }
 }

@@ -14,12 +14,13 @@ use traffic::{EndpointId, EndpointSpec, Split, Ticket};
 use world::routing::{Backend, RequestMatch};
 
 use crate::counters::Counters;
+use crate::decisions::DecisionLog;
 use crate::upstream::Upstream;
 
 /// An edge on one worker.
 pub(crate) struct Edge {
     pub(crate) name: EdgeName,
-    pub(crate) decide: RefCell<traffic::Edge>,
+    pub(crate) decide: RefCell<traffic::Logged>,
     pub(crate) counters: RefCell<Counters>,
     /// Requests that wait for a place, by ticket.
     pub(crate) waiting: RefCell<BTreeMap<Ticket, Waker>>,
@@ -34,6 +35,14 @@ pub(crate) struct Edge {
     gone: Cell<bool>,
 }
 
+/// When an edge begins, with which luck, and where its decisions are logged.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Beginning<'a> {
+    pub(crate) now: Instant,
+    pub(crate) rng: &'a Rng,
+    pub(crate) log: Option<&'a DecisionLog>,
+}
+
 impl std::fmt::Debug for Edge {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Edge").field("name", &self.name).finish_non_exhaustive()
@@ -41,9 +50,11 @@ impl std::fmt::Debug for Edge {
 }
 
 impl Edge {
-    pub(crate) fn new(name: EdgeName, policy: &Resilience, rng: Rng) -> Self {
+    pub(crate) fn new(name: EdgeName, policy: &Resilience, at: &Beginning<'_>) -> Self {
+        let sink = at.log.map(|it| it.sink(&name));
+        let decide = traffic::Logged::new(policy, at.rng.clone(), at.now, sink);
         Self {
-            decide: RefCell::new(traffic::Edge::new(policy, rng)),
+            decide: RefCell::new(decide),
             counters: RefCell::new(Counters::default()),
             waiting: RefCell::default(),
             upstreams: RefCell::default(),
@@ -58,7 +69,7 @@ impl Edge {
 
     pub(crate) fn set_policy(&self, policy: &Resilience, now: Instant) {
         if **self.policy.borrow() != *policy {
-            self.decide.borrow_mut().set_policy(policy);
+            self.decide.borrow_mut().set_policy(policy, now);
             *self.policy.borrow_mut() = Arc::new(policy.clone());
             self.call_waiting(now);
         }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use host::Clock;
@@ -14,6 +15,7 @@ use crate::access::{Logger, writer};
 use crate::buffer::Buffer;
 use crate::core::Core;
 use crate::deadline::Deadline;
+use crate::decisions::DecisionLog;
 use crate::limits::HEAD_TIME;
 use crate::proxy_protocol::{self, Header, Malformed};
 
@@ -22,6 +24,8 @@ use crate::proxy_protocol::{self, Header, Malformed};
 pub(crate) struct Front {
     /// The way to the access log, if there is one.
     pub(crate) access_log: Option<Logger>,
+    /// The folder where decisions are logged, if they are.
+    pub(crate) decision_log: Option<PathBuf>,
     /// What connections begin with.
     pub(crate) begins: Begins,
     /// Whether it was said already that connections begin with something else. Once is enough: whoever can
@@ -36,11 +40,21 @@ impl Front {
         options: &GatewayOptions,
         clock: Clock,
     ) -> io::Result<(Self, Option<JoinHandle<()>>)> {
-        let GatewayOptions { access_log, proxy_protocol } = options;
+        let GatewayOptions { access_log, proxy_protocol, decision_log } = options;
         let begins = if *proxy_protocol { Begins::WithProxyProtocol } else { Begins::AtOnce };
         let started = access_log.as_ref().map(|it| writer::start(it, clock)).transpose()?;
         let (access_log, thread) = started.unzip();
-        Ok((Self { access_log, begins, ..Self::default() }, thread))
+        let decision_log = decision_log.clone();
+        Ok((Self { access_log, begins, decision_log, ..Self::default() }, thread))
+    }
+}
+
+impl Front {
+    /// The log of a worker's decisions, if they are logged. Without it everything goes on.
+    pub(crate) fn decisions(&self, worker: usize) -> Option<DecisionLog> {
+        let folder = self.decision_log.as_ref()?;
+        let log = DecisionLog::create(folder, worker);
+        log.inspect_err(|error| tracing::warn!(%error, "decisions cannot be logged")).ok()
     }
 }
 

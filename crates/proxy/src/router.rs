@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use model::ApplicationName;
 use model::route::{HeaderMatch, Route, RouteTarget};
-use model::{ApplicationName, Instant, Rng};
 use telemetry::report::{Caller, EdgeName};
 use traffic::RateLimiter;
 use world::routing::route_key;
 
 use crate::crossing::Asked;
-use crate::edge::Edge;
+use crate::edge::{Beginning, Edge};
 
 /// All routes of all applications.
 #[derive(Debug, Default)]
@@ -38,14 +38,14 @@ impl Router {
     pub(crate) fn new(
         routes: &BTreeMap<ApplicationName, Arc<[Route]>>,
         before: &Self,
-        (rng, now): (&Rng, Instant),
+        at: &Beginning<'_>,
     ) -> Self {
         let mut entries: Vec<Rc<Entry>> = Vec::new();
         for (application, routes) in routes {
             for route in routes.iter() {
-                let entry = before.entry(application, route, rng);
+                let entry = before.entry(application, route, at);
                 if let Some(edge) = &entry.edge {
-                    edge.set_policy(&route.resilience, now);
+                    edge.set_policy(&route.resilience, at.now);
                 }
                 entries.push(entry);
             }
@@ -55,7 +55,7 @@ impl Router {
         Self { entries }
     }
 
-    fn entry(&self, application: &ApplicationName, route: &Route, rng: &Rng) -> Rc<Entry> {
+    fn entry(&self, application: &ApplicationName, route: &Route, at: &Beginning<'_>) -> Rc<Entry> {
         let same = |it: &&Rc<Entry>| it.application == *application && it.route == *route;
         if let Some(known) = self.entries.iter().find(same) {
             return Rc::clone(known);
@@ -69,8 +69,8 @@ impl Router {
             };
             // A route that is only treated otherwise is the same edge: its counters only grow.
             self.edges().find(|it| it.name == name).unwrap_or_else(|| {
-                let rng = rng.child(application.as_str()).child(&key);
-                Rc::new(Edge::new(name, &route.resilience, rng))
+                let rng = at.rng.child(application.as_str()).child(&key);
+                Rc::new(Edge::new(name, &route.resilience, &Beginning { rng: &rng, ..*at }))
             })
         });
         let limiter = route.rate_limit.as_ref().map(|it| RefCell::new(RateLimiter::new(it)));
@@ -191,6 +191,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use model::{Instant, Rng};
 
     struct Request<'a>(&'a str, &'a str, &'a [(&'a str, &'a str)]);
 
@@ -215,7 +216,11 @@ mod tests {
     fn router(routes: &str) -> Router {
         let routes: Vec<Route> = serde_json::from_str(routes).unwrap();
         let routes = BTreeMap::from([("shop".parse().unwrap(), Arc::from(routes))]);
-        Router::new(&routes, &Router::default(), (&Rng::new(1), Instant::ZERO))
+        Router::new(
+            &routes,
+            &Router::default(),
+            &Beginning { rng: &Rng::new(1), now: Instant::ZERO, log: None },
+        )
     }
 
     #[track_caller]
@@ -278,7 +283,11 @@ mod tests {
         )
         .unwrap();
         let routes = BTreeMap::from([("shop".parse().unwrap(), Arc::from(routes))]);
-        let after = Router::new(&routes, &before, (&Rng::new(1), Instant::ZERO));
+        let after = Router::new(
+            &routes,
+            &before,
+            &Beginning { rng: &Rng::new(1), now: Instant::ZERO, log: None },
+        );
         let edge = |it: &Router| it.edges().find(|it| it.name.callee.as_str() == "a").unwrap();
         assert!(Rc::ptr_eq(&edge(&before), &edge(&after)));
     }

@@ -100,11 +100,13 @@ impl Worker {
                 },
                 () = tidy.passed() => {
                     self.core.tidy();
+                    self.core.flush_decisions();
                     tidy.set(clock.now().after(TIDY_EVERY));
                 }
             }
         }
         self.listeners.values().for_each(JoinHandle::abort);
+        self.core.flush_decisions();
         self.core.finish();
         while 0 < self.core.clients.get() {
             let mut pause = Deadline::new(clock, clock.now().after(ACCEPT_PAUSE));

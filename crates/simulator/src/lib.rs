@@ -11,6 +11,7 @@ mod engine;
 pub mod histogram;
 pub mod outcome;
 pub mod questions;
+pub mod replay;
 pub mod run;
 pub mod statistics;
 pub mod system;

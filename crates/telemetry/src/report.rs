@@ -58,6 +58,9 @@ pub enum Report {
 pub struct GatewayOptions {
     /// Whether and where requests are logged.
     pub access_log: Option<AccessLog>,
+    /// The folder where every decision is logged, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision_log: Option<PathBuf>,
     /// Whether every connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
 }

@@ -34,6 +34,8 @@ pub struct Edge {
     circuit: Circuit,
     fleet: Fleet,
     rng: Rng,
+    /// Calls that went, which is the number of the last.
+    calls: u64,
 }
 
 impl Edge {
@@ -49,7 +51,13 @@ impl Edge {
             circuit: Circuit::new(&policy.circuit_breaker),
             fleet: Fleet::new(policy.balance.clone(), policy.circuit_breaker.clone()),
             rng,
+            calls: 0,
         }
+    }
+
+    /// What it draws next follows from this number.
+    pub(crate) const fn rng_state(&self) -> u64 {
+        self.rng.state()
     }
 
     /// The caller's own zone: its instances are preferred as far as they suffice.
@@ -113,7 +121,9 @@ impl Edge {
             hedge.on_request(now);
         }
         let may_repeat = ask.idempotent || self.retry.non_idempotent;
+        self.calls += 1;
         Begin::Go(Call {
+            number: self.calls,
             deadline,
             attempt_deadline: deadline,
             attempt_began: now,

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use model::{Instant, ReleaseNumber};
+use serde::{Deserialize, Serialize};
 
 use crate::breaker::Breaker;
 use crate::ewma::PeakEwma;
@@ -11,11 +12,14 @@ use crate::outcome::TripReason;
 use crate::slow_start;
 
 /// An instance. The driver chooses the number; it means the same instance as long as that exists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct EndpointId(pub u32);
 
 /// An instance that can take requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSpec {
     /// Which.
     pub id: EndpointId,

@@ -47,6 +47,8 @@ pub(crate) struct Fleet {
     /// When a list changes without anything happening.
     stale_at: Instant,
     compare_at: Instant,
+    /// Picks made, which is the number of the last.
+    picks: u64,
 }
 
 impl Fleet {
@@ -63,6 +65,7 @@ impl Fleet {
             ejected: 0,
             stale_at: Instant::from_nanos(u64::MAX),
             compare_at: Instant::ZERO,
+            picks: 0,
         }
     }
 
@@ -262,7 +265,8 @@ impl Fleet {
         let endpoint = self.endpoints.get_mut(slot)?;
         endpoint.in_flight = endpoint.in_flight.saturating_add(1);
         let EndpointSpec { id, release, .. } = endpoint.spec;
-        Some(Pick { endpoint: id, release, reason, began: now, slot })
+        self.picks += 1;
+        Some(Pick { endpoint: id, release, reason, began: now, number: self.picks, slot })
     }
 
     /// The attempt at `pick` is over.
@@ -372,7 +376,7 @@ mod tests {
     fn an_instance_that_fails_is_left_alone_and_comes_back_by_a_probe() {
         let mut drive = Drive::new(&policy(CircuitBreaker::default()), 4);
         for _ in 0..5 {
-            assert_eq!(drive.ejected(), []);
+            assert!(drive.ejected().is_empty());
             drive.hit(2, Outcome::Reset);
         }
         assert_eq!(drive.ejected(), [2]);
@@ -384,7 +388,7 @@ mod tests {
         assert_eq!((pick.endpoint, pick.reason), (EndpointId(2), PickReason::Probe));
         assert!(drive.spread(&Ask::default(), 200).iter().all(|it| *it != 2));
         drive.end(&mut probe, pick, Outcome::Ok);
-        assert_eq!(drive.ejected(), []);
+        assert!(drive.ejected().is_empty());
         assert!(drive.spread(&Ask::default(), 200).contains(&2));
         drive.edge.finish(drive.now, probe, Outcome::Ok);
     }

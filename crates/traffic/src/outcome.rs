@@ -4,9 +4,11 @@ use core::time::Duration;
 
 use model::Instant;
 use model::route::Priority;
+use serde::{Deserialize, Serialize};
 
 /// What an attempt, or a whole request, came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Answered with a status below 400, or gRPC's OK.
     Ok,

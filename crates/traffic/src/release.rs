@@ -9,11 +9,12 @@ use alloc::vec::Vec;
 
 use model::units::Share;
 use model::{ReleaseNumber, Rng};
+use serde::{Deserialize, Serialize};
 
 use crate::number::{mix, unit};
 
 /// How requests are shared among releases.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// Each release's share; a release that is not named gets nothing. If empty, releases share by
     /// their instances' number.

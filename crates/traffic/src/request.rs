@@ -4,12 +4,13 @@ use core::time::Duration;
 
 use model::route::Priority;
 use model::{Instant, ReleaseNumber};
+use serde::{Deserialize, Serialize};
 
 use crate::endpoint::EndpointId;
 use crate::outcome::{Refusal, words};
 
 /// What a request brings with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// Hash of what requests are told apart by; keeps them at one instance or release where asked for.
     pub key: Option<u64>,
@@ -36,7 +37,8 @@ pub enum Begin {
 }
 
 /// A waiting request. Later ones are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Ticket(pub(crate) u64);
 
 /// Endpoints of one request that are remembered, so that a retry goes elsewhere: more attempts than
@@ -50,6 +52,8 @@ pub(crate) const TRIED_MAX: usize = 6;
 #[derive(Debug)]
 #[must_use = "a call that is not finished keeps its place below the limit for good"]
 pub struct Call {
+    /// Tells it from others of its edge.
+    pub(crate) number: u64,
     pub(crate) deadline: Instant,
     pub(crate) attempt_deadline: Instant,
     pub(crate) attempt_began: Instant,
@@ -139,6 +143,8 @@ pub struct Pick {
     /// Why there.
     pub reason: PickReason,
     pub(crate) began: Instant,
+    /// Tells it from others of its edge.
+    pub(crate) number: u64,
     /// Where the endpoint was found; a hint, since endpoints come and go.
     pub(crate) slot: usize,
 }

@@ -30,6 +30,8 @@ pub enum Question {
     Sweep(Box<Sweep>),
     /// Map from which shocks it recovers, and from which it does not
     Storm(Box<Storm>),
+    /// Decide again what the data plane decided, from its logs (`pelago serve --decision-log`), and compare
+    Replay(Decisions),
     /// List the built-in architectures
     List,
     /// Print the file of a built-in architecture
@@ -59,6 +61,14 @@ pub struct Run {
     /// How it is played.
     #[command(flatten)]
     pub playing: Playing,
+}
+
+/// `pelago sim replay`.
+#[derive(Clone, Debug, Args)]
+pub struct Decisions {
+    /// Logs, one of each worker
+    #[arg(required = true, value_name = "FILE")]
+    pub logs: Vec<PathBuf>,
 }
 
 /// `pelago sim capacity`.

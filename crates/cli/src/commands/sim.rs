@@ -6,6 +6,7 @@
 mod answer;
 mod architectures;
 mod comparison;
+mod decisions;
 mod figure;
 mod given;
 mod map;
@@ -47,6 +48,7 @@ pub(crate) fn run(
         Question::Compare(asked) => compare(context, &asked, output),
         Question::Sweep(asked) => sweep(context, &asked, output),
         Question::Storm(asked) => storm(context, &asked, output),
+        Question::Replay(asked) => decisions::replay(context, &asked, output),
         Question::List => architectures::list(output),
         Question::Show(show) => architectures::show(&show, output),
     }

@@ -53,6 +53,9 @@ impl Launcher {
             option("--access-log", log.file.clone().into());
             option("--access-log-sample", log.sample.to_string().into());
         }
+        if let Some(folder) = &settings.options.decision_log {
+            option("--decision-log", folder.into());
+        }
         if settings.options.proxy_protocol {
             arguments.push("--proxy-protocol".into());
         }

@@ -196,3 +196,59 @@ fn what_is_built_in_is_listed_shown_and_played() {
     assert_eq!(report["origin"]["application"], "sock-shop");
     assert_eq!(report["credibility"]["violations"].as_array().unwrap().len(), 0);
 }
+
+/// A flaky service behind an edge with everything an edge can do.
+const FLAKY: &str = "
+name: shop
+defaults:
+  resilience:
+    timeout: 300ms
+    retry: {attempts: 2, backoff: 2ms, budget: 50%, on: [connect-failure, reset, server-error, gateway-error, attempt-timeout], attempt_timeout: 60ms}
+    circuit_breaker: {consecutive_errors: 3, open_for: 200ms}
+    max_concurrency: 6
+    queue: {length: 10, wait: 30ms}
+    hedge: {after: 90%, budget: 20%}
+services:
+  web:
+    behaviour: {work: {mean: 1ms}, calls: [{parallel: [cart, ads]}]}
+  cart: {replicas: 3, behaviour: {work: {p50: 5ms, p99: 80ms}, errors: 20%}}
+  ads: {replicas: 2, behaviour: {work: {mean: 10ms}, concurrency: 2, queue: 2}}
+routes:
+  - {path: /, service: web}
+";
+
+/// What the data plane decided under load is decided again, draw for draw.
+#[test]
+fn logged_decisions_are_decided_again() {
+    let mut site = Site::new();
+    site.manifest(FLAKY);
+    site.gateway_at("127.0.0.1:0");
+    site.serve = vec!["--decision-log", "decisions"];
+    site.start();
+    site.ok(&["up", "--detach"]);
+    let url = format!("http://{}/", site.gateway());
+    site.ok(&["load", &url, "--rate", "300/s", "--duration", "3s"]);
+    let logs: Vec<_> = fs::read_dir(site.app().join("decisions")).unwrap().flatten().collect();
+    assert_eq!(logs.len(), 1);
+    let path = logs[0].path();
+    let path = path.to_str().unwrap();
+    // It is written by and by, and the data plane goes on.
+    let words = ["go ", "retry after", "refuse ", "hedge at", "give up", "wait "];
+    let text = crate::harness::until("everything an edge can decide", || {
+        let text = fs::read_to_string(path).unwrap();
+        let is_met = words.iter().all(|it| text.contains(it)) && 5_000 < text.lines().count();
+        is_met.then_some(text)
+    });
+    let replayed = answer(&site, &["sim", "replay", path]);
+    assert_eq!(replayed["differences"], serde_json::json!([]));
+    assert!(3 <= replayed["edges"].as_u64().unwrap(), "{replayed}");
+    assert!(5_000 < replayed["decisions"].as_u64().unwrap(), "{replayed}");
+    // One decision that was another is found.
+    let place = text.find("\"decision\":\"retry after ").unwrap();
+    let (before, after) = text.split_at(place);
+    let after = after.rsplit_once('\n').unwrap().0;
+    let changed = after.replacen("retry after ", "retry after 1", 1);
+    site.write("changed.jsonl", &format!("{before}{changed}\n"));
+    let ran = site.run(&["sim", "replay", "changed.jsonl"]);
+    assert!(failed(&ran) && ran.out.contains("1 edges decided otherwise"), "{}", ran.out);
+}

@@ -76,7 +76,8 @@ fn a_request_that_crossed() {
         serde_json::from_value(json!({"host": "shop.localhost", "path": "/x", "service": "web"}))
             .unwrap();
     let routes = [("shop".parse().unwrap(), Arc::from([route]))].into();
-    let router = Router::new(&routes, &Router::default(), (&Rng::new(1), Instant::ZERO));
+    let at = crate::edge::Beginning { now: Instant::ZERO, rng: &Rng::new(1), log: None };
+    let router = Router::new(&routes, &Router::default(), &at);
     let mut record = begin(&core, &PLAIN);
     record.routed(&router.find(b"shop.localhost", &PLAIN).unwrap());
     record.crossed(crossed(), Some(201), None);

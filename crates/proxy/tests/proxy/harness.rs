@@ -136,6 +136,7 @@ fn front(start: Start, folder: &Path) -> GatewayOptions {
     GatewayOptions {
         access_log: has_log.then_some(log),
         proxy_protocol: start == Start::BehindBalancer,
+        decision_log: None,
     }
 }
 

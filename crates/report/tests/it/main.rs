@@ -6,6 +6,7 @@
     reason = "helpers of a test may stop it"
 )]
 
+mod export;
 mod page;
 mod sample;
 mod well_formed;

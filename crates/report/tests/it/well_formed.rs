@@ -62,7 +62,7 @@ fn attributes(text: &str) -> Result<(), String> {
         if name.is_empty() || name.contains(char::is_whitespace) || names.contains(&name) {
             return Err(format!("a name: {name:?}"));
         }
-        if !after.is_empty() && !after.starts_with(' ') {
+        if !after.is_empty() && !after.starts_with(char::is_whitespace) {
             return Err(format!("no space after {name}"));
         }
         names.push(name);

@@ -278,7 +278,7 @@ fn which_data_plane_is_replaced() {
     check(VERSION, here, there, "replaced");
     check(VERSION, here, None, "replaced");
     check("0.0.0", here, here, "replaced");
-    let options = GatewayOptions { proxy_protocol: true, access_log: None };
+    let options = GatewayOptions { proxy_protocol: true, ..GatewayOptions::default() };
     let settings = Settings { gateway: None, gateway_tls: None, options, workers: 1 };
     assert!(needs_replacement(&hello(VERSION, None), &settings));
 }
