@@ -28,7 +28,9 @@ pub(super) fn replay(
             // A process that was killed may have left half a line at the end.
             let Some(whole) = line.strip_suffix('\n') else { break };
             let read = replayer.step(whole);
-            read.map_err(|error| CommandError::wrong(format!("{}: {}", log.display(), model::chain(&error))))?;
+            read.map_err(|error| {
+                CommandError::wrong(format!("{}: {}", log.display(), model::chain(&error)))
+            })?;
             line.clear();
         }
         let replayed = replayer.done();
@@ -42,7 +44,10 @@ pub(super) fn replay(
             0 => "all decided the same again".to_owned(),
             count => format!("{count} edges decided otherwise"),
         };
-        output.line(&format!("{}: {decisions} decisions of {edges} edges: {verdict}", log.display()))?;
+        output.line(&format!(
+            "{}: {decisions} decisions of {edges} edges: {verdict}",
+            log.display()
+        ))?;
         for it in &replayed.differences {
             output.line(&format!("  line {}, {}", it.line, it.edge))?;
             output.line(&format!("    logged: {}", it.logged))?;
