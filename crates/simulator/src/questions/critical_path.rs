@@ -29,6 +29,8 @@ struct Course {
     began: Duration,
     answered: Duration,
     ended: Duration,
+    /// When the caller gave up, if it did: what was still going on was waited for until then.
+    cut: Option<Duration>,
 }
 
 /// What a span comes to when its caller did not wait for the answer.
@@ -36,19 +38,25 @@ const GIVEN_UP: [&str; 3] = ["attempt-timeout", "timeout", "cancelled"];
 
 impl Course {
     /// What had not happened when the caller gave up lasted until then: work that had begun, as what has made calls has, else
-    /// waiting for its turn.
-    fn of(span: &Span, children: &[usize]) -> Self {
-        let ended = span.ended.max(span.sent);
+    /// waiting for its turn. If what the caller did this for was given up itself, that was at `cut`.
+    fn of(span: &Span, children: &[usize], cut: Option<Duration>) -> Self {
+        let is_given_up = GIVEN_UP.contains(&span.outcome.as_str());
+        // What was going on when its request ended has no end of its own, or a later one.
+        let is_open = is_given_up && span.ended == span.answered;
+        let cut = cut.filter(|it| is_open || *it < span.ended);
+        let ended = cut.unwrap_or(span.ended).max(span.sent);
+        let is_given_up = is_given_up || cut.is_some();
         let arrived = span.arrived.clamp(span.sent, ended);
         let mut began = span.began.clamp(arrived, ended);
         let mut answered = span.answered.clamp(began, ended);
-        if GIVEN_UP.contains(&span.outcome.as_str()) && answered == began {
+        if is_given_up && answered == began {
             if began == arrived && children.is_empty() {
                 began = ended;
             }
             answered = ended;
         }
-        Self { sent: span.sent, arrived, began, answered, ended }
+        let cut = is_given_up.then_some(answered);
+        Self { sent: span.sent, arrived, began, answered, ended, cut }
     }
 }
 
@@ -116,12 +124,12 @@ impl Path {
             }
         }
         let walk = Walk { spans: &trace.spans, children: &children };
-        let courses = || roots.iter().filter_map(|it| walk.course(*it));
+        let courses = || roots.iter().filter_map(|it| walk.course(*it, None));
         let from = courses().map(|it| it.sent).min();
         let until = courses().map(|it| it.ended).max();
         if let Some((from, until)) = from.zip(until) {
             // What lies between attempts of the request itself is time the way in took.
-            let between = self.walk_back(walk, &roots, (from, until), 0);
+            let between = self.walk_back((walk, None), &roots, (from, until), 0);
             self.network += between;
         }
     }
@@ -129,14 +137,14 @@ impl Path {
     /// Walks back over the children from the end of a time to its beginning, and returns what belongs to none of them.
     fn walk_back(
         &mut self,
-        walk: Walk<'_>,
+        (walk, cut): (Walk<'_>, Option<Duration>),
         children: &[usize],
         (from, until): (Duration, Duration),
         depth: usize,
     ) -> Duration {
         let mut ended_last: Vec<(Course, usize)> = Vec::new();
         if depth < DEPTH_MAX {
-            let courses = children.iter().filter_map(|it| Some((walk.course(*it)?, *it)));
+            let courses = children.iter().filter_map(|it| Some((walk.course(*it, cut)?, *it)));
             ended_last.extend(courses);
         }
         ended_last.sort_by_key(|(course, number)| (std::cmp::Reverse(course.ended), *number));
@@ -156,8 +164,9 @@ impl Path {
     fn add_span(&mut self, walk: Walk<'_>, number: usize, course: Course, depth: usize) {
         self.network += course.arrived.saturating_sub(course.sent);
         self.network += course.ended.saturating_sub(course.answered);
-        let working =
-            self.walk_back(walk, walk.children(number), (course.began, course.answered), depth);
+        let children = walk.children(number);
+        let time = (course.began, course.answered);
+        let working = self.walk_back((walk, course.cut), children, time, depth);
         let service = walk.spans.get(number).and_then(|it| self.services.get_mut(it.service));
         if let Some(service) = service {
             service.0 += working;
@@ -178,8 +187,8 @@ impl<'a> Walk<'a> {
         self.children.get(number).map(Vec::as_slice).unwrap_or_default()
     }
 
-    fn course(&self, number: usize) -> Option<Course> {
-        self.spans.get(number).map(|it| Course::of(it, self.children(number)))
+    fn course(&self, number: usize, cut: Option<Duration>) -> Option<Course> {
+        self.spans.get(number).map(|it| Course::of(it, self.children(number), cut))
     }
 }
 
@@ -251,7 +260,16 @@ mod tests {
         // What was given up had begun if it has made calls.
         let root = Span { parent: None, service: 0, ..given_up([0, 0, 0, 0, 100]) };
         let call = span(Some(0), 1, [10, 10, 10, 40, 40]);
-        check(vec![root, call], &[(70, 0), (30, 0)], 0);
+        check(vec![root.clone(), call], &[(70, 0), (30, 0)], 0);
+        // A call that was still waiting then has no end of its own, or a later one.
+        let waiting = |points, outcome: &str| {
+            let outcome = outcome.to_owned();
+            Span { outcome, ..span(Some(0), 1, points) }
+        };
+        let open = waiting([10, 15, 15, 15, 15], "cancelled");
+        check(vec![root.clone(), open], &[(10, 0), (0, 85)], 5);
+        let late = waiting([10, 15, 80, 300, 301], "ok");
+        check(vec![root, late], &[(10, 0), (20, 65)], 5);
     }
 
     #[test]
@@ -269,7 +287,7 @@ mod tests {
                 span(parent, service, points)
             };
             let spans: Vec<Span> = spans.into_iter().enumerate().map(of).collect();
-            let whole = Course::of(&spans[0], &[]).ended.saturating_sub(spans[0].sent);
+            let whole = Course::of(&spans[0], &[], None).ended.saturating_sub(spans[0].sent);
             let path = Path::of(&[Trace { users: 0, spans }], 3);
             let all: Duration = path.services.iter().map(|it| it.0 + it.1).sum();
             prop_assert_eq!(all + path.network, whole);

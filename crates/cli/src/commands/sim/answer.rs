@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use model::Timestamp;
 use report::Subject;
+use report::export::{self, Architecture};
 use simulator::System;
 use simulator::questions::Answer;
 
@@ -86,12 +87,26 @@ pub(super) fn exports(
 /// Writes one export.
 pub(super) fn export(
     context: &Context,
-    export: &Export,
+    wanted: &Export,
     (system, answer): (&System, &Answer),
     epoch: Timestamp,
 ) -> Result<(), CommandError> {
-    let _ = (system, answer, epoch, export.form);
-    write(context, &export.file, "")
+    let architecture = Architecture {
+        application: system.application(),
+        network: &system.scenario().network,
+        report: Some(&answer.report),
+        at: epoch,
+    };
+    let text = match wanted.form {
+        Form::Zipkin => export::zipkin(&answer.traces, epoch),
+        Form::Otlp => export::otlp(&answer.traces, epoch),
+        Form::Prometheus => export::prometheus(&answer.report),
+        Form::Graph => export::graph(&architecture),
+        Form::GraphMl => export::graphml(&architecture),
+        Form::Dot => export::dot(&architecture),
+        Form::Mermaid => export::mermaid(&architecture),
+    };
+    write(context, &wanted.file, &text)
 }
 
 fn write(context: &Context, path: &std::path::Path, text: &str) -> Result<(), CommandError> {
