@@ -11,7 +11,7 @@ use manifest::{Problems, ScenarioRead};
 
 pub mod web_scale;
 
-pub use web_scale::{Generated, WebScale};
+pub use web_scale::{Generated, Offered, WebScale};
 
 /// A well-known architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,18 +57,34 @@ static ALL: [Architecture; 19] = [
     ),
     architecture!(
         "migration-0",
-        "Migration 0",
+        "Migration 0: LAMP without a cache",
         "LAMP without a cache, where the way to Netflix OSS begins"
     ),
-    architecture!("migration-1", "Migration 1", "memcached beside MySQL"),
-    architecture!("migration-2", "Migration 2", "a proxy that routes and retries (Zuul)"),
-    architecture!("migration-3", "Migration 3", "a data access layer (Staash) with EVCache"),
-    architecture!("migration-4", "Migration 4", "new code in Node beside PHP"),
-    architecture!("migration-5", "Migration 5", "Cassandra beside MySQL"),
-    architecture!("migration-6", "Migration 6", "without MySQL"),
-    architecture!("migration-7", "Migration 7", "a second region with data of its own"),
-    architecture!("migration-8", "Migration 8", "data shared between two regions"),
-    architecture!("migration-9", "Migration 9", "three regions, any of which may be lost"),
+    architecture!("migration-1", "Migration 1: memcached", "memcached beside MySQL"),
+    architecture!("migration-2", "Migration 2: Zuul", "a proxy that routes and retries (Zuul)"),
+    architecture!(
+        "migration-3",
+        "Migration 3: Staash and EVCache",
+        "a data access layer (Staash) with EVCache"
+    ),
+    architecture!("migration-4", "Migration 4: Node beside PHP", "new code in Node beside PHP"),
+    architecture!("migration-5", "Migration 5: Cassandra beside MySQL", "Cassandra beside MySQL"),
+    architecture!("migration-6", "Migration 6: without MySQL", "without MySQL"),
+    architecture!(
+        "migration-7",
+        "Migration 7: two regions",
+        "a second region with data of its own"
+    ),
+    architecture!(
+        "migration-8",
+        "Migration 8: two regions, one truth",
+        "data shared between two regions"
+    ),
+    architecture!(
+        "migration-9",
+        "Migration 9: three regions",
+        "three regions, any of which may be lost"
+    ),
     architecture!(
         "netflix",
         "Netflix OSS",

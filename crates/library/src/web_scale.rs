@@ -3,8 +3,7 @@
 //! Nobody publishes such an architecture, but its statistics are: Huye, Shkuro and Sambasivan, "Lifting the veil on Meta's
 //! microservice architecture" (ATC 2023), over 18 571 services. Who calls whom, and how often a service is there, is drawn
 //! from distributions fitted to them. Calls go one way, so that a request ends; how often each is made follows from how
-//! many a request may make. The number of requests follows from how busy the busiest service shall be, since anything else
-//! would be idle or overloaded by chance.
+//! many a request may make.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -59,14 +58,25 @@ pub struct WebScale {
     pub seed: u64,
     /// Calls that one request from outside leads to, on average.
     pub calls: f64,
-    /// How busy the busiest service is, as a share of what it can do.
-    pub utilisation: f64,
+    /// How many requests come.
+    pub offered: Offered,
+}
+
+/// How many requests come from outside.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Offered {
+    /// So many a second.
+    Rate(f64),
+    /// So many that the busiest service has this share of the work it can do.
+    Busiest(f64),
 }
 
 impl Default for WebScale {
-    /// 300 services, 100 000 instances, 100 calls a request, the busiest service half busy.
+    /// 300 services, 100 000 instances, 100 calls a request, 1000 requests a second: what is simulated in seconds. The
+    /// instances could take half a million.
     fn default() -> Self {
-        Self { services: 300, instances: Some(100_000), seed: 1, calls: 100.0, utilisation: 0.5 }
+        let offered = Offered::Rate(1_000.0);
+        Self { services: 300, instances: Some(100_000), seed: 1, calls: 100.0, offered }
     }
 }
 
@@ -112,7 +122,10 @@ impl WebScale {
                 application.services.insert(name.clone(), service);
             }
         }
-        let rate = self.utilisation.clamp(0.0, 1.0) * most(&demand, &instances);
+        let rate = match self.offered {
+            Offered::Rate(rate) => rate.max(0.0),
+            Offered::Busiest(share) => share.clamp(0.0, 1.0) * most(&demand, &instances),
+        };
         let doors = names.iter().take(graph.roots());
         Ok(Generated { application, scenario: scenario(doors, rate) })
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use behaviour::{Behaviour, Sampler};
-use library::{WebScale, all, find};
+use library::{Offered, WebScale, all, find};
 use model::scenario::Load;
 use model::service::{REPLICAS_MAX, Source};
 use model::{Application, ServiceName};
@@ -145,6 +145,14 @@ fn a_large_one_is_generated() {
         let Source::Behaviour(workload) = &service.source else { panic!("it has code") };
         Behaviour::new(workload).unwrap();
     }
+    let rate = |it: &WebScale| match &it.generate().unwrap().scenario.users[0].load {
+        Load::Open(parts) => parts[0].from,
+        other @ Load::Closed { .. } => panic!("{other:?}"),
+    };
+    assert!((rate(&wanted) - 1_000.0).abs() < 1e-9);
+    let half = rate(&WebScale { offered: Offered::Busiest(0.5), ..wanted });
+    let full = rate(&WebScale { offered: Offered::Busiest(1.0), ..wanted });
+    assert!(100_000.0 < half && (full / half - 2.0).abs() < 1e-9, "{half} {full}");
     let other = WebScale { seed: 2, ..wanted }.generate().unwrap();
     assert_ne!(generated.application, other.application);
 }
