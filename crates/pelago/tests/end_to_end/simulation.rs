@@ -172,6 +172,60 @@ fn faults_are_marked_and_mistakes_explained() {
 }
 
 #[test]
+fn answers_are_written_for_other_tools() {
+    let site = shop();
+    site.write("scenario.yaml", SCENARIO);
+    let mut arguments = vec!["sim", "run", "--replications", "2", "--html", "report.html"];
+    let exports = [
+        "zipkin=spans.json",
+        "otlp=otlp.json",
+        "prometheus=metrics.txt",
+        "graph=graph.json",
+        "graphml=graph.graphml",
+        "dot=graph.dot",
+        "mermaid=graph.mmd",
+    ];
+    arguments.extend(exports.iter().flat_map(|it| ["--export", it]));
+    let first = site.ok(&arguments).out;
+    let read = |name: &str| fs::read_to_string(site.app().join(name)).unwrap();
+    let spans: Value = serde_json::from_str(&read("spans.json")).unwrap();
+    let spans = spans.as_array().unwrap();
+    assert!(spans.iter().any(|it| it["remoteEndpoint"]["serviceName"] == "cart"), "{spans:?}");
+    // The epoch is the beginning of the year, in microseconds, and the run takes 40 seconds.
+    let at = |it: &Value| it["timestamp"].as_u64().unwrap();
+    let run = 1_767_225_600_000_000..1_767_225_640_000_000;
+    assert!(spans.iter().all(|it| run.contains(&at(it))));
+    let otlp: Value = serde_json::from_str(&read("otlp.json")).unwrap();
+    assert!(otlp["resourceSpans"].is_array());
+    assert!(read("metrics.txt").contains("pelago_requests_total{application=\"shop\""));
+    let graph: Value = serde_json::from_str(&read("graph.json")).unwrap();
+    assert_eq!(graph["arch"], "shop");
+    assert!(read("graph.graphml").contains("<graphml"));
+    assert!(read("graph.dot").contains("digraph") && read("graph.mmd").contains("cart"));
+    assert!(read("report.html").contains("</html>"));
+    // What is written beside changes nothing about what is found.
+    assert_eq!(site.ok(&["sim", "run", "--replications", "2"]).out, first);
+    let wrong = site.run(&["sim", "run", "--export", "csv=x"]);
+    assert!(failed(&wrong) && wrong.err.contains("forms are zipkin, otlp"), "{}", wrong.err);
+}
+
+#[test]
+fn what_a_spigo_file_says_of_its_world_is_played() {
+    let site = Site::new();
+    site.write(
+        "lamp_arch.json",
+        r#"{"arch": "lamp", "version": "arch-0.0", "victim": "web", "services": [
+            {"name": "db", "package": "store", "count": 2, "regions": 1, "dependencies": []},
+            {"name": "web", "package": "monolith", "count": 3, "regions": 1, "dependencies": ["db"]},
+            {"name": "www", "package": "denominator", "count": 0, "regions": 0, "dependencies": ["web"]}]}"#,
+    );
+    let arguments = ["sim", "run", "lamp_arch.json", "--replications", "2", "--duration", "60s"];
+    let report = answer(&site, &arguments);
+    assert_eq!(report["origin"]["application"], "lamp");
+    assert_eq!(report["credibility"]["violations"].as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn an_objective_that_is_missed_fails_a_check() {
     let site = shop();
     site.write("scenario.yaml", SCENARIO);

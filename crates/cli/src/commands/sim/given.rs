@@ -307,7 +307,7 @@ impl Unread {
     }
 }
 
-/// The application of a file and the scenario beside it.
+/// The application of a file and the scenario beside it, or what the file says of one.
 fn from_file(
     context: &Context,
     path: Option<&Path>,
@@ -323,14 +323,17 @@ fn from_file(
         Kind::Procfile => Some(import::procfile(name, text, environment)),
         Kind::Spigo => Some(import::spigo(name, text, environment)),
     };
+    let mut of_file = None;
     if let Some(imported) = imported {
         let problems = |it| Unread::Problems(Box::new(it), name.clone()).shown(output);
         let imported = imported.map_err(problems)?;
         application.text = imported.yaml;
+        let said = format!("{}, as a scenario", application.name);
+        of_file = imported.scenario.map(|text| Text { name: said, text });
     }
     let beside: Option<PathBuf> = file.parent().map(|it| it.join(SCENARIO));
     let scenario = beside.filter(|it| it.is_file()).map(|it| read_text(context, &it));
-    Ok((application, scenario.transpose()?))
+    Ok((application, scenario.transpose()?.or(of_file)))
 }
 
 fn read_text(context: &Context, path: &Path) -> Result<Text, CommandError> {
