@@ -66,10 +66,10 @@ impl Engine<'_> {
         self.measure.bucket.calls += 1;
         if let Some(limit) = part.behaviour.connections(callee) {
             let instance = &mut self.instances[parent.instance as usize];
-            if instance.connections.len() <= callee {
-                instance.connections.resize_with(callee + 1, Default::default);
+            if instance.rare.connections.len() <= callee {
+                instance.rare.connections.resize_with(callee + 1, Default::default);
             }
-            let connections = &mut instance.connections[callee];
+            let connections = &mut instance.rare.connections[callee];
             if limit <= connections.in_use {
                 connections.waiting.push_back(call);
                 self.calls.get_mut(call).stage = CallStage::Connecting;
@@ -444,7 +444,7 @@ impl Engine<'_> {
         let service = self.instances[parent as usize].service as usize;
         let edges = &self.system.parts[service].edges;
         let Some(callee) = edges.iter().position(|edge| *edge == it.edge) else { return };
-        let connections = &mut self.instances[parent as usize].connections[callee];
+        let connections = &mut self.instances[parent as usize].rare.connections[callee];
         let Some(next) = connections.waiting.pop_front() else {
             connections.in_use = connections.in_use.saturating_sub(1);
             return;
@@ -473,7 +473,7 @@ impl Engine<'_> {
             CallStage::Free => return,
             CallStage::Connecting => {
                 let parent = self.jobs.get(it.parent).instance;
-                let connections = &mut self.instances[parent as usize].connections;
+                let connections = &mut self.instances[parent as usize].rare.connections;
                 for of in connections {
                     of.waiting.retain(|other| *other != call);
                 }

@@ -228,7 +228,7 @@ impl Engine<'_> {
             }
         }
         let instance = &mut self.instances[id as usize];
-        (instance.factor, instance.cpu, instance.errors) = (factor, cpu, 1.0 - good);
+        (instance.slowness, instance.errors) = (factor / cpu, 1.0 - good);
         self.share_again(id);
     }
 

@@ -64,7 +64,7 @@ impl Engine<'_> {
     fn set_ready(&mut self, id: u32) {
         let instance = &mut self.instances[id as usize];
         instance.phase = Phase::Ready;
-        instance.ready_at = self.now;
+        instance.rare.ready_at = self.now;
         let service = instance.service as usize;
         self.services[service].ready.push(id);
         self.measure.stations[service].instances.up(self.now);
@@ -95,7 +95,7 @@ impl Engine<'_> {
                 release: ReleaseNumber(instance.release),
                 weight: 1,
                 zone: instance.zone,
-                ready_at: Instant::from_nanos(instance.ready_at),
+                ready_at: Instant::from_nanos(instance.rare.ready_at),
             }
         });
         service.endpoints = specs.collect();
@@ -156,7 +156,7 @@ impl Engine<'_> {
         let jobs: Vec<(u32, u32)> = jobs.map(|(place, job)| (place, job.serial)).collect();
         let instance = &mut self.instances[id as usize];
         // Nobody who waits is to be begun with while the others end.
-        let queue = std::mem::take(&mut instance.queue);
+        let queue = std::mem::take(&mut instance.rare.queue);
         for job in queue {
             if self.jobs.get(job).stage == Stage::Dead {
                 self.jobs.remove(job);

@@ -20,28 +20,34 @@ pub(super) enum Phase {
     Gone,
 }
 
-/// One instance.
+/// One instance: what every request looks at, in one line of the cache, and the rest behind a pointer. With a hundred
+/// thousand of them it is memory that requests wait for.
 #[derive(Debug)]
+#[repr(align(64))]
 pub(super) struct Instance {
     pub(super) service: u32,
     /// Its number in the service.
     pub(super) number: u32,
-    pub(super) zone: u16,
     pub(super) release: u32,
+    pub(super) zone: u16,
     pub(super) phase: Phase,
-    pub(super) ready_at: u64,
     /// Requests that have a worker, or share processors.
     pub(super) busy: u32,
-    /// Those that wait, first come first; some may have left.
-    pub(super) queue: VecDeque<u32>,
     /// Those that wait and have not left.
     pub(super) waiting: u32,
-    /// Work takes so many times as long.
-    pub(super) factor: f64,
-    /// Its share of its processors.
-    pub(super) cpu: f64,
+    /// Work takes so many times as long: by its release, by faults, and by the share of its processors it has.
+    pub(super) slowness: f64,
     /// Share of requests that fail by themselves, beside its behaviour's.
     pub(super) errors: f64,
+    pub(super) rare: Box<Rare>,
+}
+
+/// What few requests look at.
+#[derive(Debug)]
+pub(super) struct Rare {
+    pub(super) ready_at: u64,
+    /// Those that wait, first come first; some may have left.
+    pub(super) queue: VecDeque<u32>,
     /// Those who share its processors, if they do: jobs.
     pub(super) sharing: Option<Box<Sharing<u32>>>,
     /// When the first of them is done; an event of another time is not meant any more.
@@ -59,28 +65,30 @@ pub(super) struct Connections {
 
 impl Instance {
     pub(super) fn new(service: u32, number: u32, zone: u16) -> Self {
-        Self {
-            service,
-            number,
-            zone,
-            release: 1,
-            phase: Phase::Starting,
+        let rare = Rare {
             ready_at: 0,
-            busy: 0,
             queue: VecDeque::new(),
-            waiting: 0,
-            factor: 1.0,
-            cpu: 1.0,
-            errors: 0.0,
             sharing: None,
             shared_at: u64::MAX,
             connections: Vec::new(),
+        };
+        Self {
+            service,
+            number,
+            release: 1,
+            zone,
+            phase: Phase::Starting,
+            busy: 0,
+            waiting: 0,
+            slowness: 1.0,
+            errors: 0.0,
+            rare: Box::new(rare),
         }
     }
 
     /// How many times as long work takes that begins now, beside what is worked on already.
     pub(super) fn slowdown(&self, behaviour: &Behaviour) -> f64 {
-        self.factor / self.cpu * behaviour.slowdown(self.busy)
+        self.slowness * behaviour.slowdown(self.busy)
     }
 }
 

@@ -75,7 +75,7 @@ impl Engine<'_> {
     fn enqueue(&mut self, job: u32, service: usize) {
         let id = self.jobs.get(job).instance;
         let instance = &mut self.instances[id as usize];
-        instance.queue.push_back(job);
+        instance.rare.queue.push_back(job);
         instance.waiting += 1;
         let station = &mut self.measure.stations[service];
         station.waiting.up(self.now);
@@ -107,7 +107,7 @@ impl Engine<'_> {
         let instance = &mut self.instances[it.instance as usize];
         let service = instance.service as usize;
         instance.waiting -= 1;
-        instance.queue.retain(|other| *other != job);
+        instance.rare.queue.retain(|other| *other != job);
         let station = &mut self.measure.stations[service];
         station.waiting.down(self.now);
         station.counts.reneged += 1;
@@ -157,7 +157,7 @@ impl Engine<'_> {
         let instance = &mut self.instances[id as usize];
         let processors = self.services[instance.service as usize].workers;
         let processors = if processors == u32::MAX { 1 } else { processors };
-        let sharing = instance.sharing.get_or_insert_with(|| Box::new(Sharing::new(processors)));
+        let sharing = instance.rare.sharing.get_or_insert_with(|| Box::new(Sharing::new(processors)));
         self.jobs.shares[job as usize] = Some(sharing.on_arrival(now, work, job));
         self.share_again(id);
     }
@@ -167,11 +167,11 @@ impl Engine<'_> {
         let now = self.instant();
         let instance = &mut self.instances[id as usize];
         let slowdown = instance.slowdown(&self.services[instance.service as usize].behaviour);
-        let Some(sharing) = &mut instance.sharing else { return };
+        let Some(sharing) = &mut instance.rare.sharing else { return };
         sharing.set_speed(now, 1.0 / slowdown);
         let at = sharing.deadline().map_or(u64::MAX, Instant::as_nanos);
-        if instance.shared_at != at {
-            instance.shared_at = at;
+        if instance.rare.shared_at != at {
+            instance.rare.shared_at = at;
             if at != u64::MAX {
                 self.events.push(at, Kind::Shared, id);
             }
@@ -182,11 +182,11 @@ impl Engine<'_> {
     pub(super) fn shared(&mut self, id: u32) {
         let now = self.instant();
         let instance = &mut self.instances[id as usize];
-        if instance.shared_at != self.now {
+        if instance.rare.shared_at != self.now {
             return;
         }
-        instance.shared_at = u64::MAX;
-        let Some(done) = instance.sharing.as_mut().and_then(|it| it.take_done(now)) else {
+        instance.rare.shared_at = u64::MAX;
+        let Some(done) = instance.rare.sharing.as_mut().and_then(|it| it.take_done(now)) else {
             return self.share_again(id);
         };
         instance.busy -= 1;
@@ -286,7 +286,9 @@ impl Engine<'_> {
     pub(super) fn free_worker(&mut self, id: u32, service: usize) {
         loop {
             let instance = &mut self.instances[id as usize];
-            let Some(job) = instance.queue.pop_front() else {
+            // Those that have left are met when somebody behind them is next.
+            let next = if instance.waiting == 0 { None } else { instance.rare.queue.pop_front() };
+            let Some(job) = next else {
                 instance.busy -= 1;
                 self.measure.stations[service].busy.down(self.now);
                 return;
@@ -417,7 +419,7 @@ impl Engine<'_> {
         instance.busy -= 1;
         self.measure.stations[service].busy.down(self.now);
         if let (Some(sharing), Some(share)) =
-            (&mut instance.sharing, self.jobs.shares[job as usize].take())
+            (&mut instance.rare.sharing, self.jobs.shares[job as usize].take())
         {
             sharing.on_left(now, share);
         }

@@ -449,7 +449,7 @@ impl Engine<'_> {
                     release: it.release,
                     weight: 1,
                     zone: instance.zone,
-                    ready_at: model::Instant::from_nanos(instance.ready_at),
+                    ready_at: model::Instant::from_nanos(instance.rare.ready_at),
                 })
             });
             let endpoints: Vec<EndpointSpec> = specs.collect();
