@@ -23,6 +23,10 @@ fuzz_target!(|text: &str| {
             Ok(imported) => {
                 let again = manifest::read("a.yaml", &imported.yaml, &environment);
                 assert_eq!(again.expect("it was read once").application, imported.application);
+                if let Some(scenario) = &imported.scenario {
+                    let read = manifest::scenario("a.yaml", scenario, &imported.application);
+                    read.expect("its scenario is read");
+                }
             }
             Err(problems) => assert!(!problems.is_empty()),
         }

@@ -31,9 +31,16 @@ fn check(text: &str) {
     let kind = manifest::detect("a", text);
     drop(format!("{kind:?}"));
     for import in [manifest::import::compose, manifest::import::procfile, manifest::import::spigo] {
-        if let Err(problems) = import("a", text, &environment) {
-            assert!(!problems.is_empty(), "refused without a reason: {text}");
-            inside(&problems, text);
+        match import("a", text, &environment) {
+            Ok(imported) => {
+                let scenario = imported.scenario.iter();
+                let read = scenario.map(|it| manifest::scenario("s", it, &imported.application));
+                read.for_each(|it| drop(it.expect("its scenario is read")));
+            }
+            Err(problems) => {
+                assert!(!problems.is_empty(), "refused without a reason: {text}");
+                inside(&problems, text);
+            }
         }
     }
 }
@@ -61,6 +68,7 @@ fn mutated() -> impl Strategy<Value = String> {
         "scenario/bad.yaml",
         "compose.yaml",
         "Procfile",
+        "spigo/cassandra_arch.json",
     ];
     let edit = (
         any::<prop::sample::Index>(),
