@@ -80,6 +80,8 @@ struct Service {
     places: Rng,
     /// All instances, those that are gone too.
     instances: Vec<u32>,
+    /// The last instance of each slot: what is kept on one is kept on whatever takes its slot, in the same zone.
+    ring: Vec<u32>,
     ready: Vec<u32>,
     endpoints: Vec<EndpointSpec>,
     split: Split,
@@ -275,6 +277,7 @@ fn services(system: &System, seed: &Rng) -> Vec<Service> {
         rng: seed.child(&format!("service/{name}")),
         places: seed.child(&format!("places/{name}")),
         instances: Vec::new(),
+        ring: Vec::new(),
         ready: Vec::new(),
         endpoints: Vec::new(),
         split: Split::default(),

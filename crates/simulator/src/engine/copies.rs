@@ -1,7 +1,7 @@
 //! A replicated store: the instance that is asked asks the owners of copies, and answers when enough of them have.
 //!
 //! The instance that coordinates gives no worker of its own to that, as Cassandra's coordinators do not; each owner works on its
-//! copy's part as on a request. Owners follow each other in number, and so in zone. What answers late still works.
+//! copy's part as on a request. Owners follow each other in their slots, and so in zone. What answers late still works.
 //! Between instances of one store messages take the network's time, without the mesh.
 
 use traffic::Outcome;
@@ -22,14 +22,14 @@ impl Engine<'_> {
         let is_write = it.call != NONE && self.calls.get(it.call).bytes != 0;
         let needed = if is_write { replication.write } else { replication.read };
         let of = &mut self.services[service];
-        let first = of.places.below(of.instances.len() as u64);
+        let first = of.places.below(of.ring.len() as u64);
         let first = usize::try_from(first).unwrap_or(0);
-        let ring = of.instances.iter().cycle().skip(first).copied();
-        let owners: Vec<u32> =
-            ring.take(of.instances.len().min(replication.factor as usize)).collect();
+        let ring = of.ring.iter().cycle().skip(first).copied();
+        let owners: Vec<u32> = ring.take(of.ring.len().min(replication.factor as usize)).collect();
         // A read asks no more than must answer: those that are up, the nearest first.
         let zone = self.instances[it.instance as usize].zone;
-        let is_up = |id: &u32| self.instances[*id as usize].phase == Phase::Ready;
+        let phase = |id: &u32| self.instances.get(*id as usize).map(|it| it.phase);
+        let is_up = |id: &u32| phase(id) == Some(Phase::Ready);
         let mut up: Vec<u32> = owners.iter().copied().filter(is_up).collect();
         up.sort_by_key(|id| self.instances[*id as usize].zone != zone);
         if !is_write {
@@ -89,9 +89,9 @@ impl Engine<'_> {
         }
     }
 
-    /// The coordinator hears of a copy.
+    /// The coordinator hears of a copy, unless it has answered already: its answer may still be on the way.
     pub(super) fn copy_heard(&mut self, job: u32, serial: u32, outcome: Outcome) {
-        if !self.jobs.is(job, serial) {
+        if !self.jobs.is(job, serial) || self.jobs.get(job).stage != Stage::Calling {
             return;
         }
         let it = self.jobs.get_mut(job);

@@ -56,7 +56,13 @@ impl Engine<'_> {
         let zone = u16::try_from(slot % zones).unwrap_or(0);
         let id = u32::try_from(self.instances.len()).unwrap_or(NONE);
         self.instances.push(Instance::new(service, number, zone));
-        self.services[service as usize].instances.push(id);
+        let of = &mut self.services[service as usize];
+        of.instances.push(id);
+        let slot = slot as usize;
+        if of.ring.len() <= slot {
+            of.ring.resize(slot + 1, NONE);
+        }
+        of.ring[slot] = id;
         id
     }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use model::edge::{Balance, BalancePolicy, Resilience, Retry};
 
+use model::scenario::{Fault, FaultKind, When, Zone};
+
 use crate::given::{
-    check, latency, open, patient, replications, scenario, station, through, users,
+    check, failures, latency, open, patient, replications, scenario, station, through, users,
 };
 
 /// A policy that does nothing but balance.
@@ -109,4 +111,24 @@ fn replicated_store() {
     let scenario = scenario(users(open(0.6)), 50_000);
     let outcomes = replications(&station(store, 3), &scenario, 10);
     check(&outcomes, |it| it.services[0].busy_mean, 1.2, 0.01);
+}
+
+/// Two of three copies, one in each zone, outlive a zone; and copies that come late change nothing.
+#[test]
+fn a_quorum_outlives_a_zone() {
+    let store = "work: {mean: 2ms}, concurrency: 32, replication: {factor: 3, read: 2, write: 2}";
+    let again =
+        Resilience { retry: Retry { attempts: 3, ..Retry::default() }, ..Resilience::default() };
+    let mut scenario = scenario(through(open(200.0), again), 120);
+    let zone = |name: &str| Zone { name: name.to_owned(), region: "local".to_owned() };
+    scenario.network.zones = ["a", "b", "c"].map(zone).into();
+    scenario.network.within_zone = Duration::from_micros(250);
+    scenario.faults = vec![Fault {
+        when: When::At(Duration::from_secs(30)),
+        lasts: Some(Duration::from_secs(30)),
+        what: FaultKind::ZoneLost("b".to_owned()),
+    }];
+    let outcome = &replications(&station(store, 12), &scenario, 1)[0];
+    assert!(failures(outcome) < 0.002, "{} failed", failures(outcome));
+    assert_eq!(outcome.violations, [""; 0]);
 }
