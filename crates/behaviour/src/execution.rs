@@ -63,6 +63,7 @@ impl Execution {
     }
 
     /// Begins another request, in the same memory.
+    #[inline]
     pub fn restart(&mut self, behaviour: &Behaviour, rng: &mut Rng) {
         self.plan.redraw(behaviour, rng);
         self.begun = 0;
@@ -72,6 +73,7 @@ impl Execution {
     }
 
     /// The plan it executes.
+    #[inline]
     pub const fn plan(&self) -> &Plan {
         &self.plan
     }
@@ -82,11 +84,13 @@ impl Execution {
     }
 
     /// The work is done.
+    #[inline]
     pub fn on_worked(&mut self) -> Next {
         if self.plan.errs { Next::Finish(Outcome::OwnError) } else { self.begin_step() }
     }
 
     /// A call ended. Nothing comes next until the last call of its step has.
+    #[inline]
     pub fn on_call_ended(&mut self, call: usize, end: CallEnd) -> Option<Next> {
         if end == CallEnd::Failed {
             if self.plan.calls().get(call).is_some_and(|it| !it.optional) {
@@ -102,6 +106,7 @@ impl Execution {
         }
     }
 
+    #[inline]
     fn begin_step(&mut self) -> Next {
         while let Some(step) = self.plan.step(self.begun) {
             let begin = self.behind;

@@ -24,6 +24,7 @@ impl Mix {
     }
 
     /// The place of the chosen one among the weights. With a single weight nothing is drawn.
+    #[inline]
     pub fn draw(&self, rng: &mut Rng) -> usize {
         match *self.sums.as_slice() {
             [] | [_] | [.., 0] => 0,

@@ -130,6 +130,7 @@ impl Behaviour {
         Ok(behaviour)
     }
 
+    #[inline]
     fn step(&mut self, calls: &[Call]) -> StepTemplate {
         let mut step = StepTemplate { cached: Vec::new(), plain: Vec::new() };
         for call in calls {
@@ -176,6 +177,7 @@ impl Behaviour {
 
     /// Connections one instance has to a callee, for which its calls wait; no limit if absent. The
     /// lowest that one of its calls names.
+    #[inline]
     pub fn connections(&self, callee: usize) -> Option<u32> {
         self.callees.get(callee)?.connections
     }
@@ -192,6 +194,7 @@ impl Behaviour {
 
     /// How many times as long work takes that begins when `working` requests, itself among them, are
     /// worked on.
+    #[inline]
     pub fn slowdown(&self, working: u32) -> f64 {
         let n = f64::from(working.max(1));
         self.contention
@@ -271,6 +274,7 @@ impl Plan {
     ///
     /// Draws as often whatever the hit ratios are, so that two plans from equal streams differ by
     /// nothing but what was found.
+    #[inline]
     pub fn redraw(&mut self, behaviour: &Behaviour, rng: &mut Rng) {
         self.calls.clear();
         self.steps.clear();
@@ -320,6 +324,7 @@ impl Plan {
     }
 
     /// All its calls, in order, those among them that are only made when a lookup misses.
+    #[inline]
     pub fn calls(&self) -> &[PlannedCall] {
         &self.calls
     }

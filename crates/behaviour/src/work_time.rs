@@ -99,6 +99,7 @@ impl Sampler {
     }
 
     /// One work time.
+    #[inline]
     pub fn draw(&self, rng: &mut Rng) -> Duration {
         if let Kind::Fixed { time } = self.0 {
             return time;
@@ -106,6 +107,7 @@ impl Sampler {
         from_nanos(self.draw_nanos(rng))
     }
 
+    #[inline]
     fn draw_nanos(&self, rng: &mut Rng) -> f64 {
         match &self.0 {
             Kind::Fixed { time } => nanos(*time),

@@ -197,7 +197,7 @@ impl Service {
         let mut connections = Connections::new(Arc::clone(&shared));
         let mut sharing = JoinSet::new();
         sharing.spawn(Arc::clone(&shared.turns).keep_sharing());
-        let background = shared.turns.background(&shared.behaviour, &shared.rng);
+        let background = shared.turns.background(&shared.rng);
         let mut shutdown = pin!(shutdown);
         tokio::select! {
             () = connections.accept_all(&listener) => {}

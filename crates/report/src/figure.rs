@@ -160,17 +160,15 @@ pub(crate) fn estimate(estimate: &Estimate, unit: Unit) -> String {
     };
     let (factor, suffix) = unit.suited(value);
     let (value, half) = (value * factor, half.abs() * factor);
-    if half < 1e-9 && value.abs() < 1e-9 {
-        return unit.show(0.0);
+    // All replications found the same: there is nothing to say of chance.
+    if half <= 1e-9 * value.abs().max(1.0) {
+        return unit.show(estimate.value);
     }
-    if half < 1e-6 || 9_999.5 <= value.abs() || value.abs() < 1e-6 {
-        return format!(
-            "{} <span class=\"pm\">± {}</span>",
-            unit.show(estimate.value),
-            amount(half)
-        );
+    let decimals = decimals(half, 2).min(decimals_max(unit, value.abs()));
+    if 9_999.5 <= value.abs() || value.abs() < 1e-6 || half < 0.5 * 0.1_f64.powf(float(decimals)) {
+        let shown = unit.show(estimate.value);
+        return format!("{shown} <span class=\"pm\">± {}</span>", amount(half));
     }
-    let decimals = decimals(half, 2).min(4);
     let suffix = if suffix.is_empty() { String::new() } else { format!("\u{202f}{suffix}") };
     let shown = if 999.5 <= value && decimals == 0 {
         grouped(value)
@@ -178,6 +176,17 @@ pub(crate) fn estimate(estimate: &Estimate, unit: Unit) -> String {
         format!("{value:.decimals$}")
     };
     format!("{shown}{suffix} <span class=\"pm\">± {half:.decimals$}</span>")
+}
+
+/// Decimals of a number this large, at most: what is beyond five digits nobody compares. A share is near one where it matters.
+const fn decimals_max(unit: Unit, size: f64) -> usize {
+    match unit {
+        Unit::Share => 4,
+        _ if 100.0 <= size => 1,
+        _ if 10.0 <= size => 2,
+        _ if 1.0 <= size => 3,
+        _ => 4,
+    }
 }
 
 #[cfg(test)]
@@ -234,6 +243,11 @@ mod tests {
             shown,
             "3 <abbr class=\"pm\" title=\"no interval: too &lt;short&gt;\">±?</abbr>"
         );
+        let shown = estimate(&of(999.9989, Some(0.0039), None), Unit::Time);
+        assert_eq!(shown, "1\u{202f}000\u{202f}ms <span class=\"pm\">± 0.0039</span>");
+        let shown = estimate(&of(106.12, Some(0.83), None), Unit::Time);
+        assert_eq!(shown, "106.1\u{202f}ms <span class=\"pm\">± 0.8</span>");
+        assert_eq!(estimate(&of(1.0, Some(0.0), None), Unit::Share), "100\u{202f}%");
         assert_eq!(estimate(&of(f64::NAN, None, None), Unit::Plain), "–");
     }
 }

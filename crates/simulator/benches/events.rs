@@ -46,16 +46,24 @@ fn users(service: &str, rate: f64, door: Door) -> Users {
     }
 }
 
+/// Processor time of this thread until now, in seconds: others on the machine take none of it.
+fn processor() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos: f64 = text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(f64::NAN);
+    nanos / 1e9
+}
+
 /// Resident memory now, in MiB.
 fn resident() -> f64 {
     let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages: f64 = text.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0.0);
-    pages * 4096.0 / 1048576.0
+    pages * 4_096.0 / 1_048_576.0
 }
 
 fn measure(name: &str, application: &Application, scenario: &Scenario) {
-    let began = Instant::now();
+    let (began, busy) = (Instant::now(), processor());
     let system = System::new(application, scenario).unwrap();
+    let compiled = began.elapsed();
     let mut first = None;
     let it = Run { seed: 1, replication: 0, load: 1.0, warm_up: None, traces: 0 };
     let outcome = run(&system, &it, &mut |_| {
@@ -63,12 +71,13 @@ fn measure(name: &str, application: &Application, scenario: &Scenario) {
         Go::On
     })
     .unwrap();
-    let took = began.elapsed().as_secs_f64();
+    let (took, busy) = (began.elapsed().as_secs_f64(), processor() - busy);
     assert!(outcome.violations.is_empty(), "{:?}", outcome.violations);
     let users = &outcome.users[0];
+    println!("{name}: compiled in {compiled:.1?}, first events after {first:.1?}");
     println!(
-        "{name}: {:.2} M events/s ({} events, {} requests, {:.1} s virtual in {took:.2} s, {:.4} failed, p99 {:?}, {:.0} MiB)",
-        outcome.events as f64 / took / 1e6,
+        "{name}: {:.2} M events/s ({} events, {} requests, {:.1} s virtual in {busy:.2} s of a core, {took:.2} s, {:.4} failed, p99 {:?}, {:.0} MiB)",
+        outcome.events as f64 / busy / 1e6,
         outcome.events,
         users.succeeded + users.failed,
         outcome.counted.as_secs_f64(),
@@ -91,9 +100,9 @@ fn tree(fan: u32, depth: u32, instances: u32) -> String {
             } else {
                 format!(", calls: [{{parallel: [{}]}}]", children.join(", "))
             };
-            text += &format!(
-                "  {name}: {{replicas: {instances}, behaviour: {{work: {{mean: 1ms}}, concurrency: 16{calls}}}}}\n"
-            );
+            let behaviour = format!("{{work: {{mean: 1ms}}, concurrency: 16{calls}}}");
+            let service = format!("{{replicas: {instances}, behaviour: {behaviour}}}");
+            text.extend([format!("  {name}: {service}\n")]);
             if below != 0 {
                 next.extend(children);
             }
@@ -128,5 +137,39 @@ fn main() {
         let mut load = Scenario { users: vec![users("s", 4_000.0, Door::Gateway)], ..seconds(60) };
         load.network.within_zone = Duration::from_micros(250);
         measure("tree of 31 services, 992 instances", &application, &load);
+    }
+    if is_asked("boutique") {
+        let boutique = library::find("online-boutique").unwrap().read().unwrap();
+        let mut scenario = boutique.scenario;
+        let part = LoadPart { from: 1_000.0, to: 1_000.0, lasts: Duration::from_secs(1) };
+        scenario.users[0].load = Load::Open(vec![part]);
+        scenario.duration = Duration::from_secs(
+            std::env::var("SECS").ok().and_then(|it| it.parse().ok()).unwrap_or(3_600),
+        );
+        measure("an hour of online boutique at 1000/s", &boutique.application, &scenario);
+    }
+    if is_asked("web-scale") {
+        let web_scale =
+            library::WebScale { instances: Some(100_000), ..library::WebScale::default() };
+        let generated = web_scale.generate().unwrap();
+        let mut scenario = generated.scenario;
+        scenario.duration = Duration::from_millis(
+            std::env::var("MILLIS").ok().and_then(|it| it.parse().ok()).unwrap_or(2_000),
+        );
+        if let Ok(zones) = std::env::var("ZONES") {
+            scenario.network.zones.truncate(zones.parse().unwrap());
+        }
+        if let Ok(load) = std::env::var("LOAD") {
+            let load: f64 = load.parse().unwrap();
+            for it in &mut scenario.users {
+                if let Load::Open(parts) = &mut it.load {
+                    for part in parts {
+                        part.from *= load;
+                        part.to *= load;
+                    }
+                }
+            }
+        }
+        measure("web-scale, 300 services, 100 000 instances", &generated.application, &scenario);
     }
 }

@@ -40,7 +40,7 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) turns: Arc<Turns>,
-    pub(crate) behaviour: Arc<Behaviour>,
+    behaviour: Arc<Behaviour>,
     /// The stream from which all its draws come.
     pub(crate) rng: Rng,
     instance: String,
@@ -65,6 +65,8 @@ impl Shared {
         let Parts { name, instance, behaviour, workload, pools, limits, clock, alarm, rng } = parts;
         let calls = workload.steps.iter().flat_map(|it| &it.parallel);
         let largest = calls.map(|it| it.request.0).max().unwrap_or(0);
+        let behaviour = Arc::new(behaviour);
+        let turns = Turns::new(&workload, Arc::clone(&behaviour), Clock::clone(&clock), alarm);
         let draws = Draws {
             plans: rng.child("plans"),
             patience: rng.child("patience"),
@@ -73,8 +75,8 @@ impl Shared {
         Self {
             name,
             instance,
-            turns: Arc::new(Turns::new(&workload, Clock::clone(&clock), alarm)),
-            behaviour: Arc::new(behaviour),
+            turns: Arc::new(turns),
+            behaviour,
             response_bytes: workload.response.0,
             pools,
             body: vec![b'.'; usize::try_from(largest).unwrap_or(usize::MAX)].into(),
@@ -179,7 +181,7 @@ async fn work<'a>(shared: &'a Arc<Shared>, context: &HeaderMap) -> (StatusCode, 
         }
     };
     let mut execution = Execution::new(plan);
-    shared.turns.work(&shared.behaviour, execution.plan().work).await;
+    shared.turns.work(execution.plan().work).await;
 
     let mut reports: Vec<Option<CallReport>> = Vec::new();
     reports.resize_with(execution.plan().calls().len(), || None);

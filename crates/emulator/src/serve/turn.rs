@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use behaviour::sharing::Job;
 use behaviour::{Admission, Arrival, Behaviour, Sharing};
-use model::Rng;
 use model::workload::{Discipline, QUEUE_DEFAULT, Workload};
+use model::{Instant, Rng};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
@@ -19,6 +19,7 @@ use crate::clock::Clock;
 
 /// Where requests take their turns.
 pub(crate) struct Turns {
+    behaviour: Arc<Behaviour>,
     clock: Clock,
     alarm: Alarm,
     queue_max: usize,
@@ -45,23 +46,27 @@ pub(crate) enum NoTurn {
 }
 
 impl Turns {
-    pub(crate) fn new(workload: &Workload, clock: Clock, alarm: Alarm) -> Self {
+    pub(crate) fn new(
+        workload: &Workload,
+        behaviour: Arc<Behaviour>,
+        clock: Clock,
+        alarm: Alarm,
+    ) -> Self {
         let queue_max = workload.queue.unwrap_or(QUEUE_DEFAULT);
-        let shared = match (workload.discipline, workload.concurrency) {
-            (Discipline::ProcessorSharing, Some(processors)) => Some(processors),
-            _ => None,
-        };
-        // Whoever shares processors does not wait for one: the queue is a bound on how many do.
-        let (limit, waiting_max) = match shared {
-            Some(processors) => (Some(processors.saturating_add(queue_max)), 0),
-            None => (workload.concurrency, queue_max),
+        let shares = workload.discipline == Discipline::ProcessorSharing;
+        // Whoever shares processors does not wait for one: a queue is a bound on how many do.
+        let (limit, waiting_max) = match (shares, workload.concurrency, workload.queue) {
+            (false, workers, _) => (workers, queue_max),
+            (true, Some(processors), Some(queue)) => (Some(processors.saturating_add(queue)), 0),
+            (true, ..) => (None, 0),
         };
         let in_memory = |it: u32| usize::try_from(it).unwrap_or(usize::MAX);
-        let sharing = shared.map(|processors| Shared {
-            jobs: Mutex::new(Sharing::new(processors)),
+        let sharing = shares.then(|| Shared {
+            jobs: Mutex::new(Sharing::new(workload.concurrency.unwrap_or(1))),
             changed: Notify::new(),
         });
         Self {
+            behaviour,
             clock,
             alarm,
             queue_max: in_memory(queue_max),
@@ -112,14 +117,20 @@ impl Turns {
     }
 
     /// Works for `time` of one processor alone, and longer beside others.
-    pub(crate) async fn work(&self, behaviour: &Behaviour, time: Duration) {
-        let time = time.mul_f64(behaviour.slowdown(self.working()));
+    pub(crate) async fn work(&self, time: Duration) {
         let now = (self.clock)();
         let Some(sharing) = &self.sharing else {
+            let working = self.admission().working();
+            let time = time.mul_f64(self.behaviour.slowdown(working));
             return self.alarm.wait_until(now.after(time)).await;
         };
         let (ticket, done) = oneshot::channel();
-        let job = sharing.jobs().on_arrival(now, time, ticket);
+        let job = {
+            let mut jobs = sharing.jobs();
+            let job = jobs.on_arrival(now, time, ticket);
+            self.keep_pace(&mut jobs, now);
+            job
+        };
         let mut working = Working { turns: self, sharing, job: Some(job) };
         sharing.changed.notify_one();
         if done.await.is_ok() {
@@ -127,13 +138,10 @@ impl Turns {
         }
     }
 
-    /// Requests worked on now.
-    fn working(&self) -> u32 {
-        match &self.sharing {
-            // The one that asks is not there yet.
-            Some(sharing) => u32::try_from(sharing.jobs().len() + 1).unwrap_or(u32::MAX),
-            None => self.admission().working(),
-        }
+    /// Work is as slow as so many make it.
+    fn keep_pace(&self, jobs: &mut Sharing<oneshot::Sender<()>>, now: Instant) {
+        let working = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
+        jobs.set_speed(now, 1.0 / self.behaviour.slowdown(working));
     }
 
     /// Lets those that share processors know when they are done, as long as it is polled.
@@ -147,6 +155,7 @@ impl Turns {
                     // Whoever left has dropped the other end, which is no error.
                     ticket.send(()).ok();
                 }
+                self.keep_pace(&mut jobs, now);
                 jobs.deadline()
             };
             match next {
@@ -160,33 +169,24 @@ impl Turns {
     }
 
     /// What an instance does by itself, until the tasks are dropped.
-    pub(crate) fn background(
-        self: &Arc<Self>,
-        behaviour: &Arc<Behaviour>,
-        rng: &Rng,
-    ) -> JoinSet<()> {
+    pub(crate) fn background(self: &Arc<Self>, rng: &Rng) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        for place in 0..behaviour.background().len() {
+        for place in 0..self.behaviour.background().len() {
             let rng = rng.child(&format!("background/{place}"));
-            tasks.spawn(Arc::clone(self).again_and_again(Arc::clone(behaviour), place, rng));
+            tasks.spawn(Arc::clone(self).again_and_again(place, rng));
         }
         tasks
     }
 
-    async fn again_and_again(
-        self: Arc<Self>,
-        behaviour: Arc<Behaviour>,
-        place: usize,
-        mut rng: Rng,
-    ) {
-        let Some(background) = behaviour.background().get(place) else { return };
+    async fn again_and_again(self: Arc<Self>, place: usize, mut rng: Rng) {
+        let Some(background) = self.behaviour.background().get(place) else { return };
         loop {
             let pause = background.pause.draw(&mut rng);
             self.alarm.wait_until((self.clock)().after(pause)).await;
             let time = background.work.draw(&mut rng);
             // Where too many wait already it is left out this time.
             if let Ok(_permit) = self.take(None).await {
-                self.work(&behaviour, time).await;
+                self.work(time).await;
             }
         }
     }
@@ -247,7 +247,11 @@ struct Working<'a> {
 impl Drop for Working<'_> {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
-            self.sharing.jobs().on_left((self.turns.clock)(), job);
+            let now = (self.turns.clock)();
+            let mut jobs = self.sharing.jobs();
+            jobs.on_left(now, job);
+            self.turns.keep_pace(&mut jobs, now);
+            drop(jobs);
             self.sharing.changed.notify_one();
         }
     }

@@ -241,6 +241,19 @@ async fn work_beside_other_work_takes_longer() {
     assert_eq!(took, [1, 2, 3]);
 }
 
+/// Two at half the speed of one each, and each of them half as fast again for the other.
+#[tokio::test]
+async fn work_that_shares_processors_is_slowed_down_by_who_is_there() {
+    let contention = Some(Contention { contention: 0.5, coherency: 0.0 });
+    let discipline = Discipline::ProcessorSharing;
+    let shared = Workload { concurrency: Some(1), discipline, contention, ..working(50) };
+    let service = Running::start(emulated("cart", shared, &[])).await;
+    for (status, after) in at_once(service.port, 2).await {
+        assert_eq!(status, 200);
+        assert!((145..400).contains(&after), "{after}");
+    }
+}
+
 #[tokio::test]
 async fn background_work_takes_a_workers_place() {
     let time = Duration::from_millis(100);

@@ -89,10 +89,7 @@ impl Reader<'_> {
         if meant.concurrency.is_some() || at.has("concurrency") {
             return;
         }
-        let shares = meant.discipline == Discipline::ProcessorSharing;
-        let about_waiting = [("queue", true), ("patience", true), ("discipline", shares)];
-        let written = about_waiting.into_iter().find(|(key, counts)| *counts && at.has(key));
-        if let Some((key, _)) = written {
+        if let Some(key) = ["queue", "patience"].into_iter().find(|it| at.has(it)) {
             let message = format!(
                 "`{key}` means nothing where everything is worked on at once; add `concurrency`, such \
                  as `concurrency: 8`"

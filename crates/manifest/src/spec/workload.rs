@@ -65,7 +65,7 @@ pub(crate) struct WorkloadSpec {
 pub(crate) enum DisciplineSpec {
     /// Each of `concurrency` workers has one request, in order of arrival, until it is done.
     Fifo,
-    /// All that are there share `concurrency` processors evenly, none getting more than one.
+    /// All that are there share `concurrency` processors evenly, one without it; none gets more than one.
     ProcessorSharing,
 }
 

@@ -64,6 +64,11 @@ fn is_good(outcome: &str) -> bool {
     matches!(outcome, "ok" | "success" | "client-error")
 }
 
+/// Whether it ended without an answer.
+fn is_given_up(outcome: &str) -> bool {
+    matches!(outcome, "attempt-timeout" | "timeout" | "cancelled" | "reset")
+}
+
 /// All spans of all traces, with ids that follow from the seed. A span of a place that does not exist is left out.
 pub(super) fn spans(traces: &Traces, epoch: Timestamp) -> Vec<Exported<'_>> {
     let mut all = Vec::new();
@@ -162,7 +167,14 @@ impl<'a> Attempt<'a> {
             Some((_, caller)) => self.traces.services.get(caller.service)?,
         };
         exported.start_ns = real(epoch, span.arrived_ns);
-        exported.end_ns = real(epoch, span.answered_ns.max(span.arrived_ns));
+        // One that never answered had it until nobody waited for it any more.
+        let is_answered = span.began_ns.max(span.arrived_ns) < span.answered_ns;
+        let end_ns = if is_answered || !is_given_up(&span.outcome) {
+            span.answered_ns
+        } else {
+            span.ended_ns
+        };
+        exported.end_ns = real(epoch, end_ns.max(span.arrived_ns));
         let waited = span.arrived_ns < span.began_ns && span.began_ns <= span.answered_ns;
         exported.began_ns = waited.then(|| real(epoch, span.began_ns));
         Some(exported)

@@ -91,6 +91,9 @@ pub(super) fn of_both(comparison: &Comparison) -> Section {
         ("p99 latency", pair(|it| &it.latencies, "p99")),
         ("Requests waiting", pair(|it| &it.waiting, "waiting")),
     ] {
+        if lines.is_empty() {
+            continue;
+        }
         html.push_str(&panel(title, longer, &lines, &bands, 170.0));
         for band in &mut bands {
             band.label.clear();
@@ -111,13 +114,16 @@ impl Drawn {
             line(name, class, Unit::Plain, folded(values, by, largest))
         };
         let known = |values: &[Option<f64>]| -> Vec<f64> {
-            values.iter().map(|it| it.unwrap_or(f64::NAN)).collect()
+            // Nothing is answered in no time: where nothing was answered, there is a gap.
+            values.iter().map(|it| it.filter(|it| 0.0 < *it).unwrap_or(f64::NAN)).collect()
         };
         let mut fleet = vec![
             worst("left alone", "s3", &timeline.ejected),
             worst("breakers open", "s4", &timeline.open),
         ];
         fleet.retain(|it| it.values.iter().any(|it| 0.0 < *it));
+        let mut waiting = vec![worst("waiting", "s3", &timeline.waiting)];
+        waiting.retain(|it| it.values.iter().any(|it| 0.0 < *it));
         let ready = line("instances ready", "s1", Unit::Plain, folded(&timeline.ready, by, mean));
         if ready.values.windows(2).any(|it| matches!(it, [a, b] if 1e-9 < (a - b).abs())) {
             fleet.push(ready);
@@ -134,7 +140,7 @@ impl Drawn {
                 line("p50", "s2", Unit::Time, folded(&known(&timeline.p50_ms), by, mean)),
                 line("p99", "s5", Unit::Time, folded(&known(&timeline.p99_ms), by, largest)),
             ],
-            waiting: vec![worst("waiting", "s3", &timeline.waiting)],
+            waiting,
             fleet,
         }
     }

@@ -251,7 +251,11 @@ fn service_box(svg: &mut Svg, service: &ServiceReport, at: (f64, f64)) {
     let busy = service.utilisation.as_ref().map(|it| it.value).filter(|it| it.is_finite());
     let class = busy.map_or("ok", busy_class);
     let instances = amount(service.instances);
-    let words = busy.map_or_else(|| "no limit".to_owned(), |it| Unit::Share.show(it));
+    let words = match busy {
+        None => "no limit".to_owned(),
+        Some(it) if 0.0 < it && it < 0.01 => "< 1\u{202f}%".to_owned(),
+        Some(it) => format!("{:.0}\u{202f}%", it * 100.0),
+    };
     let title = format!(
         "{}\n{instances} instances, busy {words}\n{} arrive, {} fail\nsojourn mean {}, p99 {}",
         service.name,

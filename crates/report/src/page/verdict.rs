@@ -53,7 +53,7 @@ pub(super) fn of_report(report: &Report) -> Section {
         tiles.push(tile("busiest service", &name(bottleneck), &busy.unwrap_or_default()));
     }
     if let Some(headroom) = verdict_of.headroom {
-        let more = "what its workers could bear, of the load";
+        let more = "times the load: what its workers could bear";
         tiles.push(tile("headroom at most", &format!("×{}", amount(headroom)), more));
     }
     let mut html = verdict(state, &verdict_of.summary, &tiles);
@@ -152,7 +152,7 @@ pub(super) fn of_capacity(capacity: &Capacity) -> Section {
     };
     let mut tiles = vec![tile("capacity", &found, &bracket)];
     if let Some(headroom) = capacity.headroom {
-        let more = "the capacity, of what is offered now";
+        let more = "times what is offered now";
         tiles.push(tile("headroom", &format!("×{}", amount(headroom)), more));
     }
     if let Some(bottleneck) = &capacity.bottleneck {

@@ -9,4 +9,5 @@
 mod export;
 mod page;
 mod sample;
+mod simulated;
 mod well_formed;

@@ -10,7 +10,7 @@ use crate::{sample, well_formed};
 
 /// Draws a page, keeps it for people to look at, and holds it to what every page must be.
 #[track_caller]
-fn check(name: &str, subject: &Subject<'_>) -> String {
+pub(crate) fn check(name: &str, subject: &Subject<'_>) -> String {
     let html = page(subject);
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.html"));
     fs::write(kept, &html).unwrap();

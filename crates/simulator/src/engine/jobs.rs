@@ -270,7 +270,9 @@ impl Engine<'_> {
         station.counts.sojourn.record_nanos(self.now - it.arrived);
         station.leave(self.now, it.arrived, self.measure.since);
         self.traces.answered(it.span, self.now);
-        if self.system.parts[service].workload.discipline == Discipline::Fifo {
+        let is_fifo = self.system.parts[service].workload.discipline == Discipline::Fifo;
+        // Who coordinates copies has no worker to give back.
+        if is_fifo && !matches!(it.kind, JobKind::Coordinating { .. }) {
             self.free_worker(it.instance, service);
         }
         if let JobKind::Copy { coordinator, serial } = it.kind {

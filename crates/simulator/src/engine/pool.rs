@@ -228,6 +228,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
+    #[inline]
     pub(super) fn add(&mut self, mut call: Call) -> u32 {
         self.serial = self.serial.wrapping_add(1);
         call.serial = self.serial;
@@ -235,6 +236,11 @@ impl Calls {
             self.all[place as usize] = call;
             return place;
         }
+        self.grow(call)
+    }
+
+    #[cold]
+    fn grow(&mut self, call: Call) -> u32 {
         self.all.push(call);
         self.traffic.push(None);
         self.picks.push([None, None]);

@@ -31,7 +31,22 @@ pub(super) struct Users {
 
 /// Requests per second over time.
 #[derive(Clone, Debug, Default)]
-struct Rate(Vec<LoadPart>);
+struct Rate {
+    parts: Vec<Part>,
+    /// When the last part ends; its last rate goes on.
+    end: u64,
+    last: f64,
+}
+
+/// A time in which the rate changes evenly.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    begin: u64,
+    end: u64,
+    /// The rate at its beginning, and how it changes in a second.
+    from: f64,
+    slope: f64,
+}
 
 /// The users of a system.
 pub(super) fn users(system: &System, seed: &Rng) -> Vec<Users> {
@@ -40,7 +55,7 @@ pub(super) fn users(system: &System, seed: &Rng) -> Vec<Users> {
         mix: Mix::new(users.requests.iter().map(|it| it.weight)),
         rng: seed.child(&format!("users/{}", users.name)),
         rate: match &users.load {
-            Load::Open(parts) => Rate(parts.clone()),
+            Load::Open(parts) => Rate::new(parts),
             Load::Closed { .. } => Rate::default(),
         },
         next_at: u64::MAX,
@@ -76,7 +91,7 @@ impl Engine<'_> {
         let factor = self.load * self.faults.load;
         let users = &mut self.users[place];
         users.since = self.now;
-        let next_at = users.rate.time_until(self.now, users.left / factor);
+        let next_at = users.rate.time_until(self.now, users.left, factor);
         users.next_at = next_at.unwrap_or(u64::MAX);
         if users.next_at != u64::MAX {
             self.events.push(users.next_at, Kind::Arrival, u32::try_from(place).unwrap_or(NONE));
@@ -137,8 +152,13 @@ impl Engine<'_> {
         self.measure.edges[edge as usize].calls += 1;
         let span = self.traces.begin(place, self.now);
         let zone = self.open_zone(turn);
-        let call = Call {
+        let cell = match of.door {
+            Door::Gateway => self.cell(edge, zone, turn / self.zones()),
+            Door::Direct => NONE,
+        };
+        let call = self.calls.add(Call {
             edge,
+            cell,
             users: u32::try_from(place).unwrap_or(NONE),
             index: tries,
             zone,
@@ -149,17 +169,10 @@ impl Engine<'_> {
             began: self.now,
             span,
             ..Call::new()
-        };
+        });
         match of.door {
-            Door::Gateway => {
-                let cell = self.cell(edge, zone, turn / self.zones());
-                let call = self.calls.add(Call { cell, ..call });
-                self.cross(call);
-            }
-            Door::Direct => {
-                let call = self.calls.add(call);
-                self.go_directly(call);
-            }
+            Door::Gateway => self.cross(call),
+            Door::Direct => self.go_directly(call),
         }
     }
 
@@ -168,8 +181,12 @@ impl Engine<'_> {
     }
 
     /// Zones take turns, those that are lost left out.
+    #[inline]
     fn open_zone(&self, turn: u32) -> u16 {
         let zones = self.zones();
+        if zones == 1 {
+            return 0;
+        }
         let mut order = (0..zones).map(|it| turn.wrapping_add(it) % zones);
         let zone = order.find(|it| !self.faults.is_lost(*it)).unwrap_or(turn % zones);
         u16::try_from(zone).unwrap_or(0)
@@ -243,60 +260,65 @@ impl Engine<'_> {
 }
 
 impl Rate {
-    /// When so many more requests are expected than have come until `now`; never, if the rate stays zero.
-    fn time_until(&self, now: u64, mut requests: f64) -> Option<u64> {
-        let mut begin = 0;
-        let mut last = 0.0;
-        for part in &self.0 {
-            let end = begin + nanos(part.lasts);
-            last = part.to;
-            if now < end {
-                let from = now.max(begin);
-                let (rate, slope) = part.at(from - begin);
-                let time = seconds(end - from);
-                let expected = rate * time + slope * time * time / 2.0;
-                if requests <= expected {
-                    return Some((from + whole_nanos(until(rate, slope, requests))).min(end));
-                }
-                requests -= expected;
+    fn new(parts: &[LoadPart]) -> Self {
+        let mut rate = Self { last: parts.last().map_or(0.0, |it| it.to), ..Self::default() };
+        for it in parts {
+            let (begin, end) = (rate.end, rate.end + nanos(it.lasts));
+            let slope = (it.to - it.from) / it.lasts.as_secs_f64().max(1e-9);
+            rate.parts.push(Part { begin, end, from: it.from, slope });
+            rate.end = end;
+        }
+        rate
+    }
+
+    /// When so many more requests are expected than have come until `now`, at so many times the rate; never, if it stays
+    /// zero.
+    #[inline]
+    fn time_until(&self, now: u64, requests: f64, factor: f64) -> Option<u64> {
+        if self.end <= now {
+            return self.time_after(now, requests / factor);
+        }
+        self.time_within(now, requests / factor)
+    }
+
+    fn time_within(&self, now: u64, mut requests: f64) -> Option<u64> {
+        for part in self.parts.iter().filter(|it| now < it.end) {
+            let from = now.max(part.begin);
+            let (rate, time) = (part.at(from), seconds(part.end - from));
+            let expected = rate * time + part.slope * time * time / 2.0;
+            if requests <= expected {
+                let after = whole_nanos(until(rate, part.slope, requests));
+                return Some((from + after).min(part.end));
             }
-            begin = end;
+            requests -= expected;
         }
-        if last <= 0.0 {
-            return None;
-        }
-        Some(now.max(begin).saturating_add(whole_nanos(requests / last)))
+        self.time_after(self.end, requests)
+    }
+
+    /// The same where the last rate goes on.
+    #[inline]
+    fn time_after(&self, now: u64, requests: f64) -> Option<u64> {
+        (0.0 < self.last).then(|| now.saturating_add(whole_nanos(requests / self.last)))
     }
 
     /// Requests expected between two times.
     fn expected(&self, from: u64, to: u64) -> f64 {
-        let mut begin = 0;
-        let mut sum = 0.0;
-        let mut last = 0.0;
-        for part in &self.0 {
-            let end = begin + nanos(part.lasts);
-            let (first, until) = (from.max(begin), to.min(end));
+        let mut sum = self.last * seconds(to.saturating_sub(from.max(self.end)));
+        for part in &self.parts {
+            let (first, until) = (from.max(part.begin), to.min(part.end));
             if first < until {
-                let (rate, slope) = part.at(first - begin);
                 let time = seconds(until - first);
-                sum += rate * time + slope * time * time / 2.0;
+                sum += part.at(first) * time + part.slope * time * time / 2.0;
             }
-            last = part.to;
-            begin = end;
         }
-        sum + last * seconds(to.saturating_sub(from.max(begin)))
+        sum
     }
 }
 
-/// The rate so long after a part's beginning, and how it changes in a second.
-trait At {
-    fn at(&self, since: u64) -> (f64, f64);
-}
-
-impl At for LoadPart {
-    fn at(&self, since: u64) -> (f64, f64) {
-        let slope = (self.to - self.from) / self.lasts.as_secs_f64().max(1e-9);
-        (self.from + slope * seconds(since), slope)
+impl Part {
+    /// The rate at a time in it.
+    fn at(&self, now: u64) -> f64 {
+        self.from + self.slope * seconds(now - self.begin)
     }
 }
 
@@ -341,16 +363,16 @@ mod tests {
 
     #[test]
     fn the_time_of_so_many_requests_is_the_inverse_of_their_number() {
-        let rate = Rate(vec![part(10.0, 30.0, 10), part(0.0, 0.0, 5), part(5.0, 5.0, 1)]);
+        let rate = Rate::new(&[part(10.0, 30.0, 10), part(0.0, 0.0, 5), part(5.0, 5.0, 1)]);
         // 200 in the ramp, none in the silence, and five a second from then on.
         assert!((rate.expected(0, 16_000_000_000) - 205.0).abs() < 1e-9);
-        assert_eq!(rate.time_until(0, 205.0), Some(16_000_000_000));
-        assert_eq!(rate.time_until(12_000_000_000, 5.0), Some(16_000_000_000));
-        assert_eq!(rate.time_until(20_000_000_000, 10.0), Some(22_000_000_000));
+        assert_eq!(rate.time_until(0, 205.0, 1.0), Some(16_000_000_000));
+        assert_eq!(rate.time_until(12_000_000_000, 5.0, 1.0), Some(16_000_000_000));
+        assert_eq!(rate.time_until(20_000_000_000, 10.0, 1.0), Some(22_000_000_000));
         for requests in [0.5, 50.0, 150.0, 199.0, 201.0, 300.0] {
-            let at = rate.time_until(1_000_000_000, requests).unwrap();
+            let at = rate.time_until(1_000_000_000, requests, 1.0).unwrap();
             assert!((rate.expected(1_000_000_000, at) - requests).abs() < 1e-6, "{requests}");
         }
-        assert_eq!(Rate(vec![part(1.0, 0.0, 2)]).time_until(0, 1.5), None);
+        assert_eq!(Rate::new(&[part(1.0, 0.0, 2)]).time_until(0, 1.5, 1.0), None);
     }
 }

@@ -101,3 +101,12 @@ fn one_choice() {
     let outcomes = replications(&application, &scenario(users(open(40.0)), 5_000), 10);
     check(&outcomes, latency, 5.0, 0.02);
 }
+
+/// Each read of a replicated store keeps as many workers busy as copies must answer, and none beside them.
+#[test]
+fn replicated_store() {
+    let store = "work: {mean: 1s}, concurrency: 1, replication: {factor: 3, read: 2, write: 2}";
+    let scenario = scenario(users(open(0.6)), 50_000);
+    let outcomes = replications(&station(store, 3), &scenario, 10);
+    check(&outcomes, |it| it.services[0].busy_mean, 1.2, 0.01);
+}
