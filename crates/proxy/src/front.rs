@@ -45,7 +45,7 @@ impl Front {
         let started = access_log.as_ref().map(|it| writer::start(it, clock)).transpose()?;
         let (access_log, thread) = started.unzip();
         let decision_log = decision_log.clone();
-        Ok((Self { access_log, begins, decision_log, ..Self::default() }, thread))
+        Ok((Self { access_log, decision_log, begins, ..Self::default() }, thread))
     }
 }
 

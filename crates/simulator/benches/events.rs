@@ -149,7 +149,7 @@ fn main() {
     if is_asked("web-scale") {
         let generated = library::WebScale::default().generate().unwrap();
         let mut scenario = generated.scenario;
-        scenario.duration = Duration::from_secs(60);
+        scenario.duration = Duration::from_mins(1);
         measure("web-scale, 300 services, 100 000 instances", &generated.application, &scenario);
         // One zone: each of the others has balancers of its own, who know every instance.
         scenario.network.zones.truncate(1);

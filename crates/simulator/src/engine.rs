@@ -9,6 +9,7 @@ mod copies;
 mod events;
 mod faults;
 mod fleet;
+mod giving_up;
 mod instance;
 mod jobs;
 mod measure;

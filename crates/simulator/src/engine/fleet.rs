@@ -3,6 +3,7 @@
 
 mod comparison;
 mod managed;
+mod rollouts;
 
 use model::{Instant, ReleaseNumber};
 use traffic::{EndpointId, EndpointSpec, Outcome};

@@ -157,7 +157,8 @@ impl Engine<'_> {
         let instance = &mut self.instances[id as usize];
         let processors = self.services[instance.service as usize].workers;
         let processors = if processors == u32::MAX { 1 } else { processors };
-        let sharing = instance.rare.sharing.get_or_insert_with(|| Box::new(Sharing::new(processors)));
+        let sharing =
+            instance.rare.sharing.get_or_insert_with(|| Box::new(Sharing::new(processors)));
         self.jobs.shares[job as usize] = Some(sharing.on_arrival(now, work, job));
         self.share_again(id);
     }

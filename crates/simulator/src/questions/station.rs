@@ -117,7 +117,7 @@ mod tests {
         check(
             0.95,
             Some(
-                "web is 95 % busy, where 5 % either way take 2.4M requests, and 95k were served; count 42m45s in each replication",
+                "web is 95 % busy, where 5 % either way take 2.3M requests, and 95k were served; count 41m4s in each replication",
             ),
         );
         check(

@@ -55,7 +55,7 @@ fn erlang_c() {
         [(4.0, 5, 0.554_112_55), (8.0, 10, 0.409_180_15), (90.0, 100, 0.216_940_48)]
     {
         let application = station(&format!("{M}, concurrency: {servers}, queue: 100000"), 1);
-        let seconds = (200_000.0 / offered) as u64;
+        let seconds = (600_000.0 / offered) as u64;
         let outcomes = replications(&application, &scenario(users(open(offered)), seconds), 10);
         let waited = |it: &simulator::Outcome| {
             let waited = &it.services[0].waited;

@@ -11,18 +11,13 @@ use std::time::Duration;
 use api::EventView;
 use model::instance::{Exit, ProcessId};
 use model::release::Release;
-use model::rollout::{Step, Strategy};
 use model::scenario::FaultKind;
-use model::service::Source;
-use model::units::Share;
 use model::{Application, InstanceId, ReleaseNumber, Service, ServiceName, Timestamp};
-use planner::{Effect, judge};
+use planner::Effect;
 use traffic::{EndpointId, EndpointSpec, Split};
-use world::rollout::{Counted, Kind as RolloutKind, RolloutPlan, Stage as RolloutStage};
 use world::routing::{Backend, Table, backend_key};
 use world::{Event, GroupNumber, Purpose, Recorded, World};
 
-use super::comparison::Comparison;
 use crate::engine::Engine;
 use crate::engine::events::Kind;
 use crate::engine::instance::Phase;
@@ -43,17 +38,13 @@ const CHECK: Duration = Duration::from_millis(100);
 const UNCHECKED_READY_AFTER: Duration = Duration::from_secs(1);
 /// How often an instance that is to stop is looked at for requests in flight.
 const DRAIN: Duration = Duration::from_millis(100);
-/// How often rollouts hear what was counted, as in production.
-const OBSERVE: Duration = Duration::from_secs(1);
-/// Requests a baseline is read from, at least, as in `control::dataplane`.
-const BASELINE_REQUESTS: u64 = 200;
 /// Plans in a row without anything happening, at most; the planner's own tests hold that it settles in fewer.
 const PLANS_MAX: usize = 64;
 
 /// A world, and what is arranged in it.
 #[derive(Debug)]
 pub(in crate::engine) struct Managed {
-    world: World,
+    pub(super) world: World,
     begun: BTreeSet<Effect>,
     arranged: Vec<Option<Due>>,
     free: Vec<u32>,
@@ -61,19 +52,19 @@ pub(in crate::engine) struct Managed {
     ids: BTreeMap<InstanceId, u32>,
     names: BTreeMap<u32, InstanceId>,
     /// What releases do to work: how many times as long it takes, and the share that is good.
-    effects: BTreeMap<(u32, u32), (f64, f64)>,
+    pub(super) effects: BTreeMap<(u32, u32), (f64, f64)>,
     /// Instances that start when their zone is back.
     held: Vec<InstanceId>,
     wakes_at: u64,
-    backends: BTreeMap<String, Arc<Backend>>,
-    is_observing: bool,
+    pub(super) backends: BTreeMap<String, Arc<Backend>>,
+    pub(super) is_observing: bool,
     /// Everything is brought about at once, as long as the beginning is made.
-    is_beginning: bool,
+    pub(super) is_beginning: bool,
 }
 
 /// Something that is due.
 #[derive(Clone, Debug)]
-enum Due {
+pub(super) enum Due {
     Wake,
     Fact(Event),
     /// An instance listens from now on.
@@ -144,12 +135,12 @@ impl Engine<'_> {
         self.settle();
     }
 
-    fn timestamp(&self) -> Timestamp {
+    pub(super) fn timestamp(&self) -> Timestamp {
         EPOCH.after(Duration::from_nanos(self.now))
     }
 
     /// Slots need ports to have instances; which ones means nothing here.
-    fn give_ports(
+    pub(super) fn give_ports(
         &mut self,
         definition: &Application,
         (name, group): (&ServiceName, GroupNumber),
@@ -180,14 +171,14 @@ impl Engine<'_> {
         }
     }
 
-    fn world(&self) -> &World {
+    pub(super) fn world(&self) -> &World {
         // There is a world wherever this is called; an empty one decides nothing.
         static NONE: std::sync::LazyLock<World> = std::sync::LazyLock::new(World::default);
         self.fleet.managed.as_deref().map_or(&NONE, |it| &it.world)
     }
 
     /// Records what happened or was decided.
-    fn record(&mut self, event: Event) {
+    pub(super) fn record(&mut self, event: Event) {
         let at = self.timestamp();
         let Some(managed) = &mut self.fleet.managed else { return };
         let recorded = Recorded { index: managed.world.index.next(), at, event };
@@ -228,7 +219,7 @@ impl Engine<'_> {
         }
     }
 
-    fn arrange(&mut self, after: Duration, due: Due) {
+    pub(super) fn arrange(&mut self, after: Duration, due: Due) {
         let Some(managed) = &mut self.fleet.managed else { return };
         let place = managed.free.pop().unwrap_or_else(|| {
             managed.arranged.push(None);
@@ -275,7 +266,7 @@ impl Engine<'_> {
     }
 
     /// Asks the planner until it decides nothing more, does what it wants done, and tells callers who is there.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         for _ in 0..PLANS_MAX {
             let plan = planner::plan(self.world(), self.timestamp());
             if !plan.record.is_empty() {
@@ -468,148 +459,10 @@ impl Engine<'_> {
             self.tell_callers(place);
         }
     }
-
-    /// Counts for rollouts as long as there are any.
-    fn watch_rollouts(&mut self) {
-        let mut active = BTreeMap::new();
-        let application = &self.system.application().name;
-        for (place, name) in self.system.services().iter().enumerate() {
-            let state = self.world().service(application, name);
-            if let Some(rollout) = state.and_then(|it| it.active_rollout()) {
-                active.insert(place, rollout.from);
-            }
-        }
-        self.fleet.comparisons.of.retain(|place, _| active.contains_key(place));
-        for (place, from) in &active {
-            let backend = backend_key(application, &self.system.services()[*place]);
-            let managed = self.fleet.managed.as_ref();
-            let trial = managed.and_then(|it| it.backends.get(&backend)?.trial.clone());
-            let new = || Comparison { trial, from: Some(*from), ..Comparison::default() };
-            self.fleet.comparisons.of.entry(*place).or_insert_with(new);
-        }
-        if !active.is_empty()
-            && let Some(managed) = &mut self.fleet.managed
-            && !managed.is_observing
-        {
-            managed.is_observing = true;
-            self.arrange(OBSERVE, Due::Observe);
-        }
-    }
-
-    /// Rollouts hear what was counted.
-    fn observe(&mut self) {
-        if let Some(managed) = &mut self.fleet.managed {
-            managed.is_observing = false;
-        }
-        let application = self.system.application().name.clone();
-        let mut events = Vec::new();
-        for (place, comparison) in &self.fleet.comparisons.of {
-            let service = self.system.services()[*place].clone();
-            let state = self.world().service(&application, &service);
-            let Some(rollout) = state.and_then(|it| it.active_rollout()) else { continue };
-            if let RolloutStage::Taking { epoch, .. } = rollout.stage
-                && comparison.trial.as_ref().is_some_and(|it| it.epoch == epoch)
-            {
-                let (old, new) = (comparison.old, comparison.new);
-                let counted = Counted { epoch, source: 1, old, new };
-                if counted != rollout.counted {
-                    let (application, service) = (application.clone(), service.clone());
-                    events.push(Event::RolloutObserved { application, service, counted });
-                }
-            }
-            let needs_baseline = rollout.thresholds.is_none() && rollout.policy(0).is_some();
-            let requests = comparison.baseline.count();
-            if needs_baseline && BASELINE_REQUESTS <= requests {
-                let at = |share| {
-                    let time: Duration = comparison.baseline.quantile(share).unwrap_or_default();
-                    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-                };
-                let quantiles = [at(0.5), at(0.95), at(0.99)];
-                let thresholds = judge::thresholds(&rollout.update.analysis, quantiles, requests);
-                let application = application.clone();
-                events.push(Event::RolloutBaselineFrozen { application, service, thresholds });
-            }
-        }
-        for event in events {
-            self.record(event);
-        }
-        self.settle();
-    }
-
-    /// A new release of a service is deployed, as somebody would who changes it and says `pelago deploy`.
-    pub(in crate::engine) fn release(&mut self, name: &ServiceName, factor: f64, errors: f64) {
-        let definition = self.system.application().clone();
-        let application = definition.name.clone();
-        let Some(state) = self.world().service(&application, name).cloned() else { return };
-        let Some(mut service) = state.current_release().map(|it| it.service.clone()) else {
-            return;
-        };
-        let to = state.next_release();
-        service.owner = Some(to.to_string());
-        if let Source::Behaviour(workload) = &mut service.source {
-            workload.errors = Share::from_millionths(millionths(errors));
-        }
-        let mut update = service.update.clone();
-        if !service.can_overlap() && update.strategy != Strategy::Immediate {
-            update.strategy = Strategy::Rolling;
-        }
-        if update.strategy == Strategy::Canary && update.steps.is_empty() {
-            update.steps = Step::usual();
-        }
-        let in_place = matches!(update.strategy, Strategy::Rolling | Strategy::Immediate);
-        let group = if in_place { state.main } else { state.free_group() };
-        if let (Some(place), Some(managed)) = (self.system.place(name), &mut self.fleet.managed) {
-            let place = u32::try_from(place).unwrap_or(NONE);
-            let (before, good) = managed.effect_of(place, state.current().0);
-            managed.effects.insert((place, to.0), (before * factor, good * (1.0 - errors)));
-        }
-        let release = Arc::new(Release::plain(to, service, None, self.timestamp()));
-        let (of, service) = (application.clone(), name.clone());
-        self.record(Event::ReleaseBaked { application: of, service, release });
-        if !in_place {
-            let (application, service) = (application.clone(), name.clone());
-            self.record(Event::GroupOpened { application, service, group, release: to });
-            self.give_ports(&definition, (name, group), state.replicas);
-        }
-        let rollout = Arc::new(RolloutPlan {
-            kind: RolloutKind::Deploy,
-            from: state.stable(),
-            to,
-            group,
-            update,
-            by: None,
-            together: Vec::new(),
-            is_by_key: false,
-        });
-        self.record(Event::RolloutStarted { application, service: name.clone(), rollout });
-        self.settle();
-    }
-
-    /// Somebody wants another number of instances.
-    pub(in crate::engine) fn scale(&mut self, name: &ServiceName, replicas: u32) {
-        let definition = self.system.application().clone();
-        let state = self.world().service(&definition.name, name);
-        let groups = state.map(|it| it.sides().map(|it| it.number).collect::<Vec<_>>());
-        for group in groups.unwrap_or_default() {
-            self.give_ports(&definition, (name, group), replicas);
-        }
-        let (application, service) = (definition.name, name.clone());
-        self.record(Event::ServiceScaled { application, service, replicas });
-        self.settle();
-    }
 }
 
 fn service<'a>(application: &'a Application, name: &ServiceName) -> Option<&'a Service> {
     application.services.get(name)
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a share from 0 to 1, and a cast saturates"
-)]
-fn millionths(share: f64) -> u32 {
-    libm::round(share * 1e6) as u32
 }
 
 /// Whether an event still says something, as `control` finds out before it records it.
