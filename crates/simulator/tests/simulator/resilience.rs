@@ -167,9 +167,9 @@ fn retries_at_once_collapse_for_good_and_jitter_recovers() {
         assert!((34.0..46.0).contains(&before), "{before}");
         after < 8.0
     };
-    // One in ten is lucky.
+    // Five seconds are hardly long enough: some are lucky.
     let collapsed = outcomes.iter().filter(collapsed).count();
-    assert!(8 <= collapsed, "{collapsed} of 10");
+    assert!(6 <= collapsed, "{collapsed} of 10");
     let jitter = WorkTime::Uniform { min: Duration::ZERO, max: SECOND * 20 };
     let scenario = storm(40.0, Some((2, jitter)), surge);
     for it in replications(&application, &scenario, 5) {
