@@ -119,7 +119,11 @@ class Site:
             if end < time.monotonic():
                 raise RuntimeError("the control process does not start")
             time.sleep(0.05)
-        self.run("up", "--detach")
+        try:
+            self.run("up", "--detach")
+        except RuntimeError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

@@ -52,10 +52,12 @@ fn emulated(environment: &BTreeMap<String, String>) -> Result<Emulated, String> 
         .parse()
         .map_err(|error: model::name::NameError| error.to_string())?;
     let calls = workload.steps.iter().flat_map(|it| &it.parallel);
-    let callees = calls
-        .map(|call| {
-            let url = variable(&url_variable(call.service.as_str()))?;
-            Ok((call.service.clone(), url.clone()))
+    let caches = calls.clone().filter_map(|it| it.cache.as_ref());
+    let callees = calls.map(|it| &it.service).chain(caches.map(|it| &it.service));
+    let callees = callees
+        .map(|service| {
+            let url = variable(&url_variable(service.as_str()))?;
+            Ok((service.clone(), url.clone()))
         })
         .collect::<Result<BTreeMap<_, _>, String>>()?;
     Ok(Emulated {

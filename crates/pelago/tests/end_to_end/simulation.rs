@@ -306,3 +306,21 @@ fn logged_decisions_are_decided_again() {
     let ran = site.run(&["sim", "replay", "changed.jsonl"]);
     assert!(failed(&ran) && ran.out.contains("1 edges decided otherwise"), "{}", ran.out);
 }
+
+/// What is simulated runs: a store behind a cache is called where it is not declared otherwise.
+#[test]
+fn a_behaviour_with_a_cache_runs_live() {
+    let calls = "calls: [{service: db, cache: {service: memory, hit_ratio: 50%}}]";
+    let site = Site::with_gateway(&format!(
+        "name: shop\nservices:\n  web: {{behaviour: {{{calls}}}}}\n  memory: {{behaviour: {{}}}}\n  db: {{behaviour: \
+         {{}}}}\nroutes: [{{path: /, service: web}}]\n"
+    ));
+    site.ok(&["up", "--detach"]);
+    let url = format!("http://{}/", site.gateway());
+    let load = answer(&site, &["load", &url, "--rate", "100/s", "--duration", "1s"]);
+    assert_eq!(load["statuses"]["200"], load["offered"], "{load}");
+    let simulated = answer(&site, &["sim", "run", "--duration", "20s", "--replications", "2"]);
+    let edges = simulated["edges"].as_array().unwrap();
+    let to = |callee: &str| edges.iter().any(|it| it["callee"] == callee && it["caller"] == "web");
+    assert!(to("memory") && to("db"), "{edges:?}");
+}

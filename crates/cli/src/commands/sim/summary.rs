@@ -15,6 +15,8 @@ use crate::table::{self, Cell};
 const COLUMNS: usize = 60;
 /// Lines of a list that fit on a screen beside everything else.
 const LINES: usize = 6;
+/// Lines of what happened: a rollout with all its steps.
+const HAPPENINGS: usize = 12;
 /// Columns of a bar of the critical path.
 const BAR: usize = 24;
 
@@ -30,6 +32,7 @@ pub(super) fn show(
     users(report, output)?;
     output.line("")?;
     timeline(report, output)?;
+    happened(report, extent, output)?;
     path(report, extent, output)?;
     services(&report.services, extent, output)?;
     edges(&report.edges, extent, output)?;
@@ -112,6 +115,24 @@ fn timeline(report: &Report, output: &mut Output) -> Result<(), CommandError> {
     }
     for mark in marks(report, it) {
         output.line(&output.paint(Tone::Busy, &mark))?;
+    }
+    output.line("")
+}
+
+/// What the fleet did about faults, and how rollouts went, of the first replication.
+fn happened(report: &Report, extent: Extent, output: &mut Output) -> Result<(), CommandError> {
+    let is_told = |kind: &str| matches!(kind, "fleet" | "rollout");
+    let all: Vec<_> = report.incidents.iter().filter(|it| is_told(&it.kind)).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    output.line("WHAT HAPPENED (in the first replication)")?;
+    let shown = extent.lines(HAPPENINGS).min(all.len());
+    for it in all.iter().take(shown) {
+        output.line(&format!("{:>8.1}s  {}", it.at_s, it.what))?;
+    }
+    if shown < all.len() {
+        output.line(&format!("and {} more; `--all` shows them", all.len() - shown))?;
     }
     output.line("")
 }
