@@ -117,7 +117,7 @@ impl Histogram {
     }
 }
 
-/// The bucket of a value: exact below [`BUCKETS`], then its highest bits.
+/// The bucket of a value: exact below two to the power of [`KEPT_BITS`], then its highest bits.
 const fn place(nanos: u64) -> u64 {
     let shift = (64 - KEPT_BITS - 1).saturating_sub(nanos.leading_zeros());
     ((shift as u64) << KEPT_BITS) + (nanos >> shift)

@@ -1,6 +1,6 @@
 //! An application in virtual time: the same model, the same decisions, no clock.
 //!
-//! [`System`] is an application and a scenario, compiled; [`run`] plays one replication of it and says what came
+//! [`System`] is an application and a scenario, compiled; [`run()`] plays one replication of it and says what came
 //! of it as an [`Outcome`]. Each call crosses a `traffic::Edge`, each synthetic service does what `behaviour` says,
 //! each instance lives and dies by `planner`: what is decided here is decided by the code that decides in
 //! production. With the same seed the same happens, on any machine, whatever runs beside it.
