@@ -1,7 +1,7 @@
 //! What lies between instances: how long a message takes, and whether it arrives at all.
 
 use model::Rng;
-use model::scenario::Network as Network_;
+use model::scenario;
 use std::time::Duration;
 
 use super::measure::nanos;
@@ -62,7 +62,7 @@ impl Network {
         Self { zones, base, jitter, loss, delay: 0, cuts: Vec::new(), rng }
     }
 
-    /// Whether messages take time or may be lost at all.
+    /// How long a message takes, in nanoseconds; none arrives while a partition lies between.
     pub(super) fn message(&mut self, from: End, to: End) -> Option<u64> {
         if !self.cuts.is_empty() && self.is_cut(from, to) {
             return None;
@@ -90,7 +90,11 @@ impl Network {
     }
 }
 
-fn distance(network: &Network_, regions: &[usize], (from, to): (usize, usize)) -> Duration {
+fn distance(
+    network: &scenario::Network,
+    regions: &[usize],
+    (from, to): (usize, usize),
+) -> Duration {
     if from == to {
         return network.within_zone;
     }
