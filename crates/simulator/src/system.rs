@@ -8,7 +8,6 @@ use behaviour::{Behaviour, BehaviourError, Sampler};
 use model::edge::Resilience;
 use model::scenario::{FaultKind, Load, Scenario, Victims};
 use model::service::Source;
-use model::units::Share;
 use model::workload::Workload;
 use model::{Application, ServiceName};
 
@@ -307,9 +306,4 @@ fn regions(scenario: &Scenario) -> Result<Vec<usize>, SystemError> {
         }
     }
     Ok(places)
-}
-
-/// A share as a number from 0 to 1.
-pub(crate) fn fraction(share: Share) -> f64 {
-    share.as_fraction()
 }

@@ -13,7 +13,7 @@ use traffic::{Ask, Begin, Edge, GiveUpReason, Next, Outcome, Pick, Refusal, Tick
 use super::events::Kind;
 use super::measure::nanos;
 use super::network::End;
-use super::pool::{AT_ONCE, Call, CallStage, JobKind, NONE, Stage};
+use super::pool::{AT_ONCE, Call, CallStage, JobKind, NONE};
 use super::{Cell, Engine, workers};
 
 impl Engine<'_> {
@@ -267,11 +267,8 @@ impl Engine<'_> {
         self.calls.picks[call as usize][slot] = Some(pick);
         let from = End { zone: it.zone, service: self.service_of(it.parent) };
         let to = End { zone: instance.zone, service: instance.service };
-        match self.network.message(from, to) {
-            None => self.jobs.get_mut(job).stage = Stage::Lost,
-            Some(time) if time + self.half_hop == 0 => self.reached(job),
-            Some(time) => self.events.push(self.now + time + self.half_hop, Kind::Reached, job),
-        }
+        let time = self.network.message(from, to).map(|it| it + self.half_hop);
+        self.carry(job, time, Kind::Reached);
     }
 
     /// A second attempt beside the first is due.

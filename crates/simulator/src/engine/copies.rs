@@ -54,13 +54,14 @@ impl Engine<'_> {
         }
         let here = self.jobs.get(coordinator).instance;
         let job = self.jobs.add(JobKind::Copy { coordinator, serial }, owner);
-        let (from, to) = (self.end_at(here), self.end_at(owner));
-        let time = if here == owner { Some(0) } else { self.network.message(from, to) };
-        match time {
-            None => self.jobs.get_mut(job).stage = Stage::Lost,
-            Some(0) => self.reached(job),
-            Some(time) => self.events.push(self.now + time, Kind::Reached, job),
-        }
+        let time = self.between(here, owner);
+        self.carry(job, time, Kind::Reached);
+    }
+
+    /// The time of a message between two instances of one store; none if it does not arrive.
+    fn between(&mut self, from: u32, to: u32) -> Option<u64> {
+        let (here, there) = (self.end_at(from), self.end_at(to));
+        if from == to { Some(0) } else { self.network.message(here, there) }
     }
 
     fn end_at(&self, id: u32) -> End {
@@ -74,9 +75,7 @@ impl Engine<'_> {
             return;
         }
         let here = self.jobs.get(coordinator).instance;
-        let (from, to) = (self.end_at(owner), self.end_at(here));
-        let time = if here == owner { Some(0) } else { self.network.message(from, to) };
-        match time {
+        match self.between(owner, here) {
             // The news is carried by a job of its own, which never works.
             Some(time) if 0 < time => {
                 let news = self.jobs.add(JobKind::Copy { coordinator, serial }, owner);

@@ -16,7 +16,7 @@ use super::measure::nanos;
 use super::network::Side;
 use super::pool::NONE;
 use crate::outcome::IncidentKind;
-use crate::system::{System, fraction};
+use crate::system::System;
 
 /// Faults under way.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ impl Faults {
             load: 1.0,
             lost_zones: Vec::new(),
             policies: BTreeMap::new(),
-            loss: fraction(system.scenario().network.loss),
+            loss: system.scenario().network.loss.as_fraction(),
         }
     }
 
@@ -145,7 +145,7 @@ impl Engine<'_> {
                 }
             }
             FaultKind::Released { service, factor, errors } => {
-                self.release(service, *factor, fraction(*errors));
+                self.release(service, *factor, errors.as_fraction());
             }
             FaultKind::Scaled { service, replicas } => self.scale(service, *replicas),
             FaultKind::Surge(count) => {
@@ -222,8 +222,8 @@ impl Engine<'_> {
         for active in self.faults.active.iter().filter(|it| it.is_of(service, id)) {
             match &self.system.scenario().faults[active.fault].what {
                 FaultKind::Slow { factor: times, .. } => factor *= times,
-                FaultKind::Flaky { errors, .. } => good *= 1.0 - fraction(*errors),
-                FaultKind::Cpu { share, .. } => cpu *= fraction(*share).max(1e-3),
+                FaultKind::Flaky { errors, .. } => good *= 1.0 - errors.as_fraction(),
+                FaultKind::Cpu { share, .. } => cpu *= share.as_fraction().max(1e-3),
                 _ => {}
             }
         }
@@ -280,7 +280,7 @@ impl Engine<'_> {
                 FaultKind::Partition { from, to } => {
                     cuts.push((active.number, side(from), side(to)));
                 }
-                FaultKind::Loss(share) => kept *= 1.0 - fraction(*share),
+                FaultKind::Loss(share) => kept *= 1.0 - share.as_fraction(),
                 FaultKind::Delay(time) => delay += nanos(*time),
                 _ => {}
             }

@@ -94,19 +94,21 @@ impl Engine<'_> {
 
     /// The callers of a service see those of its instances that are ready.
     fn endpoints_changed(&mut self, place: usize) {
-        let service = &mut self.services[place];
-        let specs = service.ready.iter().map(|id| {
-            let instance = &self.instances[*id as usize];
-            EndpointSpec {
-                id: EndpointId(*id),
-                release: ReleaseNumber(instance.release),
-                weight: 1,
-                zone: instance.zone,
-                ready_at: Instant::from_nanos(instance.rare.ready_at),
-            }
-        });
-        service.endpoints = specs.collect();
+        let ready = self.services[place].ready.iter();
+        self.services[place].endpoints = ready.map(|id| self.endpoint(*id)).collect();
         self.tell_callers(place);
+    }
+
+    /// An instance as its callers know it.
+    fn endpoint(&self, id: u32) -> EndpointSpec {
+        let instance = &self.instances[id as usize];
+        EndpointSpec {
+            id: EndpointId(id),
+            release: ReleaseNumber(instance.release),
+            weight: 1,
+            zone: instance.zone,
+            ready_at: Instant::from_nanos(instance.rare.ready_at),
+        }
     }
 
     fn tell_callers(&mut self, place: usize) {

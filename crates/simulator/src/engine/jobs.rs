@@ -13,7 +13,7 @@ use model::workload::Discipline;
 use traffic::Outcome;
 
 use super::Engine;
-use super::events::Kind;
+use super::events::{Event, Kind};
 use super::instance::Phase;
 use super::measure::nanos;
 use super::network::{End, scaled};
@@ -51,21 +51,20 @@ impl Engine<'_> {
         let Self { services, instances, .. } = &self;
         let (of, id) = (&services[service], self.jobs.get(job).instance);
         let instance = &instances[id as usize];
-        if workload.discipline == Discipline::ProcessorSharing {
-            let places = of.workers.saturating_add(of.queue);
-            let is_bounded = workload.concurrency.is_some() && workload.queue.is_some();
-            if is_bounded && places <= instance.busy {
-                return self.turn_away(job, service);
+        let is_shared = workload.discipline == Discipline::ProcessorSharing;
+        let at_once = match workload.queue {
+            // Those who share processors are all begun with, as many as may be there.
+            Some(_) if is_shared && workload.concurrency.is_some() => {
+                of.workers.saturating_add(of.queue)
             }
-            self.instances[id as usize].busy += 1;
-            self.measure.stations[service].busy.up(self.now);
-            return self.begin(job, service);
-        }
-        if instance.busy < of.workers {
+            _ if is_shared => u32::MAX,
+            _ => of.workers,
+        };
+        if instance.busy < at_once {
             self.instances[id as usize].busy += 1;
             self.measure.stations[service].busy.up(self.now);
             self.begin(job, service);
-        } else if instance.waiting < of.queue {
+        } else if !is_shared && instance.waiting < of.queue {
             self.enqueue(job, service);
         } else {
             self.turn_away(job, service);
@@ -135,7 +134,6 @@ impl Engine<'_> {
         }
         self.measure.stations[service].working.up(now);
         let job_ref = self.jobs.get_mut(job);
-        job_ref.began = now;
         if self.system.parts[service].workload.discipline == Discipline::ProcessorSharing {
             job_ref.stage = Stage::Sharing;
             return self.share(job, work);
@@ -328,10 +326,16 @@ impl Engine<'_> {
         let instance = &self.instances[it.instance as usize];
         let from = End { zone: instance.zone, service: instance.service };
         let to = End { zone: call.zone, service: self.service_of(call.parent) };
-        match self.network.message(from, to) {
+        let time = self.network.message(from, to).map(|it| it + self.half_hop);
+        self.carry(job, time, Kind::Answered);
+    }
+
+    /// A job is on its way for so long, at once if that is no time; without a time it is lost.
+    pub(super) fn carry(&mut self, job: u32, time: Option<u64>, kind: Kind) {
+        match time {
             None => self.jobs.get_mut(job).stage = Stage::Lost,
-            Some(time) if time + self.half_hop == 0 => self.answered(job),
-            Some(time) => self.events.push(self.now + time + self.half_hop, Kind::Answered, job),
+            Some(0) => self.happen(Event { kind, of: job }),
+            Some(time) => self.events.push(self.now + time, kind, job),
         }
     }
 

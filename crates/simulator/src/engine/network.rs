@@ -5,7 +5,7 @@ use model::scenario;
 use std::time::Duration;
 
 use super::measure::nanos;
-use crate::system::{System, fraction};
+use crate::system::System;
 
 /// The first wait for a message's acknowledgement: Linux' `TCP_RTO_MIN`.
 const RETRANSMIT_AFTER: Duration = Duration::from_millis(200);
@@ -58,7 +58,7 @@ impl Network {
                 base.push(nanos(distance(network, &system.regions, (from, to))));
             }
         }
-        let (jitter, loss) = (fraction(network.jitter), fraction(network.loss));
+        let (jitter, loss) = (network.jitter.as_fraction(), network.loss.as_fraction());
         Self { zones, base, jitter, loss, delay: 0, cuts: Vec::new(), rng }
     }
 

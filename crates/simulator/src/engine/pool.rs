@@ -53,7 +53,6 @@ pub(super) struct Job {
     /// The first of its calls that are under way.
     pub(super) first_call: u32,
     pub(super) arrived: u64,
-    pub(super) began: u64,
     /// When its caller stops waiting.
     pub(super) deadline: u64,
     /// When it leaves the queue.
@@ -100,7 +99,6 @@ impl Jobs {
             serial: self.serial,
             first_call: NONE,
             arrived: 0,
-            began: 0,
             deadline: u64::MAX,
             reneges_at: u64::MAX,
             span: (NONE, NONE),

@@ -12,9 +12,9 @@ use api::EventView;
 use model::instance::{Exit, ProcessId};
 use model::release::Release;
 use model::scenario::FaultKind;
-use model::{Application, InstanceId, ReleaseNumber, Service, ServiceName, Timestamp};
+use model::{Application, InstanceId, ReleaseNumber, ServiceName, Timestamp};
 use planner::Effect;
-use traffic::{EndpointId, EndpointSpec, Split};
+use traffic::Split;
 use world::routing::{Backend, Table, backend_key};
 use world::{Event, GroupNumber, Purpose, Recorded, World};
 
@@ -356,8 +356,9 @@ impl Engine<'_> {
             return false;
         }
         let startup = START + self.system.parts[place].workload.startup;
-        let is_checked = service(self.system.application(), &instance.service)
-            .is_some_and(|it| it.health.readiness.is_some());
+        let services = &self.system.application().services;
+        let is_checked =
+            services.get(&instance.service).is_some_and(|it| it.health.readiness.is_some());
         let ready_after = if is_checked { startup + CHECK } else { START + UNCHECKED_READY_AFTER };
         self.arrange(START, Due::Fact(started));
         self.arrange(startup, Due::Listens(id));
@@ -431,21 +432,13 @@ impl Engine<'_> {
                 continue;
             }
             managed.backends.insert(key, Arc::clone(backend));
-            let ids = &managed.ids;
-            let specs = backend.endpoints.iter().filter_map(|it| {
-                let id = *ids.get(&it.instance)?;
-                let instance = &self.instances[id as usize];
-                Some(EndpointSpec {
-                    id: EndpointId(id),
-                    release: it.release,
-                    weight: 1,
-                    zone: instance.zone,
-                    ready_at: model::Instant::from_nanos(instance.rare.ready_at),
-                })
-            });
-            let endpoints: Vec<EndpointSpec> = specs.collect();
+            let instances = backend.endpoints.iter();
+            let ids = instances.filter_map(|it| managed.ids.get(&it.instance).copied());
+            changed.push((place, ids.collect::<Vec<u32>>(), backend));
+        }
+        for (place, ids, backend) in changed {
             let shares = backend.split.iter().map(|it| (it.release, it.weight)).collect();
-            self.services[place].endpoints = endpoints;
+            self.services[place].endpoints = ids.into_iter().map(|id| self.endpoint(id)).collect();
             self.services[place].split = Split { shares };
             if let Some(comparison) = self.fleet.comparisons.of.get_mut(&place)
                 && comparison.trial != backend.trial
@@ -453,16 +446,9 @@ impl Engine<'_> {
                 comparison.trial.clone_from(&backend.trial);
                 (comparison.old, comparison.new) = Default::default();
             }
-            changed.push(place);
-        }
-        for place in changed {
             self.tell_callers(place);
         }
     }
-}
-
-fn service<'a>(application: &'a Application, name: &ServiceName) -> Option<&'a Service> {
-    application.services.get(name)
 }
 
 /// Whether an event still says something, as `control` finds out before it records it.
