@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use model::health::{Check, Probe};
-use model::name::{address_variable, url_variable};
+use model::name::{address_variable, host_variable, port_variable, url_variable};
 use model::release::Release;
 use model::service::{Protocol, Source};
 use model::{ApplicationName, InstanceId, ServiceName, Template};
@@ -16,6 +16,13 @@ use world::{ApplicationState, Instance, Purpose, World};
 /// Variables of the control process that instances get too; everything else must be declared.
 pub(crate) const INHERITED: [&str; 8] =
     ["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TZ", "USER"];
+
+/// Where callees are, each at a port of its own. The number and not a name: some resolvers prefer IPv6, where
+/// nobody listens.
+const LOOPBACK: &str = "127.0.0.1";
+/// The propagators asked for: those that every OpenTelemetry SDK has built in. An SDK that lacks one of those
+/// named may refuse to start (Python's does), and the data plane reads and writes B3 whatever a service speaks.
+const PROPAGATORS: &str = "tracecontext,baggage";
 
 /// Where things are on this machine, for [`Launcher`].
 #[derive(Clone, Debug)]
@@ -119,12 +126,13 @@ impl<'a> Launcher<'a> {
         for callee in self.release.service.calls.keys() {
             let Some(port) = self.edge_port(callee) else { continue };
             let definition = self.state.definition.services.get(callee);
-            if definition.is_some_and(|it| it.protocol == Protocol::Tcp) {
-                tell(&address_variable(callee.as_str()), format!("127.0.0.1:{port}"));
-                tell(&url_variable(callee.as_str()), format!("tcp://127.0.0.1:{port}"));
-            } else {
-                tell(&url_variable(callee.as_str()), format!("http://127.0.0.1:{port}"));
-            }
+            let speaks_tcp = definition.is_some_and(|it| it.protocol == Protocol::Tcp);
+            let scheme = if speaks_tcp { "tcp" } else { "http" };
+            let callee = callee.as_str();
+            tell(&url_variable(callee), format!("{scheme}://{LOOPBACK}:{port}"));
+            tell(&address_variable(callee), format!("{LOOPBACK}:{port}"));
+            tell(&host_variable(callee), LOOPBACK.to_owned());
+            tell(&port_variable(callee), port.to_string());
         }
         if let Source::Behaviour(workload) = &self.release.service.source {
             let text = serde_json::to_string(workload).map_err(|error| error.to_string())?;
@@ -146,7 +154,7 @@ impl<'a> Launcher<'a> {
         let mut told = vec![
             ("OTEL_SERVICE_NAME", id.service.to_string()),
             ("OTEL_RESOURCE_ATTRIBUTES", attributes),
-            ("OTEL_PROPAGATORS", "tracecontext,baggage,b3".to_owned()),
+            ("OTEL_PROPAGATORS", PROPAGATORS.to_owned()),
         ];
         if let Some(address) = self.machine.collector {
             told.push(("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}")));
@@ -280,9 +288,8 @@ mod tests {
         );
     }
 
-    /// What an instance of web, which calls cart, is told of it, with these edges and this protocol.
-    #[track_caller]
-    fn told(edges: &str, protocol: &str, expected: &[(&str, &str)]) {
+    /// Everything an instance of web, which calls cart, is told, with these edges and this protocol.
+    fn environment(edges: &str, protocol: &str) -> BTreeMap<String, String> {
         let policy = serde_json::to_string(&model::edge::Resilience::default()).unwrap();
         let service = |extra: String| {
             format!(
@@ -320,7 +327,13 @@ mod tests {
         let id = "web.1".parse().unwrap();
         let launcher = Launcher::find(&machine, &world, &name, &id).unwrap();
         let folders = Folders { release: None, scratch: "/tmp".into() };
-        let environment = launcher.environment(&folders).unwrap();
+        launcher.environment(&folders).unwrap()
+    }
+
+    /// What it is told of cart.
+    #[track_caller]
+    fn told(edges: &str, protocol: &str, expected: &[(&str, &str)]) {
+        let environment = environment(edges, protocol);
         let of_cart = environment.iter().filter(|(key, _)| key.starts_with("CART_"));
         let of_cart: Vec<_> = of_cart.map(|(key, it)| (key.as_str(), it.as_str())).collect();
         assert_eq!(of_cart, expected);
@@ -329,10 +342,32 @@ mod tests {
     #[test]
     fn callees_are_found_at_their_edges() {
         let edges = r#"{"web": {"cart": 22001}}"#;
-        told(edges, "http", &[("CART_URL", "http://127.0.0.1:22001")]);
-        told(edges, "grpc", &[("CART_URL", "http://127.0.0.1:22001")]);
-        let tcp = [("CART_ADDRESS", "127.0.0.1:22001"), ("CART_URL", "tcp://127.0.0.1:22001")];
-        told(edges, "tcp", &tcp);
-        told("{}", "http", &[("CART_URL", "http://127.0.0.1:20001")]);
+        let at = |url| {
+            [
+                ("CART_ADDRESS", "127.0.0.1:22001"),
+                ("CART_HOST", "127.0.0.1"),
+                ("CART_PORT", "22001"),
+                ("CART_URL", url),
+            ]
+        };
+        told(edges, "http", &at("http://127.0.0.1:22001"));
+        told(edges, "grpc", &at("http://127.0.0.1:22001"));
+        told(edges, "tcp", &at("tcp://127.0.0.1:22001"));
+        let first = [
+            ("CART_ADDRESS", "127.0.0.1:20001"),
+            ("CART_HOST", "127.0.0.1"),
+            ("CART_PORT", "20001"),
+            ("CART_URL", "http://127.0.0.1:20001"),
+        ];
+        told("{}", "http", &first);
+    }
+
+    /// Issue 12: Python's SDK refuses to start when it is asked for a propagator that is a package of its own.
+    #[test]
+    fn propagators_are_those_every_sdk_has() {
+        let environment = environment("{}", "http");
+        let asked = environment["OTEL_PROPAGATORS"].split(',');
+        let built_in = ["tracecontext", "baggage"];
+        assert!(asked.clone().all(|it| built_in.contains(&it)), "{asked:?}");
     }
 }

@@ -40,7 +40,7 @@ the shell's variable, taken when the file is read |
 | `${resources.NAME.FIELD}` | `command`, `release_command`, `environment`, a check's `command` | a \
 resource's `url`, `host`, `port`, `user`, `password` or `database`; the service then depends on it |
 | `${PORT}` | the same | the port the instance listens on |
-| `${CALLEE_URL}` | the same | where a callee is: `${ORDER_API_URL}` for `order-api` |
+| `${CALLEE_URL}` | the same | where a callee is: `${ORDER_API_URL}` for `order-api`; in parts `${CALLEE_HOST}`, `${CALLEE_PORT}`, `${CALLEE_ADDRESS}` |
 | `${CALLEE_ADDRESS}` | the same | where a callee is whose `protocol` is `tcp`: host and port |
 | `${PELAGO_APPLICATION}`, `_SERVICE`, `_INSTANCE`, `_RELEASE` | the same | who the instance is |
 | `${NAME}` | the same | another variable of the service's `environment`, `OTEL_SERVICE_NAME` or `TMPDIR` |

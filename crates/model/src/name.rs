@@ -109,10 +109,24 @@ pub fn url_variable(callee: &str) -> String {
     variable(callee, "_URL")
 }
 
-/// The environment variable that tells a caller the address of a callee that speaks no HTTP:
-/// `DB_ADDRESS` for `db`.
+/// The environment variable that tells a caller the address of a callee without a scheme: `DB_ADDRESS` for `db`.
 pub fn address_variable(callee: &str) -> String {
     variable(callee, "_ADDRESS")
+}
+
+/// The environment variable that tells a caller the host of a callee: `DB_HOST` for `db`.
+pub fn host_variable(callee: &str) -> String {
+    variable(callee, "_HOST")
+}
+
+/// The environment variable that tells a caller the port of a callee: `DB_PORT` for `db`.
+pub fn port_variable(callee: &str) -> String {
+    variable(callee, "_PORT")
+}
+
+/// Every variable that tells where `callee` is.
+pub fn callee_variables(callee: &str) -> [String; 4] {
+    [url_variable, address_variable, host_variable, port_variable].map(|it| it(callee))
 }
 
 fn variable(callee: &str, suffix: &str) -> String {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::name::url_variable;
+use model::name::callee_variables;
 use model::template::{Part, Reference, Template, TemplateError};
 
 use super::Reader;
@@ -49,8 +49,8 @@ pub(crate) struct Variable {
 pub(crate) struct Scope {
     /// Its environment as written.
     pub(crate) environment: BTreeMap<String, Variable>,
-    /// `CART_URL` and the like.
-    pub(crate) callees: BTreeSet<String>,
+    /// `CART_URL`, `CART_HOST` and the like, and whose they are.
+    pub(crate) callees: BTreeMap<String, String>,
     /// Resources that were referred to.
     pub(crate) used: BTreeSet<String>,
 }
@@ -60,12 +60,13 @@ type Inner<'a, R> = dyn FnMut(&mut R, &mut Scope, &str) -> Result<Option<String>
 
 impl Scope {
     pub(crate) fn add_callee(&mut self, callee: &str) {
-        self.callees.insert(url_variable(callee));
+        let owned = |variable| (variable, callee.to_owned());
+        self.callees.extend(callee_variables(callee).map(owned));
     }
 
     fn knows(&self, variable: &str) -> bool {
         self.environment.contains_key(variable)
-            || self.callees.contains(variable)
+            || self.callees.contains_key(variable)
             || is_platform(variable)
     }
 }
@@ -305,14 +306,15 @@ impl Reader<'_> {
     fn unknown_variable(&self, variable: &str, scope: &Scope) -> String {
         let mut known: BTreeSet<&str> = PLATFORM_VARIABLES.into_iter().collect();
         known.extend(scope.environment.keys().map(String::as_str));
-        known.extend(scope.callees.iter().map(String::as_str));
+        known.extend(scope.callees.keys().map(String::as_str));
         if self.environment.contains_key(variable) {
             return format!(
                 "an instance is not told `{variable}`; write `${{env.{variable}}}` to take it from \
                  your shell"
             );
         }
-        let callee = self.services.iter().find(|it| url_variable(it) == variable);
+        let tells = |it: &&&str| callee_variables(it).iter().any(|it| it == variable);
+        let callee = self.services.iter().find(tells);
         if let Some(callee) = callee {
             return format!("an instance is not told `{variable}`; add `{callee}` to its `calls`");
         }

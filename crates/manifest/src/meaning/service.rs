@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::edge::Resilience;
 use model::health::{Health, Probe};
-use model::name::address_variable;
+use model::name::url_variable;
 use model::restart::Restart;
 use model::rollout::Update;
 use model::service::{Condition, Limits, Protocol, STOP_GRACE_PERIOD_DEFAULT, Service, Source};
@@ -44,9 +44,6 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
     let mut scope = Scope::default();
     for callee in calls.keys() {
         scope.add_callee(callee.as_str());
-        if reader.tcp.contains(callee.as_str()) {
-            scope.callees.insert(address_variable(callee.as_str()));
-        }
     }
     reader.variables(written, &mut scope);
     let environment = reader.environment(&mut scope);
@@ -341,7 +338,7 @@ impl Reader<'_> {
             "`PORT` is set by Pelago; write `port:` in the service to choose it".to_owned()
         } else if is_platform(name) && name != "OTEL_SERVICE_NAME" || name.starts_with("PELAGO_") {
             format!("`{name}` is set by Pelago; choose another name")
-        } else if scope.callees.contains(name) {
+        } else if scope.callees.get(name).is_some_and(|callee| url_variable(callee) == name) {
             format!("`{name}` tells where a callee is; choose another name, or remove the call")
         } else if !alphabet || name.starts_with(|it: char| it.is_ascii_digit()) || name.is_empty() {
             format!("`{name}` is not a variable's name; use letters, digits and `_`")
