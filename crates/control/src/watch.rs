@@ -1,5 +1,6 @@
 //! The task of one instance: start it if that is due, try its checks, see its end.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,10 @@ use crate::inbox::{Fact, Input, Sight};
 /// cannot start mostly ends at once, and must not be called ready before; supervisord waits as long
 /// (`startsecs`).
 const UNCHECKED_READY_AFTER: Duration = Duration::from_secs(1);
+
+/// Time a supervisor gets to say how its instance ended when the first process has. It takes a few
+/// milliseconds where that leaves nothing behind, and then there is one fact, not two.
+const LAST_WORDS: Duration = Duration::from_millis(25);
 
 /// What the task of an instance must know.
 #[derive(Clone, Debug)]
@@ -104,7 +109,18 @@ impl Watched {
                 tries.spawn(Arc::clone(&me).check(checkup, try_));
             }
         }
-        let exit = match me.processes.ended(&me.application, &me.instance).await {
+        let mut ended = pin!(me.processes.ended(&me.application, &me.instance));
+        let found = tokio::select! {
+            found = &mut ended => found,
+            () = me.leaderless() => {
+                // What it has left behind may still answer, and is about to be stopped.
+                tries.abort_all();
+                let reason = "its first process has ended, and the rest is being stopped";
+                me.tell(Fact::Unready(reason.to_owned())).await;
+                ended.await
+            }
+        };
+        let exit = match found {
             Ok(exit) => exit,
             Err(error) => {
                 tracing::error!(instance = %me.instance, error = %model::chain(&error), "an instance can no longer be watched");
@@ -113,6 +129,16 @@ impl Watched {
         };
         tries.abort_all();
         me.tell(Fact::Exited(exit)).await;
+    }
+
+    /// Until the instance's first process has ended and its supervisor goes on all the same; else for good.
+    #[expect(clippy::disallowed_methods, reason = "a supervisor's next step cannot be awaited")]
+    async fn leaderless(&self) {
+        if let Err(error) = self.processes.leaderless(&self.application, &self.instance).await {
+            tracing::warn!(instance = %self.instance, error = %model::chain(&error), "the first process of an instance cannot be watched; its end is seen later");
+            return std::future::pending().await;
+        }
+        tokio::time::sleep(LAST_WORDS).await;
     }
 
     #[expect(clippy::disallowed_methods, reason = "nothing else tells that it goes on running")]

@@ -70,6 +70,16 @@ pub fn signal_group(leader: u32, signal: Signal) -> io::Result<()> {
     }
 }
 
+/// Whether a process ignores a signal, so that it need not be waited for to act on it.
+pub fn ignores(process: ProcessId, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
+    let mask = status.lines().find_map(|it| it.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok()).unwrap_or(0);
+    // Signal 1 is the lowest bit (proc(5)).
+    let place = signal.as_raw() - 1;
+    is_alive(process) && mask >> place & 1 == 1
+}
+
 /// Leaves the terminal: this process gets a session of its own, which no terminal's end can reach.
 pub fn leave_terminal() -> io::Result<()> {
     match rustix::process::setsid() {
@@ -204,6 +214,25 @@ mod tests {
         assert_eq!(identify_child(child.id()), Some(known));
         child.wait().unwrap();
         assert_eq!(identify_child(child.id()), None);
+    }
+
+    #[test]
+    fn what_ignores_a_signal_is_known() {
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "trap '' TERM; trap : HUP; echo; read end"])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0; 1];
+        io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        let process = identify(child.id()).unwrap();
+        assert!(ignores(process, Signal::TERM));
+        assert!(!ignores(process, Signal::HUP), "it acts on this one");
+        assert!(!ignores(process, Signal::INT));
+        assert!(!ignores(ProcessId { started_ticks: 0, ..process }, Signal::TERM));
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 
     #[test]

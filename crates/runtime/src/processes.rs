@@ -228,6 +228,26 @@ impl Processes {
         }
     }
 
+    /// Waits until the first process of an instance that runs has ended, whatever it leaves behind. Nothing of
+    /// an instance that does not run is waited for.
+    pub async fn leaderless(
+        &self,
+        application: &ApplicationName,
+        instance: &InstanceId,
+    ) -> Result<(), ProcessesError> {
+        loop {
+            match self.observe(application, instance)? {
+                Observed::Starting => pause().await,
+                Observed::Running(status) => {
+                    let folder = self.folder(application, instance);
+                    let gone = self.departures.gone(status.process).await;
+                    return gone.map_err(|source| unusable(&folder, source));
+                }
+                Observed::Ended(_) | Observed::NotStarted => return Ok(()),
+            }
+        }
+    }
+
     /// Asks an instance to stop, and sees to it that it will never be started if it was not. Returns how
     /// it ended, when it has.
     pub async fn stop(

@@ -9,6 +9,7 @@
 //! traces of an earlier start.
 
 mod children;
+mod ending;
 mod enter;
 mod output;
 mod signals;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use host::{Clock, process};
 use model::Instant;
-use model::instance::Exit;
+use model::instance::{Exit, ProcessId};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
@@ -30,10 +31,14 @@ use crate::cgroup::Cgroup;
 use crate::folder::{InstanceFolder, InstanceLock, Status};
 use crate::launch::LaunchSpec;
 use children::Children;
+use ending::Ending;
 use output::Output;
 use signals::Signals;
 
 pub use enter::enter;
+
+/// What an instance is asked to stop by.
+const STOP: Signal = Signal::TERM;
 
 /// Time for which output is still read when the instance has ended and something it left behind holds
 /// its pipes open.
@@ -111,13 +116,12 @@ struct Supervisor<'a> {
     clock: Clock,
     signals: Signals,
     cgroup: Option<Cgroup>,
-    leader: u32,
+    /// The instance's first process.
+    process: ProcessId,
+    ending: Ending,
     stdout: Output<ChildStdout>,
     stderr: Output<ChildStderr>,
     log: crate::log::Writer,
-    /// When SIGKILL is due, once it was asked to stop.
-    kill_at: Option<Instant>,
-    killed: bool,
 }
 
 impl<'a> Supervisor<'a> {
@@ -165,30 +169,38 @@ impl<'a> Supervisor<'a> {
             clock,
             signals,
             cgroup,
-            leader,
+            process: status.process,
+            ending: Ending::default(),
             stdout: Output::new(stdout, crate::log::Stream::Stdout)?,
             stderr: Output::new(stderr, crate::log::Stream::Stderr)?,
             log,
-            kill_at: None,
-            killed: false,
         })
     }
 
     /// Until the instance has ended and nothing of it is left.
     fn run(mut self) -> Result<Exit, SuperviseError> {
-        let mut children = Children::new(self.leader);
+        let mut children = Children::new(self.process.pid);
         if self.folder.is_forbidden() {
             self.ask_to_stop()?;
         }
-        while children.leader_exit().is_none() {
-            self.wait_for_something(self.kill_at)?;
+        let mut out_of_memory = false;
+        loop {
+            self.wait_for_something(self.ending.next_deadline())?;
             if self.signals.take_stop() {
                 self.ask_to_stop()?;
             }
-            children.reap()?;
-            self.kill_if_due()?;
+            let nobody_left = children.reap()?;
+            let has_ended = children.leader_exit().is_some();
+            if has_ended && !self.ending.leader_has_ended {
+                out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::has_run_out_of_memory);
+                self.ending.leader_has_ended = true;
+                self.ending.begin(self.clock.now(), self.spec.stop_grace_period);
+            }
+            if nobody_left || (has_ended && self.ending.is_over(self.clock.now())) {
+                break;
+            }
+            self.go_on_ending()?;
         }
-        let out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::has_run_out_of_memory);
         self.kill_all()?;
         self.drain(&mut children)?;
         if let Some(cgroup) = &self.cgroup {
@@ -202,29 +214,37 @@ impl<'a> Supervisor<'a> {
         })
     }
 
+    /// Begins a graceful stop: the first process is told, and tells the rest as it sees fit.
     fn ask_to_stop(&mut self) -> io::Result<()> {
-        if self.kill_at.is_none() {
-            self.kill_at = Some(self.clock.now().after(self.spec.stop_grace_period));
-            process::signal_group(self.leader, Signal::TERM)?;
+        if self.ending.begin(self.clock.now(), self.spec.stop_grace_period) {
+            if process::ignores(self.process, STOP) {
+                self.ending.rest_is_due_now(self.clock.now());
+            }
+            process::signal(self.process, STOP)?;
         }
         Ok(())
     }
 
-    fn kill_if_due(&mut self) -> io::Result<()> {
-        if self.kill_at.is_some_and(|it| it <= self.clock.now()) && !self.killed {
-            self.killed = true;
+    /// Tells the rest when the first process has ended or does nothing, and kills all when grace is over.
+    fn go_on_ending(&mut self) -> io::Result<()> {
+        let now = self.clock.now();
+        if self.ending.take_rest(now) {
+            let leader = self.process.pid;
+            let spared = (!self.ending.leader_has_ended).then_some(leader);
+            children::signal_all(leader, spared, STOP)?;
+        }
+        if self.ending.take_kill(now) {
             self.kill_all()?;
         }
         Ok(())
     }
 
-    /// Kills the process group, the control group and every child that moved to another group.
+    /// Kills every process below this one, and what the control group has beside them.
     fn kill_all(&self) -> io::Result<()> {
-        process::signal_group(self.leader, Signal::KILL)?;
         if let Some(cgroup) = &self.cgroup {
             cgroup.kill();
         }
-        children::kill_all()
+        children::signal_all(self.process.pid, None, Signal::KILL)
     }
 
     /// Reads what is still in the pipes and reaps what is still there, for a bounded time.
@@ -236,7 +256,7 @@ impl<'a> Supervisor<'a> {
             if nobody_left && nothing_to_read {
                 break;
             }
-            children::kill_all()?;
+            self.kill_all()?;
             self.wait_for_something(Some(until))?;
         }
         self.stdout.finish(&mut self.log, self.clock.timestamp())?;
