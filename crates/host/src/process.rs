@@ -60,6 +60,11 @@ pub fn terminate(process: ProcessId) -> io::Result<()> {
     signal(process, Signal::TERM)
 }
 
+/// Ends this very process, which does not get to say anything about it.
+pub fn kill(process: ProcessId) -> io::Result<()> {
+    signal(process, Signal::KILL)
+}
+
 /// Sends a signal to the process group led by `leader`, if it has members left.
 pub fn signal_group(leader: u32, signal: Signal) -> io::Result<()> {
     // To kill(2) group 1 is every process there is.

@@ -41,24 +41,32 @@ pub(crate) struct Changes {
 }
 
 impl Listeners {
-    /// Listens at an address of the gateway, unless that was handed over.
-    pub(crate) fn gateway(&mut self, place: &Place, address: SocketAddr) -> io::Result<SocketAddr> {
-        if let Some(listener) = self.open.remove(place) {
-            let found = listener.local_addr()?;
-            if found == address || (address.port() == 0 && found.ip() == address.ip()) {
-                self.open.insert(place.clone(), listener);
-                return Ok(found);
-            }
+    /// Listens at an address of the gateway, unless it does already; a socket for workers if it is a new one. Where
+    /// the address cannot be had, the one before goes on.
+    pub(crate) fn gateway(
+        &mut self,
+        place: &Place,
+        address: SocketAddr,
+    ) -> io::Result<Option<TcpListener>> {
+        let is_meant =
+            |it: SocketAddr| it == address || (address.port() == 0 && it.ip() == address.ip());
+        if self.address(place).is_some_and(is_meant) {
+            return Ok(None);
         }
         let listener = bind(address)?;
-        let address = listener.local_addr()?;
+        let copy = listener.try_clone()?;
         self.open.insert(place.clone(), listener);
-        Ok(address)
+        Ok(Some(copy))
     }
 
-    /// Stops listening at an address of the gateway that is not wanted any more.
-    pub(crate) fn close(&mut self, place: &Place) {
-        self.open.remove(place);
+    /// Where a place is listened on, if it is.
+    pub(crate) fn address(&self, place: &Place) -> Option<SocketAddr> {
+        self.open.get(place)?.local_addr().ok()
+    }
+
+    /// Stops listening at an address of the gateway that is not wanted any more; whether it did.
+    pub(crate) fn close(&mut self, place: &Place) -> bool {
+        self.open.remove(place).is_some()
     }
 
     /// Listens at the addresses of the table's edges, and no others.

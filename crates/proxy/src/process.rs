@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use host::Clock;
 use model::{ApplicationName, Index, InstanceId, Instant};
-use telemetry::GatewayOptions;
 use telemetry::report::{Report, Signals};
+use telemetry::{GatewayAddresses, GatewayOptions};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -20,6 +20,7 @@ use world::routing::{Feed, Table};
 use crate::core::Told;
 use crate::counters::Extent;
 use crate::deadline::Deadline;
+use crate::entrances::Entrances;
 use crate::feed::{self, Feeder, Message, Successor};
 use crate::frame;
 use crate::gather::Gathered;
@@ -120,7 +121,8 @@ struct Main {
     /// Who has connected since, and has not said what for.
     newcomer: Option<Feeder>,
     unfed_since: Instant,
-    hello: Report,
+    entrances: Entrances,
+    front: GatewayOptions,
     applied: Vec<Index>,
     /// The table that was reported as applied.
     reported: Option<Index>,
@@ -158,35 +160,17 @@ impl Main {
         } else {
             Listeners::default()
         };
-        let mut open = |place: Place, address: Option<SocketAddr>| {
-            let Some(address) = address else {
-                listeners.close(&place);
-                return None;
-            };
-            match listeners.gateway(&place, address) {
-                Ok(address) => Some(address),
-                Err(error) => {
-                    tracing::warn!(%address, %error, "the gateway does not listen there");
-                    None
-                }
-            }
-        };
-        let gateway = open(Place::Gateway, options.gateway);
-        let gateway_tls = open(Place::GatewayTls, options.gateway_tls);
-        let tls = match (&options.tls_folder, gateway_tls) {
+        let wanted = GatewayAddresses { plain: options.gateway, tls: options.gateway_tls };
+        let mut entrances = Entrances::new(wanted);
+        // Workers get every socket that is open when they begin to listen.
+        drop(entrances.follow(&mut listeners));
+        let tls = match (&options.tls_folder, options.gateway_tls) {
             (Some(folder), Some(_)) => Some(tls::Source::new(folder.clone())),
             _ => None,
         };
         let socket = feed::listen(&options.socket).map_err(socket_error)?;
         let (teller, told) = mpsc::unbounded_channel();
         let workers = Workers::start(options, &teller).map_err(RunError::Thread)?;
-        let hello = Report::Hello {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            gateway,
-            gateway_tls,
-            options: options.front.clone(),
-        };
         let count = workers.count();
         let mut main = Self {
             clock: options.clock,
@@ -198,7 +182,8 @@ impl Main {
             feeder: None,
             newcomer: None,
             unfed_since: options.clock.now(),
-            hello,
+            entrances,
+            front: options.front.clone(),
             applied: vec![Index::ZERO; count],
             reported: None,
             draining: BTreeMap::new(),
@@ -268,11 +253,23 @@ impl Main {
         Goes::On
     }
 
+    /// What is said first to whoever connects.
+    fn hello(&self) -> Report {
+        Report::Hello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            gateway: self.listeners.address(&Place::Gateway),
+            gateway_tls: self.listeners.address(&Place::GatewayTls),
+            options: self.front.clone(),
+            asked: Some(self.entrances.wanted()),
+        }
+    }
+
     /// Somebody has connected: a control process, or a successor. The one that feeds it goes on until
     /// it is clear which.
     async fn connected(&mut self, stream: UnixStream) {
         let mut newcomer = Feeder::new(stream);
-        match newcomer.report(self.clock, &self.hello).await {
+        match newcomer.report(self.clock, &self.hello()).await {
             Ok(()) => self.newcomer = Some(newcomer),
             Err(error) => tracing::debug!(%error, "somebody connects and does not listen"),
         }
@@ -331,6 +328,20 @@ impl Main {
         self.report_failed(Changes { failed, ..Changes::default() }).await;
     }
 
+    /// Listens at addresses of the gateway that could not be had before, and tells the control process.
+    async fn enter(&mut self) {
+        let Changes { opened, closed, .. } = self.entrances.follow(&mut self.listeners);
+        if opened.is_empty() {
+            return;
+        }
+        for place in &closed {
+            self.workers.tell(|| Order::Leave(place.clone()));
+        }
+        self.workers.listen_at(opened);
+        let hello = self.hello();
+        self.report(&hello).await;
+    }
+
     async fn report_failed(&mut self, changes: Changes) {
         for (edge, error) in changes.failed {
             tracing::warn!(%edge, %error, "the edge's address cannot be listened on");
@@ -369,6 +380,7 @@ impl Main {
         if self.is_listening {
             // What could not be listened on is tried again.
             self.listen().await;
+            self.enter().await;
         }
         if let Err(error) = self.certificates() {
             tracing::warn!(error = %model::chain(&error), "certificates go on as they were");
@@ -402,6 +414,8 @@ impl Main {
         match self.listeners.hand_over(successor.reports.as_ref()).await {
             Ok(()) => {
                 self.socket = None;
+                // The control process turns to the successor as soon as it sees this end.
+                self.feeder = None;
                 tracing::info!("handed over; what is in flight is finished");
                 Goes::Out
             }

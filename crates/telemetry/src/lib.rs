@@ -24,6 +24,6 @@ pub mod wal;
 pub mod zipkin;
 
 pub use histogram::Histogram;
-pub use report::{AccessLog, EdgeSignals, GatewayOptions, Report, Signals};
+pub use report::{AccessLog, EdgeSignals, GatewayAddresses, GatewayOptions, Report, Signals};
 pub use span::Span;
 pub use stores::Stores;

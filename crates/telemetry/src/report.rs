@@ -29,6 +29,9 @@ pub enum Report {
         /// What else the gateway was told; older data planes were told nothing.
         #[serde(default)]
         options: GatewayOptions,
+        /// Where the gateway was told to listen; older data planes do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asked: Option<GatewayAddresses>,
     },
     /// Every worker routes by the table of this index, or a later one.
     Applied {
@@ -51,6 +54,15 @@ pub enum Report {
     },
     /// What was measured.
     Signals(Signals),
+}
+
+/// Where a gateway is told to listen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayAddresses {
+    /// For requests in clear.
+    pub plain: Option<SocketAddr>,
+    /// For TLS.
+    pub tls: Option<SocketAddr>,
 }
 
 /// What a gateway is told beside where it listens.

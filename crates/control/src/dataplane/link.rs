@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use host::process::identify;
 use model::instance::ProcessId;
-use telemetry::Report;
+use telemetry::{GatewayAddresses, Report};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
@@ -18,7 +18,7 @@ use world::routing::{Feed, Table};
 use world::{Desired, World};
 
 use super::comparison;
-use super::process::{Launcher, Predecessor, bound_log, terminate};
+use super::process::{Launcher, Predecessor, bound_log, kill, terminate};
 use super::wire::{WireError, receive, send};
 use super::{Hello, Key, Place, Settings, Shared};
 use crate::inbox::Input;
@@ -32,6 +32,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECT_POLL: Duration = Duration::from_millis(5);
 /// Time after which one that has said nothing is taken for dead.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time after which one that has said nothing more is looked into: it reports every second.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 /// The first pause after a connection that failed or ended early; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(10);
 /// The longest such pause.
@@ -48,7 +50,13 @@ enum LinkError {
     Ended,
     #[error("the data plane did not listen within {START_TIMEOUT:?}")]
     Timeout,
-    #[error("the data plane has said nothing within {HELLO_TIMEOUT:?}")]
+    #[error(
+        "the data plane has not answered within {HELLO_TIMEOUT:?}; it is ended, and another started"
+    )]
+    Mute(ProcessId),
+    #[error(
+        "the data plane has said nothing for {SILENCE_MAX:?}; is it stopped, or the machine too busy?"
+    )]
     Silent,
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -93,6 +101,10 @@ impl Link {
             if STEADY_AFTER <= self.place.clock.now().since(begun) {
                 pause = Duration::ZERO;
             }
+            if let Err(LinkError::Mute(process)) = &link {
+                // It serves nobody, and has its listeners: nothing that starts beside it could serve either.
+                kill(*process);
+            }
             match link {
                 Ok(()) => tracing::info!("the data plane has closed the connection"),
                 Err(error) => {
@@ -111,15 +123,22 @@ impl Link {
             handed_over(&socket, before, &mut peer.launcher).await;
         }
         let stream = connect(&socket, &mut peer.launcher).await?;
+        let process = process_of(&stream);
         let (mut from, mut to) = stream.into_split();
         let worlds = self.worlds.clone();
         let (shared, place, inbox) = (&self.shared, &self.place, &self.inbox);
-        let mut listener = Listener { shared, place, inbox, worlds, peer };
+        let mut listener = Listener { shared, place, inbox, worlds, peer, process };
         tokio::select! {
             heard = listener.listen(&mut from) => heard,
             fed = feed(&mut self.worlds, &mut self.asked, &mut to) => Ok(fed?),
         }
     }
+}
+
+/// The process that made the socket a stream is connected to, in so far as it still runs.
+fn process_of(stream: &UnixStream) -> Option<ProcessId> {
+    let pid = u32::try_from(stream.peer_cred().ok()?.pid()?).ok()?;
+    identify(pid).filter(|it| it.pid != std::process::id())
 }
 
 /// The process on the other side.
@@ -229,6 +248,8 @@ struct Listener<'a> {
     inbox: &'a mpsc::Sender<Input>,
     worlds: watch::Receiver<Arc<World>>,
     peer: &'a mut Peer,
+    /// The process that listens at the other end, where the system knows it.
+    process: Option<ProcessId>,
 }
 
 impl Listener<'_> {
@@ -237,10 +258,12 @@ impl Listener<'_> {
         from: &mut (impl AsyncRead + Unpin + Send),
     ) -> Result<(), LinkError> {
         let first = tokio::time::timeout(HELLO_TIMEOUT, receive(from)).await;
-        let mut next: Option<Report> = first.map_err(|_| LinkError::Silent)??;
+        let mute = || self.process.map_or(LinkError::Silent, LinkError::Mute);
+        let mut next: Option<Report> = first.map_err(|_| mute())??;
         while let Some(report) = next {
             self.take_in(report);
-            next = receive(from).await?;
+            let heard = tokio::time::timeout(SILENCE_MAX, receive(from)).await;
+            next = heard.map_err(|_| LinkError::Silent)??;
         }
         Ok(())
     }
@@ -291,7 +314,7 @@ impl Listener<'_> {
             (settings.gateway_tls, hello.gateway_tls, "--gateway-tls"),
         ] {
             if let (Some(address), None) = (wanted, found) {
-                tracing::warn!(%address, option, "the gateway cannot listen there; is the address in use? choose another with the option");
+                tracing::warn!(%address, option, "the gateway cannot listen there and tries again; is the address in use? choose another with the option");
             }
         }
         if needs_replacement(&hello, settings) && !self.peer.is_replaced {
@@ -304,19 +327,24 @@ impl Listener<'_> {
     }
 }
 
-/// Whether it is another version than this, was told something else, or listens where it should not. An address that it could not
-/// have is not tried again by replacing it.
+/// Whether it is another version than this, or was told something else. An address that it was told and could not have is
+/// no reason: it tries again by itself.
 fn needs_replacement(hello: &Hello, settings: &Settings) -> bool {
-    let is_elsewhere = |wanted: Option<SocketAddr>, found: Option<SocketAddr>| match (wanted, found)
+    // One that does not say what it was told was told where it listens.
+    let found = GatewayAddresses { plain: hello.gateway, tls: hello.gateway_tls };
+    let asked = hello.asked.unwrap_or(found);
+    let says_all = hello.asked.is_some();
+    let is_elsewhere = |wanted: Option<SocketAddr>, asked: Option<SocketAddr>| match (wanted, asked)
     {
-        (Some(wanted), Some(found)) => wanted.port() != 0 && wanted != found,
+        (Some(wanted), Some(asked)) => wanted.port() != 0 && wanted != asked,
         (None, Some(_)) => true,
-        (_, None) => false,
+        (Some(_), None) => says_all,
+        (None, None) => false,
     };
     hello.version != VERSION
         || hello.options != settings.options
-        || is_elsewhere(settings.gateway, hello.gateway)
-        || is_elsewhere(settings.gateway_tls, hello.gateway_tls)
+        || is_elsewhere(settings.gateway, asked.plain)
+        || is_elsewhere(settings.gateway_tls, asked.tls)
 }
 
 /// Until no further world is published.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use model::{Index, Timestamp};
 use telemetry::report::EdgeName;
-use telemetry::{EdgeSignals, GatewayOptions, Report, Signals, Span};
+use telemetry::{EdgeSignals, GatewayAddresses, GatewayOptions, Report, Signals, Span};
 
 use super::Following;
 
@@ -31,6 +31,8 @@ pub struct Hello {
     pub gateway_tls: Option<SocketAddr>,
     /// What else the gateway was told.
     pub options: GatewayOptions,
+    /// Where the gateway was told to listen, if that was said.
+    pub asked: Option<GatewayAddresses>,
 }
 
 /// Everything the data plane has said lately.
@@ -38,6 +40,8 @@ pub struct Hello {
 pub struct Observed {
     /// Whether it is connected now.
     pub is_connected: bool,
+    /// When it last said anything.
+    pub heard: Timestamp,
     /// What it is, if one was ever connected.
     pub hello: Option<Hello>,
     /// The index of the table it routes by, or of an earlier one.
@@ -92,9 +96,10 @@ impl Observed {
 
     /// Takes in a message that came at `now`.
     pub(super) fn take_in(&mut self, report: Report, now: Timestamp) {
+        self.heard = now;
         match report {
-            Report::Hello { version, pid, gateway, gateway_tls, options } => {
-                self.greet(Hello { version, pid, gateway, gateway_tls, options });
+            Report::Hello { version, pid, gateway, gateway_tls, options, asked } => {
+                self.greet(Hello { version, pid, gateway, gateway_tls, options, asked });
             }
             Report::Applied { index } => self.applied = index,
             Report::ListenFailed { edge, reason } => {
@@ -111,7 +116,8 @@ impl Observed {
     fn greet(&mut self, hello: Hello) {
         if self.hello.as_ref().is_none_or(|it| it.pid != hello.pid) {
             let spans = std::mem::take(&mut self.spans);
-            *self = Self { is_connected: self.is_connected, spans, ..Self::default() };
+            let (is_connected, heard) = (self.is_connected, self.heard);
+            *self = Self { is_connected, heard, spans, ..Self::default() };
         }
         self.hello = Some(hello);
     }
@@ -166,7 +172,7 @@ mod tests {
     fn hello(pid: u32) -> Report {
         let version = "1".to_owned();
         let options = GatewayOptions::default();
-        Report::Hello { version, pid, gateway: None, gateway_tls: None, options }
+        Report::Hello { version, pid, gateway: None, gateway_tls: None, options, asked: None }
     }
 
     fn report(observed: &mut Observed, second: u64, edges: Vec<EdgeSignals>) {

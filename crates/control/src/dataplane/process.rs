@@ -124,6 +124,13 @@ pub(super) fn bound_log(log: &Path) -> io::Result<()> {
     File::options().write(true).open(log)?.set_len(0)
 }
 
+/// Ends a data plane that does not answer any more.
+pub(super) fn kill(process: ProcessId) {
+    if let Err(error) = process::kill(process) {
+        tracing::warn!(%error, "the data plane cannot be killed");
+    }
+}
+
 /// Ends a data plane that nobody needs any more.
 pub(super) fn terminate(process: ProcessId) {
     if let Err(error) = process::terminate(process) {

@@ -10,7 +10,7 @@ use host::Clock;
 use telemetry::report::{Report, Signals};
 use world::routing::Feed;
 
-use crate::harness::{Instance, Plane, Shop, Start, free_port, instance};
+use crate::harness::{Instance, Plane, Shop, Start, free_port, instance, listener};
 use crate::wire::{Wire, get, ok};
 
 /// Clients that ask all the time, each over one connection for as long as that is kept.
@@ -115,7 +115,7 @@ fn an_edge_is_listened_on_while_it_is_declared() {
     };
     assert_eq!(client.get("/").text(), "x");
     // An address somebody else has is told, and taken when it is free.
-    let taken = crate::harness::listener();
+    let taken = listener();
     let other = taken.local_addr().unwrap();
     shop.edge = Some(other.port());
     plane.set(&mut shop);
@@ -227,6 +227,33 @@ fn a_successor_takes_over_under_load() {
     }
     let counts = load.map(Load::end);
     assert!(counts.iter().all(|it| 200 <= *it), "{counts:?}");
+    second.end();
+}
+
+#[test]
+fn an_address_that_is_taken_is_had_as_soon_as_it_is_free() {
+    let cart = Instance::answering(ok("x"));
+    let shop = Shop::new(&[cart.port]);
+    let first = Plane::new(&shop);
+    let taken = listener();
+    let wanted = taken.local_addr().unwrap();
+    let mut second = first.successor_at(wanted);
+    // Until then the address before goes on.
+    assert_eq!(second.gateway, first.gateway);
+    second.feed(&Feed::Table(shop.table()));
+    second.applied(shop.index);
+    first.ended();
+    assert_eq!(second.client().get("/").text(), "x");
+    drop(taken);
+    second.gateway = second.until(|it| match it {
+        Report::Hello { gateway, asked, .. } => {
+            assert_eq!(asked.unwrap().plain, Some(wanted));
+            *gateway
+        }
+        _ => None,
+    });
+    assert_eq!(second.gateway, wanted);
+    assert_eq!(second.client().get("/").text(), "x");
     second.end();
 }
 

@@ -194,10 +194,15 @@ impl Plane {
 
     /// A data plane that takes over from this one.
     pub(crate) fn successor(&self) -> Self {
+        self.successor_at(self.gateway)
+    }
+
+    /// The same, with a gateway that is told to listen elsewhere.
+    pub(crate) fn successor_at(&self, gateway: SocketAddr) -> Self {
         let options = Options {
             front: GatewayOptions::default(),
             socket: self.socket(),
-            gateway: Some(self.gateway),
+            gateway: Some(gateway),
             gateway_tls: None,
             tls_folder: None,
             workers: 1,

@@ -101,7 +101,8 @@ impl Stage {
         let mut proxy = Proxy(stream);
         let (version, pid) = (VERSION.to_owned(), std::process::id());
         let options = GatewayOptions::default();
-        proxy.say(Report::Hello { version, pid, gateway: None, gateway_tls: None, options }).await;
+        let (gateway, gateway_tls, asked) = (None, None, None);
+        proxy.say(Report::Hello { version, pid, gateway, gateway_tls, options, asked }).await;
         proxy
     }
 }
@@ -255,7 +256,8 @@ async fn what_it_says_is_remembered() {
 
 fn hello(version: &str, gateway: Option<SocketAddr>) -> Hello {
     let options = GatewayOptions::default();
-    Hello { version: version.to_owned(), pid: 7, gateway, gateway_tls: None, options }
+    let (version, gateway_tls, asked) = (version.to_owned(), None, None);
+    Hello { version, pid: 7, gateway, gateway_tls, options, asked }
 }
 
 #[track_caller]
@@ -281,6 +283,28 @@ fn which_data_plane_is_replaced() {
     let options = GatewayOptions { proxy_protocol: true, ..GatewayOptions::default() };
     let settings = Settings { gateway: None, gateway_tls: None, options, workers: 1 };
     assert!(needs_replacement(&hello(VERSION, None), &settings));
+}
+
+#[track_caller]
+fn check_asked(asked: Option<&str>, wanted: Option<&str>, expected: &str) {
+    let address = |it: Option<&str>| it.map(|it| it.parse().unwrap());
+    let options = GatewayOptions::default();
+    let settings = Settings { gateway: address(wanted), gateway_tls: None, options, workers: 1 };
+    let asked = Some(GatewayAddresses { plain: address(asked), tls: None });
+    // Another program has the address, whichever it was told.
+    let hello = Hello { asked, ..hello(VERSION, None) };
+    let fate = if needs_replacement(&hello, &settings) { "replaced" } else { "kept" };
+    assert_eq!(fate, expected, "{asked:?} {wanted:?}");
+}
+
+#[test]
+fn a_data_plane_that_waits_for_its_address_is_replaced_only_where_it_waits_for_another() {
+    let (here, there) = (Some("127.0.0.1:8080"), Some("127.0.0.1:8081"));
+    check_asked(here, here, "kept");
+    check_asked(here, there, "replaced");
+    check_asked(None, there, "replaced");
+    check_asked(here, None, "replaced");
+    check_asked(None, None, "kept");
 }
 
 /// A canary of r2 that takes the traffic of its first step.
