@@ -29,6 +29,9 @@ pub struct Health {
     pub status: String,
     /// The version of the control process.
     pub version: String,
+    /// Whether a command started it, so that it makes way for a `pelago serve` that is started on purpose.
+    #[serde(default)]
+    pub stands_in: bool,
 }
 
 /// The OpenAPI 3.1 document.

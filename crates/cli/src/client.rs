@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use api::openapi::Health;
 use api::{ApiError, StatusView};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
@@ -17,6 +18,11 @@ use crate::error::CommandError;
 
 /// Bytes of an answer, at most.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
+/// Time in which a control process that is there says so. It takes a millisecond; a machine that is busy beyond
+/// measure may need seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+/// How often it is asked whether it still is there while an answer takes its time.
+const PRESENCE_POLL: Duration = Duration::from_secs(5);
 /// How long one long poll may take.
 pub(crate) const POLL: Duration = Duration::from_secs(30);
 
@@ -60,6 +66,17 @@ fn escape(text: &str) -> String {
     escaped
 }
 
+/// Who answers at a socket.
+#[derive(Debug)]
+pub(crate) enum Presence {
+    /// A control process.
+    There(Health),
+    /// Nobody.
+    Absent,
+    /// Somebody who says nothing: a process that is stopped, or a machine that is far too busy.
+    Silent,
+}
+
 impl Client {
     pub(crate) const fn new(socket: PathBuf) -> Self {
         Self { socket }
@@ -71,7 +88,29 @@ impl Client {
 
     /// Whether somebody answers.
     pub(crate) async fn is_there(&self) -> bool {
-        self.get::<serde_json::Value>(Target::new(&["health"])).await.is_ok()
+        matches!(self.presence().await, Presence::There(_))
+    }
+
+    /// Who answers.
+    pub(crate) async fn presence(&self) -> Presence {
+        let health = self.exchange(Method::GET, Target::new(&["health"]), Bytes::new());
+        match tokio::time::timeout(SILENCE_MAX, health).await {
+            Ok(Ok(health)) => Presence::There(health),
+            Ok(Err(_)) => Presence::Absent,
+            Err(_) => Presence::Silent,
+        }
+    }
+
+    /// That somebody has the socket and says nothing.
+    pub(crate) fn silent(&self) -> CommandError {
+        let lock = self.socket.with_file_name("lock");
+        let pid = std::fs::read_to_string(lock).ok().and_then(|it| it.trim().parse().ok());
+        CommandError::Silent { pid, silence_max: SILENCE_MAX }
+    }
+
+    /// Asks the control process to end.
+    pub(crate) async fn shut_down(&self) -> Result<(), CommandError> {
+        self.post::<Health>(Target::new(&["v1", "shutdown"]), &()).await.map(drop)
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, target: Target) -> Result<T, CommandError> {
@@ -100,7 +139,34 @@ impl Client {
         self.get(target).await
     }
 
+    /// An answer may take its time: a bake reads many files, a long poll waits for a change. So what has a limit is
+    /// not the answer, but the silence of whoever is to give it.
     async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        target: Target,
+        body: Bytes,
+    ) -> Result<T, CommandError> {
+        tokio::select! {
+            answer = self.exchange(method, target, body) => answer,
+            () = self.silence() => Err(self.silent()),
+        }
+    }
+
+    /// Until whoever has the socket says nothing any more.
+    async fn silence(&self) {
+        let mut ticks = tokio::time::interval(PRESENCE_POLL);
+        // The first tick comes at once.
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            if matches!(self.presence().await, Presence::Silent) {
+                return;
+            }
+        }
+    }
+
+    async fn exchange<T: DeserializeOwned>(
         &self,
         method: Method,
         target: Target,

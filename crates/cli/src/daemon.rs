@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::Context;
-use crate::client::Client;
+use crate::client::{Client, Presence};
 use crate::error::CommandError;
 
 /// Time a control process may take until it answers: a journal of a million events is replayed in three
@@ -20,14 +20,42 @@ const IDLE_EXIT: &str = "5m";
 const TAIL_BYTES_MAX: usize = 4_096;
 
 /// The control process of the data folder, if one is there.
-pub(crate) async fn find(context: &Context) -> Option<Client> {
+pub(crate) async fn find(context: &Context) -> Result<Option<Client>, CommandError> {
     let client = client(context);
-    client.is_there().await.then_some(client)
+    match client.presence().await {
+        Presence::There(_) => Ok(Some(client)),
+        Presence::Absent => Ok(None),
+        Presence::Silent => Err(client.silent()),
+    }
+}
+
+/// What came of asking a control process to make way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relief {
+    /// A command had started it, and it ends.
+    Granted,
+    /// It was started on purpose, and goes on.
+    Refused,
+    /// Nobody answers: it is just starting, or has ended.
+    Unheard,
+}
+
+/// Asks a control process that a command started to make way for one that is started on purpose.
+pub async fn relieve(context: &Context) -> Relief {
+    let client = client(context);
+    match client.presence().await {
+        Presence::There(health) if health.stands_in => match client.shut_down().await {
+            Ok(()) => Relief::Granted,
+            Err(_) => Relief::Unheard,
+        },
+        Presence::There(_) => Relief::Refused,
+        Presence::Absent | Presence::Silent => Relief::Unheard,
+    }
 }
 
 /// The control process of the data folder; one is started if none is there.
 pub(crate) async fn ensure(context: &Context) -> Result<Client, CommandError> {
-    match find(context).await {
+    match find(context).await? {
         Some(client) => Ok(client),
         None => start(context).await,
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use api::{ApiError, ErrorKind};
 
@@ -18,6 +19,17 @@ pub enum CommandError {
         socket: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The control process is there and does not answer.
+    #[error(
+        "the control process ({}) has not answered for {silence_max:?}; is it stopped, or the machine too busy? `kill -CONT` wakes a stopped one, `kill -KILL` ends it, and instances go on meanwhile",
+        pid.map_or_else(|| "process unknown".to_owned(), |it| format!("process {it}"))
+    )]
+    Silent {
+        /// Its process, where that could be read.
+        pid: Option<u32>,
+        /// The time it had.
+        silence_max: Duration,
     },
     /// The control process answered something else than this command understands.
     #[error(
@@ -55,7 +67,9 @@ impl CommandError {
     pub(crate) const fn kind(&self) -> ErrorKind {
         match self {
             Self::Api(error) => error.kind,
-            Self::Unreachable { .. } | Self::NotStarted(_) => ErrorKind::Unavailable,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::NotStarted(_) => {
+                ErrorKind::Unavailable
+            }
             Self::Answer(_) | Self::Output(_) => ErrorKind::Internal,
             Self::File { .. } | Self::Wrong(_) => ErrorKind::Invalid,
         }

@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use arguments::{Asking, Format, Settings};
 use model::Timestamp;
 
+pub use daemon::{Relief, relieve};
 pub use error::CommandError;
 pub use output::Output;
 

@@ -6,21 +6,30 @@ use std::time::Duration;
 
 use api::logs::{Finding, FindingVerdict};
 use host::process;
+use model::Timestamp;
 use runtime::cgroup::{self, Support};
 use telemetry::Stores;
 use world::World;
 
-use crate::dataplane::{Following, Observed};
+use crate::dataplane::{Following, Hello, Observed};
 
 /// Free space below which a data folder will soon be full.
 const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// Silence of the data plane, which reports every second, that is more than a hiccup.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// How long an address that could not be listened on is shown after the last try.
 const FAILURE_SHOWN_FOR: Duration = Duration::from_mins(5);
 
 /// Looks at everything that could be wrong.
-pub(crate) fn examine(folder: &Path, world: &World, observed: &Observed) -> Vec<Finding> {
-    let mut findings = vec![control(world), data_plane(observed)];
+pub(crate) fn examine(
+    folder: &Path,
+    world: &World,
+    observed: &Observed,
+    now: Timestamp,
+) -> Vec<Finding> {
+    let mut findings = vec![control(world), data_plane(observed, now)];
     findings.extend(addresses(observed, world));
     findings.extend([space(folder), limits(), applications(world)]);
     findings
@@ -81,7 +90,13 @@ fn control(world: &World) -> Finding {
     finding("control", FindingVerdict::Good, detail)
 }
 
-fn data_plane(observed: &Observed) -> Finding {
+/// What the control process was told.
+pub(crate) fn options(described: &str) -> Finding {
+    let detail = format!("{described}; `pelago serve` with an option changes it");
+    finding("options", FindingVerdict::Good, detail)
+}
+
+fn data_plane(observed: &Observed, now: Timestamp) -> Finding {
     let subject = "data plane";
     let Some(hello) = observed.hello.as_ref().filter(|_| observed.is_connected) else {
         let detail = "not connected; proxy.log in the data folder says why".to_owned();
@@ -91,17 +106,50 @@ fn data_plane(observed: &Observed) -> Finding {
     let follows = follows(&observed.following);
     let process =
         format!("version {}, process {}, {memory} MiB{follows}", hello.version, hello.pid);
-    let gateways: Vec<String> =
-        [hello.gateway, hello.gateway_tls].iter().flatten().map(ToString::to_string).collect();
-    if gateways.is_empty() {
+    let silence = now.since(observed.heard);
+    if SILENCE_MAX < silence {
         let detail = format!(
-            "{process}; no gateway listens: its address is in use, or none was asked for; choose \
-             another with `pelago serve --gateway`"
+            "{process}; it has said nothing for {} s; is it stopped, or the machine too busy? \
+             `kill -CONT {}` wakes a stopped one",
+            silence.as_secs(),
+            hello.pid
         );
-        return finding(subject, FindingVerdict::Limited, detail);
+        return finding(subject, FindingVerdict::Bad, detail);
     }
-    let detail = format!("{process}, gateway at {}", gateways.join(" and "));
-    finding(subject, FindingVerdict::Good, detail)
+    gateway(hello, process)
+}
+
+/// Where the gateway listens, and where it should and cannot.
+fn gateway(hello: &Hello, process: String) -> Finding {
+    let subject = "data plane";
+    let asked = hello.asked.unwrap_or_default();
+    let is_there = |wanted: SocketAddr, found: Option<SocketAddr>| {
+        found.is_some_and(|it| it == wanted || wanted.port() == 0)
+    };
+    let places = [(asked.plain, hello.gateway), (asked.tls, hello.gateway_tls)];
+    let missing: Vec<String> = places
+        .iter()
+        .filter_map(|(wanted, found)| wanted.filter(|it| !is_there(*it, *found)))
+        .map(|it| it.to_string())
+        .collect();
+    let found: Vec<String> = places.iter().filter_map(|it| it.1).map(|it| it.to_string()).collect();
+    let mut parts = vec![process];
+    if !missing.is_empty() {
+        let addresses = missing.join(" and ");
+        parts.push(format!(
+            "; the gateway cannot listen at {addresses}, which another program has, and tries \
+             again; end that program, or choose another address with `pelago serve --gateway`"
+        ));
+    } else if found.is_empty() {
+        let none = "; no gateway listens: none was asked for; `pelago serve --gateway` does";
+        parts.push(none.to_owned());
+    }
+    if !found.is_empty() {
+        parts.push(format!(", gateway at {}", found.join(" and ")));
+    }
+    let is_whole = missing.is_empty() && !found.is_empty();
+    let verdict = if is_whole { FindingVerdict::Good } else { FindingVerdict::Limited };
+    finding(subject, verdict, parts.concat())
 }
 
 /// How soon what is recorded is routed by, once there is something to go by.
@@ -118,7 +166,7 @@ fn follows(following: &Following) -> String {
 
 /// Addresses of edges that another program has.
 fn addresses(observed: &Observed, world: &World) -> Option<Finding> {
-    let is_recent = |at: &model::Timestamp| world.at.since(*at) < FAILURE_SHOWN_FOR;
+    let is_recent = |at: &Timestamp| world.at.since(*at) < FAILURE_SHOWN_FOR;
     let recent = observed.failures.iter().filter(|(_, (at, _))| is_recent(at));
     let failures: Vec<String> =
         recent.map(|(edge, (_, reason))| format!("{edge}: {reason}")).collect();

@@ -210,8 +210,10 @@ impl Platform for Control {
         self.parts.data_plane.arrival(DATA_PLANE_START).await;
         let observed = self.data_plane(Observed::clone);
         let (stores, collector) = (Arc::clone(&self.parts.stores), self.parts.collector);
+        let (described, now) = (Arc::clone(&self.parts.described), self.parts.clock.timestamp());
         let examined = blocking(move || {
-            let mut findings = doctor::examine(&folder, &world, &observed);
+            let mut findings = doctor::examine(&folder, &world, &observed, now);
+            findings.push(doctor::options(&described));
             findings.push(doctor::telemetry(&stores, collector));
             Ok(findings)
         });

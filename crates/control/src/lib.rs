@@ -35,4 +35,5 @@ mod watch;
 mod webhook;
 
 pub use handle::Control;
+pub use journal::{FolderLock, LockError};
 pub use open::{OpenError, Opened, Options, open};

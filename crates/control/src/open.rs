@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::{Clock, process};
-use journal::Damage;
+use journal::{Damage, FolderLock};
 use model::Index;
 use runtime::Processes;
 use runtime::bake::Bakery;
@@ -33,14 +33,18 @@ const FEEDING_ENDS_IN: Duration = Duration::from_secs(1);
 /// Where the control process works.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The data folder. Whoever has its lock is in charge of what is in it.
+    /// The data folder.
     pub folder: PathBuf,
+    /// Its lock. Whoever has it is in charge of what is in the folder.
+    pub lock: Arc<FolderLock>,
     /// This binary, which supervises and emulates instances.
     pub program: PathBuf,
     /// The environment of this process; a few of its variables are passed on to instances.
     pub environment: BTreeMap<String, String>,
     /// The clock.
     pub clock: Clock,
+    /// What it was told, for whoever looks for what is wrong.
+    pub described: String,
     /// What the data plane is to be; without it none is started or fed.
     pub data_plane: Option<dataplane::Settings>,
     /// Where what is measured is kept.
@@ -93,7 +97,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let folder = options.folder.clone();
     let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
     let now = options.clock.timestamp();
-    let opened = Storage::open(&options.folder, now);
+    let opened = Storage::open(&options.folder, &options.lock, now);
     let (storage, mut world, damage) = opened.map_err(|error| match error {
         StorageError::Open(error) => OpenError::Journal(error),
         other => OpenError::Replay(other),
@@ -101,10 +105,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     begin(&storage, &mut world, damage.as_ref(), &options).await?;
     let processes = Processes::new(&options.folder.join("instances"), options.program.clone())
         .map_err(unusable)?;
-    let inherited = INHERITED
-        .iter()
-        .filter_map(|it| Some(((*it).to_owned(), options.environment.get(*it)?.clone())))
-        .collect();
+    let inherited = inherited(&options.environment);
     let (inbox, received) = mpsc::channel(INBOX_LENGTH);
     let (published, worlds) = watch::channel(Arc::new(world));
     let stores = options.stores;
@@ -128,6 +129,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         inbox,
         first_port: runtime::ports::start(&options.folder),
         data_plane,
+        described: options.described.into(),
         stores: Arc::clone(&stores),
         collector: options.collector,
     };
@@ -161,6 +163,12 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         }
     });
     Ok(Opened { control, damage, task })
+}
+
+/// The variables of this process that are passed on to instances.
+fn inherited(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let passed_on = |it: &&str| Some(((*it).to_owned(), environment.get(*it)?.clone()));
+    INHERITED.iter().filter_map(passed_on).collect()
 }
 
 /// Records that somebody new is in charge, and what happened to the journal.

@@ -29,6 +29,8 @@ pub(crate) struct Parts {
     /// Where the search for a first port begins.
     pub(crate) first_port: u16,
     pub(crate) data_plane: DataPlane,
+    /// What this process was told, for whoever looks for what is wrong.
+    pub(crate) described: Arc<str>,
     /// What is kept of what is measured, and where it is taken in.
     pub(crate) stores: Arc<Stores>,
     pub(crate) collector: Option<SocketAddr>,

@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
-use journal::{Damage, Journal, NewEntry, ReadError};
+use journal::{Damage, FolderLock, Journal, NewEntry, ReadError};
 use model::{Index, Timestamp};
 use world::{Event, Recorded, World};
 
@@ -51,21 +52,27 @@ impl Storage {
     /// Opens the journal in `folder` and folds it.
     pub(crate) fn open(
         folder: &Path,
+        lock: &Arc<FolderLock>,
         now: Timestamp,
     ) -> Result<(Self, World, Option<Damage>), StorageError> {
-        let first = Self::open_once(folder, now)?;
+        let first = Self::open_once(folder, lock, now)?;
         if !matches!(first.1, Err(StorageError::Read(ReadError::Damaged { .. }))) {
             let (storage, world, damage) = first;
             return Ok((storage, world?, damage));
         }
         // Reading found damage that opening had not looked for. Opened again, the journal is repaired.
         drop(first);
-        let (storage, world, damage) = Self::open_once(folder, now)?;
+        let (storage, world, damage) = Self::open_once(folder, lock, now)?;
         Ok((storage, world?, damage))
     }
 
-    fn open_once(folder: &Path, now: Timestamp) -> Result<OpenedOnce, StorageError> {
-        let opened = Journal::open(folder, journal::Options::default(), now)?;
+    fn open_once(
+        folder: &Path,
+        lock: &Arc<FolderLock>,
+        now: Timestamp,
+    ) -> Result<OpenedOnce, StorageError> {
+        let options = journal::Options::default();
+        let opened = Journal::open_locked(folder, Arc::clone(lock), options, now)?;
         let storage = Self { journal: opened.journal };
         let world = storage.world_at(None);
         Ok((storage, world, opened.damage))

@@ -5,6 +5,7 @@
 //! queued is stored, the log is moved into the main file and the thread has ended. Everything but
 //! [`Journal::append`] blocks on the disk: call it where blocking is allowed.
 
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -52,7 +53,7 @@ struct Inner {
     commands: Option<mpsc::Sender<Command>>,
     thread: Option<JoinHandle<()>>,
     /// Last, so that the folder is free only when all files are closed.
-    _lock: FolderLock,
+    _lock: Arc<FolderLock>,
 }
 
 /// What [`open`] found and made.
@@ -61,14 +62,27 @@ pub(crate) struct Parts {
     pub(crate) writer: Writer,
     pub(crate) snapshots: Snapshots,
     pub(crate) retention: Retention,
-    pub(crate) lock: FolderLock,
+    pub(crate) lock: Arc<FolderLock>,
 }
 
 impl Journal {
     /// Opens the journal in `folder`, making the folder or the journal if there is none, and
     /// repairing what is damaged. `now` dates nothing yet stored; it is for the report of a repair.
     pub fn open(folder: &Path, options: Options, now: Timestamp) -> Result<Opened, OpenError> {
-        let (parts, damage) = open(folder, options, now)?;
+        fs::create_dir_all(folder)
+            .map_err(|source| OpenError::Io { folder: folder.to_path_buf(), source })?;
+        Self::open_locked(folder, Arc::new(FolderLock::acquire(folder)?), options, now)
+    }
+
+    /// As [`Journal::open`], in a folder that is there and whose `lock` the caller took before it touched anything
+    /// else in it.
+    pub fn open_locked(
+        folder: &Path,
+        lock: Arc<FolderLock>,
+        options: Options,
+        now: Timestamp,
+    ) -> Result<Opened, OpenError> {
+        let (parts, damage) = open(folder, lock, options, now)?;
         let reader = Arc::clone(&parts.writer.reader);
         let (commands, queue) = mpsc::channel(QUEUE_APPENDS);
         let thread = thread::Builder::new()

@@ -1,12 +1,13 @@
 //! One owner per data folder.
 //!
-//! The owner holds an exclusive `flock` on the file `lock` and writes its process number into it
-//! for the message the second one prints. The kernel releases the lock when the process ends,
-//! however it ends, so a stale lock cannot exist for long; the file itself stays. It refuses to wait for
-//! an owner that lives.
+//! The owner holds an exclusive `flock` on the folder itself, which needs nothing to be written: a full or
+//! read-only disk keeps nobody from taking charge. It locks the file `lock` as well, where there is one or one can
+//! be made, since a Pelago from before the folder was locked looks only at that, and writes its process number into
+//! it for the message the second one prints. The kernel releases both when the process ends, however it ends, so
+//! a stale lock cannot exist for long; the file itself stays. It refuses to wait for an owner that lives.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::event::Timespec;
@@ -15,7 +16,8 @@ use rustix::fs::{FlockOperation, flock};
 /// The right to use a data folder, held until dropped.
 #[derive(Debug)]
 pub struct FolderLock {
-    file: File,
+    /// The folder, the file in it, or both: at least one.
+    held: Vec<File>,
 }
 
 /// Why a folder could not be locked.
@@ -48,42 +50,82 @@ const TRIES: u32 = 200;
 /// Time between two tries: 5 ms.
 const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 
-/// The process that has the lock, as it wrote down.
-fn owner(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.rewind().ok()?;
-    file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
-}
-
 impl FolderLock {
     /// Takes the folder, which must exist, or says who has it.
     pub fn acquire(folder: &Path) -> Result<Self, LockError> {
         let failed = |source| LockError::Io { folder: folder.to_path_buf(), source };
-        let mut file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .write(true)
-            .truncate(false)
-            .open(folder.join("lock"))
-            .map_err(failed)?;
-        let mut tries_left = TRIES;
-        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            if error != rustix::io::Errno::WOULDBLOCK {
-                return Err(failed(error.into()));
+        let path = folder.join("lock");
+        let mut is_ours = false;
+        let mut refusal = None;
+
+        // Network file systems may refuse to lock a folder, full and read-only disks to make a file.
+        let whole = File::open(folder);
+        let file = open(&path);
+        for found in [&whole, &file] {
+            match found.as_ref().map(|it| lock(it, &path)) {
+                Ok(Ok(Taken::Ours)) => is_ours = true,
+                Ok(Ok(Taken::Owned(pid))) => {
+                    return Err(LockError::Owned { folder: folder.to_path_buf(), pid });
+                }
+                Ok(Err(error)) => refusal = Some(error),
+                Err(error) => refusal = Some(io::Error::new(error.kind(), error.to_string())),
             }
-            let pid = owner(&mut file);
-            let is_gone = pid.is_some_and(|it| host::process::identify(it).is_none());
-            if !is_gone || tries_left == 0 {
-                return Err(LockError::Owned { folder: folder.to_path_buf(), pid });
-            }
-            tries_left -= 1;
-            rustix::event::poll(&mut [], Some(&PAUSE)).map_err(|it| failed(it.into()))?;
         }
-        file.rewind().map_err(failed)?;
-        file.set_len(0).map_err(failed)?;
-        writeln!(file, "{}", std::process::id()).map_err(failed)?;
-        Ok(Self { file })
+        if !is_ours {
+            let reason = refusal.unwrap_or_else(|| io::Error::other("nothing could be locked"));
+            return Err(failed(reason));
+        }
+
+        if let Ok(file) = &file {
+            note_owner(file);
+        }
+        Ok(Self { held: [whole, file].into_iter().flatten().collect() })
+    }
+}
+
+/// The file `lock`, made if there is none; read-only where nothing can be written, which is enough to lock it.
+fn open(path: &Path) -> io::Result<File> {
+    let made = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path);
+    made.or_else(|error| File::open(path).map_err(|_| error))
+}
+
+/// Whether a lock is ours.
+enum Taken {
+    Ours,
+    /// Somebody has it: who, when it could be read.
+    Owned(Option<u32>),
+}
+
+fn lock(file: &File, path: &Path) -> io::Result<Taken> {
+    let mut tries_left = TRIES;
+    while let Err(error) = flock(file, FlockOperation::NonBlockingLockExclusive) {
+        if error != rustix::io::Errno::WOULDBLOCK {
+            return Err(error.into());
+        }
+        let pid = owner(path);
+        let is_gone = pid.is_some_and(|it| host::process::identify(it).is_none());
+        if !is_gone || tries_left == 0 {
+            return Ok(Taken::Owned(pid));
+        }
+        tries_left -= 1;
+        rustix::event::poll(&mut [], Some(&PAUSE))?;
+    }
+    Ok(Taken::Ours)
+}
+
+/// The process that has the lock, as it wrote down.
+fn owner(path: &Path) -> Option<u32> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Writes down who has the lock. Only a message is poorer where that cannot be written.
+fn note_owner(mut file: &File) {
+    let noted = file
+        .rewind()
+        .and_then(|()| file.set_len(0))
+        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    if let Err(error) = noted {
+        tracing::warn!(%error, "who uses the data folder cannot be written down");
     }
 }
 
@@ -91,8 +133,10 @@ impl Drop for FolderLock {
     /// Closing is not enough: a child that is just being started has the file open until it runs
     /// its program.
     fn drop(&mut self) {
-        if let Err(error) = flock(&self.file, FlockOperation::Unlock) {
-            tracing::warn!(%error, "the data folder could not be unlocked");
+        for file in &self.held {
+            if let Err(error) = flock(file, FlockOperation::Unlock) {
+                tracing::warn!(%error, "the data folder could not be unlocked");
+            }
         }
     }
 }
@@ -118,12 +162,37 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_written_can_be_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        // Root writes to everything but a folder in the file's place.
+        fs::create_dir(folder.path().join("lock")).unwrap();
+        let first = FolderLock::acquire(folder.path()).unwrap();
+        let error = FolderLock::acquire(folder.path()).unwrap_err();
+        assert!(matches!(error, LockError::Owned { pid: None, .. }), "{error:?}");
+        drop(first);
+        FolderLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
+    fn an_owner_that_knows_only_the_file_is_respected() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        fs::write(&path, format!("{}\n", std::process::id())).unwrap();
+        let before = File::open(&path).unwrap();
+        flock(&before, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let error = FolderLock::acquire(folder.path()).unwrap_err();
+        assert!(matches!(error, LockError::Owned { pid: Some(_), .. }), "{error:?}");
+        drop(before);
+        FolderLock::acquire(folder.path()).unwrap();
+    }
+
+    #[test]
     fn an_owner_that_is_gone_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
         let mut child = std::process::Command::new("true").spawn().unwrap();
         child.wait().unwrap();
-        std::fs::write(&path, format!("{}\n", child.id())).unwrap();
+        fs::write(&path, format!("{}\n", child.id())).unwrap();
         // What a child that was just being started does when its parent is killed.
         let held = File::open(&path).unwrap();
         flock(&held, FlockOperation::NonBlockingLockExclusive).unwrap();
@@ -134,7 +203,7 @@ mod tests {
         });
         go.send(()).unwrap();
         let lock = FolderLock::acquire(folder.path()).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
         holder.join().unwrap();
         drop(lock);
     }

@@ -135,6 +135,15 @@ pub enum OpenError {
     Snapshots(#[from] SnapshotError),
 }
 
+impl From<LockError> for OpenError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Owned { folder, pid } => Self::Owned { folder, pid },
+            LockError::Io { folder, source } => Self::Io { folder, source },
+        }
+    }
+}
+
 /// What is known of a folder before it is known to be whole.
 #[derive(Debug)]
 pub(crate) struct Folder {
@@ -174,15 +183,11 @@ impl Folder {
 /// Opens, repairing if needed.
 pub(crate) fn open(
     path: &Path,
+    lock: Arc<FolderLock>,
     options: Options,
     now: Timestamp,
 ) -> Result<(Parts, Option<Damage>), OpenError> {
     let refused = |error: io::Error| failed(path, error.into());
-    fs::create_dir_all(path).map_err(refused)?;
-    let lock = FolderLock::acquire(path).map_err(|error| match error {
-        LockError::Owned { folder, pid } => OpenError::Owned { folder, pid },
-        LockError::Io { folder, source } => OpenError::Io { folder, source },
-    })?;
     let layout = Layout::new(path);
     layout.clear_building().map_err(refused)?;
     let interrupted = finish_interrupted(&layout).map_err(refused)?;

@@ -1,8 +1,10 @@
 //! `pelago serve`: the control process.
 
+mod options;
+
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -10,25 +12,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::Platform as _;
-use cli::Context;
-use cli::arguments::{Format, Listen, LogFile, Serve};
-use control::Control;
+use cli::arguments::{Format, Listen, Serve};
+use cli::{Context, Relief};
 use control::dataplane::{AccessLog, GatewayOptions, Settings};
+use control::{Control, FolderLock, LockError};
 use host::{Clock, files};
 use model::Index;
-use model::units::{Bytes, UnitError, parse_duration};
-use server::{Faces, Measured, Token};
+use model::units::{UnitError, parse_duration};
+use options::Options;
+use server::{Faces, Measured, Tenure, Token};
 use telemetry::Stores;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use world::{Desired, World};
 
-/// Where the gateway listens if nobody says otherwise: a port that needs no privilege, and that people
-/// know as the second one of the web.
-const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8_080);
-/// Where instances send what they measure if nobody says otherwise: OTLP's port, which SDKs try by themselves.
-const COLLECTOR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4_318);
+/// Time in which a control process that a command started must have made way.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+/// How often the folder's lock is tried until then.
+const LOCK_POLL: Duration = Duration::from_millis(20);
 /// Time open connections get to end when the process does.
 const GOODBYE: Duration = Duration::from_secs(2);
 
@@ -36,8 +38,10 @@ const GOODBYE: Duration = Duration::from_secs(2);
 enum ServeError {
     #[error("{option}")]
     Unit { option: &'static str, source: UnitError },
-    #[error("{variable} is `{value}`; {reason}")]
-    Variable { variable: &'static str, value: String, reason: String },
+    #[error(transparent)]
+    Options(#[from] options::OptionsError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
     #[error(transparent)]
     Open(#[from] control::OpenError),
     #[error("no secret could be made for the API")]
@@ -86,26 +90,32 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
     fs::create_dir_all(folder).map_err(file)?;
     // It holds environments, and a socket through which programs can be run.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(file)?;
+    // Before anything else in the folder is looked at: another control process may be in charge of it.
+    let lock = Arc::new(take_charge(context, asked).await?);
+    let options = Options::of(context, asked, folder)?;
     let clock = Clock::start();
-    let stores = open_stores(asked, folder, clock)?;
-    let collector = bind_collector(context, asked, folder).await?;
+    let stores = open_stores(&options, folder, clock)?;
+    let collector = bind_collector(&options, folder).await?;
     let opened = control::open(control::Options {
         folder: folder.clone(),
+        lock: Arc::clone(&lock),
         program: context.program.clone(),
         environment: context.environment.clone(),
         clock,
-        data_plane: Some(data_plane(context, asked)?),
+        described: options.describe(),
+        data_plane: Some(data_plane(&options)),
         stores: Arc::clone(&stores),
         collector: collector.as_ref().and_then(|it| it.local_addr().ok()),
-        remote_write: asked.remote_write.clone(),
+        remote_write: options.remote_write.clone(),
     })
     .await?;
     if let Some(damage) = &opened.damage {
         tracing::warn!("the journal was damaged: {damage}");
     }
     let control = opened.control;
-    let tcp = bind_port(asked.listen, folder).await?;
-    let faces = Faces { unix: bind_socket(folder)?, tcp, collector };
+    let tcp = bind_port(options.listen, folder).await?;
+    let tenure = if asked.background { Tenure::StandIn } else { Tenure::Lasting };
+    let faces = Faces { unix: bind_socket(folder)?, tcp, collector, tenure };
     let (stop, stopped) = watch::channel(false);
     let measured = Measured { stores, clock };
     let server = tokio::spawn(server::serve(control.clone(), measured, faces, stopped));
@@ -122,12 +132,36 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
     asked_to_end
 }
 
+/// Takes the folder's lock. A control process that a command started makes way for one that is started on purpose,
+/// or a service manager could not start its own while applications run.
+async fn take_charge(context: &Context, asked: &Serve) -> Result<FolderLock, ServeError> {
+    let taken = FolderLock::acquire(&context.data);
+    let Err(LockError::Owned { .. }) = taken else { return Ok(taken?) };
+    if asked.background {
+        return Ok(taken?);
+    }
+    let patient = async {
+        let mut ticks = tokio::time::interval(LOCK_POLL);
+        loop {
+            ticks.tick().await;
+            match FolderLock::acquire(&context.data) {
+                Err(LockError::Owned { .. }) => {}
+                other => return other,
+            }
+            if cli::relieve(context).await == Relief::Refused {
+                return FolderLock::acquire(&context.data);
+            }
+        }
+    };
+    match tokio::time::timeout(LOCK_PATIENCE, patient).await {
+        Ok(taken) => Ok(taken?),
+        Err(_) => Ok(FolderLock::acquire(&context.data)?),
+    }
+}
+
 /// Opens what is kept of what is measured.
-fn open_stores(asked: &Serve, folder: &Path, clock: Clock) -> Result<Arc<Stores>, ServeError> {
-    let unit = |option| move |source| ServeError::Unit { option, source };
-    let age = parse_duration(&asked.telemetry_age).map_err(unit("--telemetry-age"))?;
-    let size: Bytes = asked.telemetry_size.parse().map_err(unit("--telemetry-size"))?;
-    let limits = telemetry::stores::Limits::of(age, size.0);
+fn open_stores(options: &Options, folder: &Path, clock: Clock) -> Result<Arc<Stores>, ServeError> {
+    let limits = telemetry::stores::Limits::of(options.telemetry_age, options.telemetry_size.0);
     let (stores, damage) = Stores::open(&folder.join("telemetry"), limits, clock.timestamp())?;
     for it in damage {
         let file = it.file.display();
@@ -136,32 +170,13 @@ fn open_stores(asked: &Serve, folder: &Path, clock: Clock) -> Result<Arc<Stores>
     Ok(Arc::new(stores))
 }
 
-/// Where something listens: as an argument says, else the environment.
-fn listen(
-    context: &Context,
-    argument: Option<Listen>,
-    variable: &'static str,
-    otherwise: Option<SocketAddr>,
-) -> Result<Option<SocketAddr>, ServeError> {
-    if let Some(listen) = argument {
-        return Ok(listen.address());
-    }
-    let set = context.environment.get(variable).filter(|it| !it.is_empty());
-    let Some(value) = set else { return Ok(otherwise) };
-    let listen: Result<Listen, String> = value.parse();
-    let unusable = |reason| ServeError::Variable { variable, value: value.clone(), reason };
-    Ok(listen.map_err(unusable)?.address())
-}
-
 /// The port where instances send what they measure. Instances that run know the one of the control process before
 /// this one, so that is tried too; one that another program has is no reason not to run.
 async fn bind_collector(
-    context: &Context,
-    asked: &Serve,
+    options: &Options,
     folder: &Path,
 ) -> Result<Option<TcpListener>, ServeError> {
-    let wanted = listen(context, asked.telemetry, "PELAGO_TELEMETRY", Some(COLLECTOR))?;
-    let Some(wanted) = wanted else { return Ok(None) };
+    let Some(wanted) = options.telemetry.address() else { return Ok(None) };
     let path = folder.join("telemetry.address");
     let file = |source| ServeError::File { path: path.clone(), source };
     let before = files::read_if_there(&path).map_err(file)?;
@@ -188,35 +203,20 @@ async fn bind_collector(
     Ok(None)
 }
 
-/// What the data plane is to be: as the arguments say, else the environment.
-fn data_plane(context: &Context, asked: &Serve) -> Result<Settings, ServeError> {
-    Ok(Settings {
-        gateway: listen(context, asked.gateway, "PELAGO_GATEWAY", Some(GATEWAY))?,
-        gateway_tls: listen(context, asked.gateway_tls, "PELAGO_GATEWAY_TLS", None)?,
+/// What the data plane is to be.
+fn data_plane(options: &Options) -> Settings {
+    let access_log = options.access_log.clone().path();
+    Settings {
+        gateway: options.gateway.address(),
+        gateway_tls: options.gateway_tls.address(),
         options: GatewayOptions {
-            access_log: access_log(context, asked)?,
-            decision_log: asked.decision_log.as_ref().map(|it| context.folder.join(it)),
-            proxy_protocol: asked.proxy_protocol,
+            access_log: access_log
+                .map(|file| AccessLog { file, sample: options.access_log_sample }),
+            decision_log: options.decision_log.clone().path(),
+            proxy_protocol: options.proxy_protocol,
         },
-        workers: usize::from(asked.proxy_workers),
-    })
-}
-
-/// Where requests are logged: as the arguments say, else the environment. The data plane runs in another
-/// folder, so it is told a whole path.
-fn access_log(context: &Context, asked: &Serve) -> Result<Option<AccessLog>, ServeError> {
-    let variable = "PELAGO_ACCESS_LOG";
-    let set = context.environment.get(variable).filter(|it| !it.is_empty());
-    let file = match (&asked.access_log, set) {
-        (Some(file), _) => file.clone(),
-        (None, None) => LogFile::None,
-        (None, Some(value)) => {
-            let unusable = |reason| ServeError::Variable { variable, value: value.clone(), reason };
-            value.parse().map_err(unusable)?
-        }
-    };
-    let file = file.path().map(|it| context.folder.join(it));
-    Ok(file.map(|file| AccessLog { file, sample: asked.access_log_sample }))
+        workers: usize::from(options.proxy_workers.get()),
+    }
 }
 
 /// Until a signal, the API, or idleness ends the control process, and its task has ended too.

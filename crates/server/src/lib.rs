@@ -38,6 +38,17 @@ pub struct Faces {
     pub tcp: Option<(TcpListener, Token)>,
     /// A port of loopback where instances send what they measure.
     pub collector: Option<TcpListener>,
+    /// For how long this process has the socket.
+    pub tenure: Tenure,
+}
+
+/// For how long a control process means to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tenure {
+    /// It was started on purpose.
+    Lasting,
+    /// A command started it for the want of one; it makes way for one that is started on purpose.
+    StandIn,
 }
 
 /// What is kept of what is measured, and the clock by which.
@@ -58,7 +69,8 @@ pub async fn serve<P: Platform>(
 ) -> io::Result<()> {
     let shared = prometheus::Shared::new(Arc::clone(&measured.stores), measured.clock);
     let dialects = prometheus::routes(shared).merge(zipkin::routes(measured.clone()));
-    let routes = native::routes(platform, measured.clone(), stop.clone()).merge(dialects.clone());
+    let routes = native::routes(platform, measured.clone(), faces.tenure, stop.clone())
+        .merge(dialects.clone());
     let stores = Arc::clone(&measured.stores);
     let dialects = dialects.merge(otlp::routes(measured));
     let unix = axum::serve(faces.unix, routes.clone());

@@ -18,8 +18,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use crate::Measured;
 use crate::answer::{Failure, invalid};
+use crate::{Measured, Tenure};
 use crate::{stream, wait};
 
 /// Bytes of a request body, at most: a definition of a thousand services has less than one million.
@@ -38,6 +38,7 @@ mod traffic;
 struct Shared<P> {
     platform: P,
     measured: Measured,
+    tenure: Tenure,
     stop: watch::Receiver<bool>,
 }
 
@@ -49,6 +50,7 @@ type Named<T> = Result<Path<T>, PathRejection>;
 pub(crate) fn routes<P: Platform>(
     platform: P,
     measured: Measured,
+    tenure: Tenure,
     stop: watch::Receiver<bool>,
 ) -> Router {
     let mut router = Router::new();
@@ -59,12 +61,12 @@ pub(crate) fn routes<P: Platform>(
         .fallback(nowhere)
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(Shared { platform, measured, stop })
+        .with_state(Shared { platform, measured, tenure, stop })
 }
 
 fn handler<P: Platform>(name: &str, method: Method) -> MethodRouter<Shared<P>> {
     match name {
-        "health" => get(health),
+        "health" => get(health::<P>),
         "openapi" => get(async || Json(openapi::document())),
         "status" => get(status::<P>),
         "events" => get(events::<P>),
@@ -112,9 +114,13 @@ async fn wrong_method() -> Response {
     (StatusCode::METHOD_NOT_ALLOWED, Json(error)).into_response()
 }
 
-async fn health() -> Json<Health> {
+async fn health<P: Platform>(State(shared): Shape<P>) -> Json<Health> {
+    Json(alive(&shared))
+}
+
+fn alive<P>(shared: &Shared<P>) -> Health {
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    Json(Health { status: "ok".to_owned(), version })
+    Health { status: "ok".to_owned(), version, stands_in: shared.tenure == Tenure::StandIn }
 }
 
 /// Reads the parameter `name`; what is wrong with it is said with its name.
@@ -371,5 +377,5 @@ async fn doctor<P: Platform>(State(shared): Shape<P>) -> Json<Vec<Finding>> {
 
 async fn shut_down<P: Platform>(State(shared): Shape<P>) -> Json<Health> {
     shared.platform.shut_down();
-    health().await
+    Json(alive(&shared))
 }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use api::openapi::Health;
 use api::request::Accepted;
 use api::status::ApplicationStateView;
 
@@ -34,10 +33,10 @@ pub(crate) async fn stop(
 }
 
 pub(crate) async fn shutdown(context: &Context, output: &mut Output) -> Result<(), CommandError> {
-    let Some(client) = daemon::find(context).await else {
+    let Some(client) = daemon::find(context).await? else {
         return output.note("no control process runs");
     };
-    let _health: Health = client.post(Target::new(&["v1", "shutdown"]), &()).await?;
+    client.shut_down().await?;
     let gone = async {
         let mut ticks = tokio::time::interval(std::time::Duration::from_millis(10));
         while client.is_there().await {

@@ -186,7 +186,7 @@ fn two_control_processes_may_want_the_same_gateway() {
     other.gateway_at(&site.gateway());
     other.start();
     let detail = other.data_plane();
-    assert!(detail.contains("no gateway listens"), "{detail}");
+    assert!(detail.contains("which another program has"), "{detail}");
     assert!(fs::read_to_string(other.log()).unwrap().contains("the gateway cannot listen there"));
     assert_eq!(ask(&site)["service"], "web");
 }

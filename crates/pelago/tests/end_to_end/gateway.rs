@@ -147,9 +147,9 @@ fn a_load_balancer_says_whose_connection_it_passes_on() {
     let lines = lines(&log, 3);
     let clients: Vec<_> = lines.iter().map(|it| it["client"].as_str().unwrap()).collect();
     assert_eq!(clients, ["192.0.2.7", "2001:db8::", "127.0.0.1"]);
-    // Whoever says so no more gets another data plane, which believes nobody.
+    // Whoever takes it back gets another data plane, which believes nobody.
     site.kill_control();
-    site.serve.clear();
+    site.serve = vec!["--proxy-protocol=false"];
     site.start();
     let plain = until("a data plane that believes nobody", || {
         Some(answer(&site.gateway(), request)).filter(|it| !it.is_empty())

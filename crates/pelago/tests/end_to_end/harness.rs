@@ -132,7 +132,7 @@ impl Site {
     /// With a control process that listens on a TCP port too.
     pub(crate) fn listening() -> Self {
         let mut site = Self::new();
-        site.listen = "127.0.0.1:0".to_owned();
+        site.listen_at("127.0.0.1:0");
         site.start();
         site
     }
@@ -154,6 +154,11 @@ impl Site {
     /// The same for the gateway that speaks TLS.
     pub(crate) fn gateway_tls_at(&mut self, address: &str) {
         self.environment.insert("PELAGO_GATEWAY_TLS".to_owned(), address.to_owned());
+    }
+
+    /// Says where the API of control processes to come should listen, beside the socket.
+    pub(crate) fn listen_at(&mut self, address: &str) {
+        address.clone_into(&mut self.listen);
     }
 
     /// Says where telemetry of control processes to come should be taken in.
@@ -264,6 +269,11 @@ impl Site {
         let mut control = self.control.take().unwrap();
         control.kill().unwrap();
         wait(&mut control);
+    }
+
+    /// Sends the control process a signal.
+    pub(crate) fn signal_control(&self, of: Signal) {
+        signal(self.control.as_ref().unwrap(), of);
     }
 
     /// Asks the control process to end, and waits until it has.

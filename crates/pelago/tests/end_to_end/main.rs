@@ -9,6 +9,7 @@ mod adoption;
 mod api;
 mod changes;
 mod chaos;
+mod charge;
 mod clients;
 mod data_plane;
 mod examples;

@@ -45,7 +45,8 @@ impl Served {
         let collector = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let collector_address = collector.local_addr().unwrap();
         let tcp = Some((tcp, Token::new(TOKEN.to_owned())));
-        let faces = Faces { unix, tcp, collector: Some(collector) };
+        let faces =
+            Faces { unix, tcp, collector: Some(collector), tenure: server::Tenure::Lasting };
         let clock = Clock::start();
         let limits = telemetry::stores::Limits::default();
         let place = folder.path().join("telemetry");
