@@ -240,6 +240,13 @@ impl Share {
         if Self::ALL.0 < millionths { Self::ALL } else { Self(millionths) }
     }
 
+    /// Both together, the whole at most.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        let sum = self.0.saturating_add(other.0);
+        Self(if Self::ALL.0 < sum { Self::ALL.0 } else { sum })
+    }
+
     /// What is left of the whole.
     #[must_use]
     pub const fn complement(self) -> Self {

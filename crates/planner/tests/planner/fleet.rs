@@ -9,8 +9,8 @@ use model::{ApplicationName, Index, InstanceId, Rng, Timestamp};
 use planner::{Effect, Plan};
 use world::{Desired, Event, Phase, Purpose, Recorded, World};
 
-use crate::rollouts;
 use crate::rules::Rules;
+use crate::{reached, rollouts};
 
 /// Plans in a row without anything happening, at most. A start takes two; what is stopped, created and
 /// judged in one go takes a few more.
@@ -159,6 +159,7 @@ impl Fleet {
         self.world.fold(&recorded).unwrap();
         self.history.push(recorded);
         self.world.applications.values().for_each(|it| rollouts::assert_state(it));
+        reached::assert_reached(&self.world);
     }
 
     fn plan(&self) -> Plan {

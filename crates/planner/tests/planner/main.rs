@@ -20,6 +20,7 @@ mod golden_takeover;
 mod judges;
 mod judging;
 mod judging_figures;
+mod reached;
 #[path = "../../benches/judge/requests.rs"]
 mod requests;
 mod rollouts;

@@ -116,16 +116,17 @@ fn backend(application: &ApplicationName, name: &ServiceName, service: &ServiceS
 
 /// How requests are shared among releases, and which two are compared.
 fn split(service: &ServiceState) -> (Vec<ReleaseShare>, Option<Trial>) {
-    let share = |release, weight| ReleaseShare { release, weight };
-    let main = || vec![share(service.current(), Share::ALL)];
+    let main = || main_shares(service, service.current(), Share::ALL);
     let is_matched = !service.traffic.matches.is_empty();
     let Some(rollout) = service.active_rollout() else {
         let shares = match service.traffic.shares.as_slice() {
             // A match needs its release among the endpoints, which must get nothing else.
             [] if is_matched => main(),
+            [] => Vec::new(),
             // One that is given everything gets it when all its instances are there: it is the main one then.
             [_] => main(),
-            shares => shares.to_vec(),
+            shares if shares.iter().any(|it| serves(service, it.release)) => shares.to_vec(),
+            _ => main(),
         };
         return (shares, None);
     };
@@ -141,15 +142,54 @@ fn split(service: &ServiceState) -> (Vec<ReleaseShare>, Option<Trial>) {
     if rollout.is_in_place() {
         return (Vec::new(), trial);
     }
-    let weight = rollout.weight();
-    let shares = [share(rollout.from, weight.complement()), share(rollout.to, weight)];
-    (shares.into_iter().filter(|it| it.weight != Share::ZERO).collect(), trial)
+    // A release that has lost all its instances gives back what it had: the one before it still has its own.
+    let weight = if serves(service, rollout.to) { rollout.weight() } else { Share::ZERO };
+    let mut shares = main_shares(service, rollout.from, weight.complement());
+    // The main group may still have instances of what is rolled out: it was superseded, and is wanted again.
+    match shares.iter_mut().find(|it| it.release == rollout.to) {
+        Some(both) => both.weight = both.weight.plus(weight),
+        None => shares.push(ReleaseShare { release: rollout.to, weight }),
+    }
+    shares.retain(|it| it.weight != Share::ZERO);
+    (shares, trial)
 }
 
-/// Requests that somebody said go to one release: as far as it runs.
+/// Whether an instance of a release can take requests.
+fn serves(service: &ServiceState, release: ReleaseNumber) -> bool {
+    service.instances.values().any(|it| it.is_serving() && it.release == release)
+}
+
+/// What the main group gets, which is to run `release`: shared among the releases its instances that serve are of, by
+/// their number. They are of others while the group goes back from one that was superseded before it was found
+/// good; what is to run does not serve then.
+fn main_shares(service: &ServiceState, release: ReleaseNumber, weight: Share) -> Vec<ReleaseShare> {
+    let mut serving: BTreeMap<ReleaseNumber, u64> = BTreeMap::new();
+    let of_main = service.instances.values().filter(|it| it.group == service.main);
+    for it in of_main.filter(|it| it.is_serving()) {
+        *serving.entry(it.release).or_default() += 1;
+    }
+    let count: u64 = serving.values().sum();
+    if count == 0 {
+        return vec![ReleaseShare { release, weight }];
+    }
+
+    // Each gets what lies between two marks, so that nothing is lost by rounding.
+    let whole = u64::from(weight.millionths());
+    let mut before = 0;
+    let between = |(release, instances): (ReleaseNumber, u64)| {
+        let from = whole * before / count;
+        before += instances;
+        let millionths = whole * before / count - from;
+        let weight = Share::from_millionths(u32::try_from(millionths).unwrap_or(u32::MAX));
+        ReleaseShare { release, weight }
+    };
+    serving.into_iter().map(between).collect()
+}
+
+/// Requests that somebody said go to one release: as far as it serves. Where it does not, they are as any other.
 fn matches(service: &ServiceState) -> Vec<ReleaseMatch> {
-    let runs = |it: &&ReleaseMatch| service.group_of(it.release).is_some();
-    service.traffic.matches.iter().filter(runs).cloned().collect()
+    let matches = service.traffic.matches.iter();
+    matches.filter(|it| serves(service, it.release)).cloned().collect()
 }
 
 fn endpoint(service: &ServiceName, number: u32, instance: &Instance) -> Endpoint {
