@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use host::process;
-use model::instance::Exit;
+use model::instance::{Exit, ProcessId};
 use model::{ApplicationName, InstanceId};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -28,6 +28,11 @@ const POLL: Duration = Duration::from_millis(5);
 /// Time in which everything that is left of an instance must have died once it was killed. What the kernel
 /// keeps longer than that waits for a device, and nobody can help it.
 const BURIAL_MAX: Duration = Duration::from_secs(5);
+
+/// Time a supervisor has beyond the grace of its instance, to kill it and to write down how it ended.
+const OVERDUE: Duration = Duration::from_secs(10);
+/// The grace of an instance whose own cannot be read: that of the manifest.
+const GRACE: Duration = Duration::from_secs(20);
 
 /// What has become of an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -268,9 +273,31 @@ impl Processes {
                 Observed::Running(status) => {
                     process::signal(status.supervisor, Signal::TERM)
                         .map_err(|source| unusable(&folder, source))?;
-                    return self.ended(application, instance).await;
+                    let limit = time_to_stop(&folder);
+                    let ended = self.ended(application, instance);
+                    if let Ok(exit) = tokio::time::timeout(limit, ended).await {
+                        return exit;
+                    }
+                    return self.end(application, instance, status.supervisor).await;
                 }
             }
+        }
+    }
+
+    /// Ends an instance whose supervisor was told to stop it and did not: it is stopped itself, say.
+    async fn end(
+        &self,
+        application: &ApplicationName,
+        instance: &InstanceId,
+        supervisor: ProcessId,
+    ) -> Result<Exit, ProcessesError> {
+        tracing::warn!(%application, %instance, "the supervisor does not stop it; both are killed");
+        let folder = self.folder(application, instance);
+        process::kill(supervisor).map_err(|source| unusable(&folder, source))?;
+        match self.ended(application, instance).await? {
+            // Nobody was left to write down how.
+            Exit::Lost => Ok(Exit::Signal(Signal::KILL.as_raw())),
+            exit => Ok(exit),
         }
     }
 
@@ -325,6 +352,11 @@ impl Processes {
         let folder = self.folder(application, instance);
         fs::remove_dir_all(folder.path()).map_err(|source| unusable(&folder, source))
     }
+}
+
+/// Time after which an instance that was told to stop has ended, if its supervisor is at work.
+fn time_to_stop(folder: &InstanceFolder) -> Duration {
+    folder.spec().map_or(GRACE, |it| it.stop_grace_period).saturating_add(OVERDUE)
 }
 
 fn unusable(folder: &InstanceFolder, source: io::Error) -> ProcessesError {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use api::request::Accepted;
-use api::status::ApplicationStateView;
+use api::status::{ApplicationStateView, ApplicationView};
 
 use crate::Context;
 use crate::client::{Client, Target};
@@ -25,11 +25,26 @@ pub(crate) async fn stop(
 ) -> Result<(), CommandError> {
     let target = Target::new(&["v1", "applications", name, "stop"]);
     let accepted: Accepted = client.post(target, &()).await?;
-    let stopped = |view: &api::status::ApplicationView| {
-        (view.state == ApplicationStateView::Stopped).then_some(())
-    };
-    let ((), status) = watch::until(client, name, accepted.index, output, stopped).await?;
+    let (stopped, status) = watch::until(client, name, accepted.index, output, stopped).await?;
+    stopped?;
     if output.is_json() { output.json(&status) } else { Ok(()) }
+}
+
+/// Whether an application has stopped, or somebody wants it to run again.
+fn stopped(view: &ApplicationView) -> Option<Result<(), CommandError>> {
+    match view.state {
+        ApplicationStateView::Stopped => Some(Ok(())),
+        ApplicationStateView::Stopping => None,
+        ApplicationStateView::Starting
+        | ApplicationStateView::Running
+        | ApplicationStateView::Failing => {
+            let message = format!(
+                "{} was started again by somebody else; `pelago events` says when",
+                view.name
+            );
+            Some(Err(CommandError::wrong(message)))
+        }
+    }
 }
 
 pub(crate) async fn shutdown(context: &Context, output: &mut Output) -> Result<(), CommandError> {

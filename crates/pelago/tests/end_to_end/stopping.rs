@@ -235,3 +235,29 @@ fn issue_12_what_does_not_end_after_its_first_process_is_killed_when_grace_is_ov
     assert!(Duration::from_millis(400) <= at(&events[ended]).since(at(&events[started])));
     until("its children to end", || processes::of(&site.data()).is_empty().then_some(()));
 }
+
+#[test]
+fn issue_12_an_instance_whose_supervisor_is_stopped_ends_all_the_same() {
+    let site = site("trap 'exit 0' TERM\ntouch $TMPDIR/up\nwhile :; do sleep 0.1; done\n", "300ms");
+    let found = processes::of(&site.data());
+    let supervisor = found.iter().find(|it| it.role == processes::Role::Supervisor).unwrap();
+    host::process::signal(supervisor.id, Signal::STOP).unwrap();
+    let before = site.index();
+    site.ok(&["down"]);
+    let events = site.events_after(before);
+    place(&events, "a.1 ended: killed by SIGKILL");
+    site.assert_nothing_left();
+}
+
+#[test]
+fn issue_12_whoever_stops_what_somebody_starts_again_is_told() {
+    let site = site("trap '' TERM\ntouch $TMPDIR/up\nwhile :; do sleep 0.1; done\n", "2s");
+    let before = site.index();
+    let down = site.begin(&["down"]);
+    site.text(before, "told to stop");
+    let up = site.begin(&["up", "--detach"]);
+    let down = down.wait();
+    assert_eq!(down.code, Some(1), "{down:?}");
+    assert!(down.err.contains("halt was started again by somebody else"), "{down:?}");
+    up.wait().ok();
+}
