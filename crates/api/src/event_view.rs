@@ -69,6 +69,10 @@ fn text(event: &Event) -> String {
         Event::SparePortAssigned { service, slot, port, .. } => {
             format!("{service} slot {slot} got spare port {port}")
         }
+        Event::NamedPortAssigned { service, slot, name, ports, .. } => {
+            let spare = ports.spare.map(|it| format!(", spare port {it}")).unwrap_or_default();
+            format!("{service} slot {slot} got port {} for {name}{spare}", ports.port)
+        }
         Event::EdgeOpened { caller, callee, port, .. } => {
             format!("{caller} finds {callee} on port {port}")
         }

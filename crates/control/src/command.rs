@@ -85,11 +85,12 @@ fn scale(
     if state.replicas == replicas {
         return Ok(Vec::new());
     }
-    if let Some(port) = definition.port.filter(|_| 1 < replicas) {
+    if let Some(port) = definition.fixed_ports().next().filter(|_| 1 < replicas) {
         return Err(ApiError::new(
             ErrorKind::Invalid,
             format!(
-                "{service} has the fixed port {port}, which only one instance can have; remove `port`"
+                "{service} has the fixed port {port}, which only one instance can have; leave the \
+                 choice to Pelago"
             ),
         ));
     }

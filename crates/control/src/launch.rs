@@ -115,6 +115,9 @@ impl<'a> Launcher<'a> {
             environment.insert(key.to_owned(), value);
         };
         tell("PORT", self.instance.port.to_string());
+        for (name, port) in &self.instance.ports {
+            tell(&name.variable(), port.to_string());
+        }
         tell("TMPDIR", folders.scratch.display().to_string());
         tell("PELAGO_APPLICATION", self.application.to_string());
         tell("PELAGO_SERVICE", self.id.service.to_string());
@@ -290,6 +293,11 @@ mod tests {
 
     /// Everything an instance of web, which calls cart, is told, with these edges and this protocol.
     fn environment(edges: &str, protocol: &str) -> BTreeMap<String, String> {
+        environment_with((edges, protocol), "")
+    }
+
+    /// The same, with further ports.
+    fn environment_with((edges, protocol): (&str, &str), ports: &str) -> BTreeMap<String, String> {
         let policy = serde_json::to_string(&model::edge::Resilience::default()).unwrap();
         let service = |extra: String| {
             format!(
@@ -309,10 +317,12 @@ mod tests {
                     "crash_loop_since": null, "ended": []}}"#
             )
         };
-        let instance = r#""1": {"slot": 0, "release": 1, "port": 20001, "phase": "created", "ready":
-            false, "ready_at": null, "failing": null, "liveness_failed": false, "created_at": 0,
-            "started_at": null, "process": null}"#;
-        let (web_state, cart_state) = (state(&web, instance), state(&cart, ""));
+        let instance = format!(
+            r#""1": {{"slot": 0, "release": 1, "port": 20001, "ports": {{{ports}}}, "phase":
+            "created", "ready": false, "ready_at": null, "failing": null, "liveness_failed": false,
+            "created_at": 0, "started_at": null, "process": null}}"#
+        );
+        let (web_state, cart_state) = (state(&web, &instance), state(&cart, ""));
         let application: ApplicationState = serde_json::from_str(&format!(
             r#"{{"definition": {{"name": "shop", "services": {{"web": {web}, "cart": {cart}}}}},
                 "folder": "/", "applied_at": 0, "desired": "running", "services": {{"web":
@@ -360,6 +370,14 @@ mod tests {
             ("CART_URL", "http://127.0.0.1:20001"),
         ];
         told("{}", "http", &first);
+    }
+
+    #[test]
+    fn further_ports_are_told_by_name() {
+        let ports = r#""admin": 20003, "order-grpc": 20004"#;
+        let environment = environment_with(("{}", "http"), ports);
+        assert_eq!(environment["PORT_ADMIN"], "20003");
+        assert_eq!(environment["PORT_ORDER_GRPC"], "20004");
     }
 
     /// Issue 12: Python's SDK refuses to start when it is asked for a propagator that is a package of its own.

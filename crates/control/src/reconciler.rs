@@ -265,7 +265,10 @@ impl Reconciler {
                     application: application.clone(),
                     instance: instance.clone(),
                 });
-                self.tasks.remove(&(application, instance));
+                // One that still waits to be started must not be once it is forgotten.
+                if let Some(task) = self.tasks.remove(&(application, instance)) {
+                    task.abort();
+                }
                 self.ended_since_sweep += 1;
             }
             _ => {}
@@ -392,7 +395,8 @@ impl Reconciler {
             }
         };
         let (readiness, liveness) = (prepare(&health.readiness), prepare(&health.liveness));
-        Checks { health, readiness, liveness }
+        let fixed_ports = launcher.release.service.fixed_ports().collect();
+        Checks { health, readiness, liveness, fixed_ports }
     }
 
     /// Saves a snapshot when many events have come since the last, and removes what nobody needs.

@@ -10,7 +10,7 @@ use model::instance::Exit;
 use model::{ApplicationName, InstanceId};
 use runtime::launch::LaunchSpec;
 use runtime::probe::Try;
-use runtime::{Observed, Processes};
+use runtime::{Observed, Processes, ports};
 use tokio::sync::mpsc;
 
 use crate::checkup::{Checkup, Kind, Readiness, Verdict};
@@ -24,6 +24,10 @@ const UNCHECKED_READY_AFTER: Duration = Duration::from_secs(1);
 /// Time a supervisor gets to say how its instance ended when the first process has. It takes a few
 /// milliseconds where that leaves nothing behind, and then there is one fact, not two.
 const LAST_WORDS: Duration = Duration::from_millis(25);
+/// The longest that a port is waited for: Linux remembers a closed connection for 60 s (`TCP_TIMEWAIT_LEN`).
+const LINGERING_MAX: Duration = Duration::from_secs(65);
+/// Time between two looks at such a port.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What the task of an instance must know.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub(crate) struct Checks {
     pub(crate) health: Health,
     pub(crate) readiness: Option<Try>,
     pub(crate) liveness: Option<Try>,
+    /// Ports it can have only when nobody else has.
+    pub(crate) fixed_ports: Vec<u16>,
 }
 
 impl Watched {
@@ -54,7 +60,10 @@ impl Watched {
     /// Starts the instance, if it was not started before, and watches it.
     pub(crate) async fn launch(self, spec: Result<Box<LaunchSpec>, String>, checks: Checks) {
         let found = match spec {
-            Ok(spec) => self.processes.launch(&spec).await.map_err(|it| model::chain(&it)),
+            Ok(spec) => {
+                self.await_ports(&checks.fixed_ports).await;
+                self.processes.launch(&spec).await.map_err(|it| model::chain(&it))
+            }
             Err(reason) => Err(reason),
         };
         match found {
@@ -67,6 +76,22 @@ impl Watched {
                 self.give_up("its supervisor ended before it was started".to_owned()).await;
             }
             Err(reason) => self.give_up(reason).await,
+        }
+    }
+
+    /// Waits while the system remembers connections of a server that has ended on one of `ports`: a program that was
+    /// started now would only fail.
+    #[expect(clippy::disallowed_methods, reason = "nothing tells that a port can be had again")]
+    async fn await_ports(&self, ports: &[u16]) {
+        for port in ports {
+            let mut left = LINGERING_MAX;
+            while ports::lingers(*port) && !left.is_zero() {
+                if left == LINGERING_MAX {
+                    tracing::info!(instance = %self.instance, port, "a port of a server that has ended is waited for");
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+                left = left.saturating_sub(LOOK_AGAIN);
+            }
         }
     }
 

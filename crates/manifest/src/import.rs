@@ -12,7 +12,7 @@ use model::application::Application;
 use serde::Serialize;
 
 use crate::problem::{Findings, Place, Problem, Problems};
-use crate::yaml::{self, Node, Value};
+use crate::yaml::{self, Entry, Node, Value};
 
 mod compose;
 mod draft;
@@ -98,13 +98,17 @@ fn by_content(root: &Node) -> Kind {
     }
     let ours = ["artifact", "behaviour", "calls", "limits", "port", "release_command", "replicas"];
     let top = ["version", "networks", "volumes", "secrets", "configs"];
-    let inner = ["ports", "volumes", "networks", "env_file", "container_name", "links", "expose"];
+    // A list of ports is Compose's, a mapping is ours.
+    let lists_ports =
+        |it: &Node| it.get("ports").is_some_and(|it| matches!(it.value, Value::List(_)));
+    let inner = ["volumes", "networks", "env_file", "container_name", "links", "expose"];
     let has = |node: &Node, keys: &[&str]| keys.iter().any(|it| node.get(it).is_some());
     // One of Compose's keys in a file of ours is a mistake in it, and is explained there.
     if services.entries().iter().any(|it| has(&it.node, &ours)) {
         return Kind::Pelago;
     }
-    if has(root, &top) || services.entries().iter().any(|it| has(&it.node, &inner)) {
+    let is_compose = |it: &Entry| has(&it.node, &inner) || lists_ports(&it.node);
+    if has(root, &top) || services.entries().iter().any(is_compose) {
         return Kind::Compose;
     }
     Kind::Pelago

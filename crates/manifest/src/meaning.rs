@@ -29,6 +29,7 @@ mod health;
 mod monitoring;
 mod network;
 mod policy;
+mod ports;
 mod reference;
 mod resilience;
 mod route;

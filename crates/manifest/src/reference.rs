@@ -41,7 +41,7 @@ the shell's variable, taken when the file is read |
 resource's `url`, `host`, `port`, `user`, `password` or `database`; the service then depends on it |
 | `${PORT}` | the same | the port the instance listens on |
 | `${CALLEE_URL}` | the same | where a callee is: `${ORDER_API_URL}` for `order-api`; in parts `${CALLEE_HOST}`, `${CALLEE_PORT}`, `${CALLEE_ADDRESS}` |
-| `${CALLEE_ADDRESS}` | the same | where a callee is whose `protocol` is `tcp`: host and port |
+| `${PORT_NAME}` | the same | a further port of the instance: `${PORT_ADMIN}` for `ports: {admin: any}` |
 | `${PELAGO_APPLICATION}`, `_SERVICE`, `_INSTANCE`, `_RELEASE` | the same | who the instance is |
 | `${NAME}` | the same | another variable of the service's `environment`, `OTEL_SERVICE_NAME` or `TMPDIR` |
 

@@ -27,7 +27,9 @@ pub(crate) use fault::{FaultSpec, InstancesSpec, SideSpec};
 pub(crate) use load::{
     AgainSpec, CurveSpec, DoorSpec, EntrySpec, LoadSpec, LoadText, UsersSpec, profile,
 };
-pub(crate) use monitoring::{ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec};
+pub(crate) use monitoring::{
+    ExposedPortSpec, ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec,
+};
 pub(crate) use policy::{
     AnalysisSpec, CanaryStepSpec, OnInconclusiveSpec, RestartMapSpec, RestartPolicySpec,
     RestartSpec, StrategySpec, UpdateSpec,
@@ -46,7 +48,7 @@ pub(crate) use scenario::{
 };
 pub(crate) use service::{
     CallsSpec, CheckMapSpec, CheckSpec, CommandSpec, ConditionSpec, DefaultsSpec, DependencySpec,
-    DependsOnSpec, EnvironmentSpec, ProtocolSpec, ServiceSpec,
+    DependsOnSpec, EnvironmentSpec, PortSpec, ProtocolSpec, ServiceSpec,
 };
 pub(crate) use text::{Cpus, Duration, Scalar, Share, Size};
 pub(crate) use work::{WorkMapSpec, WorkSpec};

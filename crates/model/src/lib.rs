@@ -33,7 +33,7 @@ use alloc::string::{String, ToString as _};
 pub use application::Application;
 pub use index::Index;
 pub use instance::InstanceId;
-pub use name::{ApplicationName, ResourceName, ServiceName};
+pub use name::{ApplicationName, PortName, ResourceName, ServiceName};
 pub use release::ReleaseNumber;
 pub use rng::Rng;
 pub use service::Service;

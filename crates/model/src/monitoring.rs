@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::name::PortName;
 use crate::units::duration;
 
 /// Time between two scrapes if nobody says otherwise: Prometheus' default is a minute, which is long for a laptop, and
@@ -22,12 +23,22 @@ pub const RULE_FILES_MAX: usize = 50;
 pub struct Exposition {
     /// The path, with its query.
     pub path: String,
-    /// The port; the instance's own if absent.
+    /// The port; the one of its requests if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
+    pub port: Option<ExposedPort>,
     /// Time between two scrapes.
     #[serde(with = "duration")]
     pub interval: Duration,
+}
+
+/// A port that is not the one of requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ExposedPort {
+    /// This one, which the program chose itself.
+    Number(u16),
+    /// One of the service's further ports.
+    Name(PortName),
 }
 
 /// Rules over metrics, in Prometheus' format.

@@ -103,6 +103,18 @@ name! {
     /// The name of a resource, unique in its application (services share the same space).
     ResourceName
 }
+name! {
+    /// The name of a further port of a service's instances, unique in the service.
+    PortName
+}
+
+impl PortName {
+    /// The environment variable that tells an instance this port: `PORT_ADMIN` for `admin`.
+    pub fn variable(&self) -> String {
+        let own = variable(self.as_str(), "");
+        String::from("PORT_") + &own
+    }
+}
 
 /// The environment variable that tells a caller where `callee` is: `ORDER_API_URL` for `order-api`.
 pub fn url_variable(callee: &str) -> String {
@@ -185,5 +197,6 @@ mod tests {
         assert_eq!(url_variable("order-api"), "ORDER_API_URL");
         assert_eq!(url_variable("cassSubscriber"), "CASSSUBSCRIBER_URL");
         assert_eq!(address_variable("order-db"), "ORDER_DB_ADDRESS");
+        assert_eq!("order-grpc".parse::<PortName>().unwrap().variable(), "PORT_ORDER_GRPC");
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::edge::Resilience;
 use crate::health::{Check, Health, LIVENESS_RETRIES_FACTOR, Probe};
 use crate::monitoring::Exposition;
-use crate::name::ServiceName;
+use crate::name::{PortName, ServiceName};
 use crate::restart::{Restart, RestartPolicy};
 use crate::rollout::Update;
 use crate::template::Template;
@@ -19,6 +19,8 @@ use crate::workload::Workload;
 
 /// Instances a service may have: more than this on one machine is a mistake in the file.
 pub const REPLICAS_MAX: u32 = 1_000;
+/// Further ports an instance may have: metrics, administration, a second protocol; a data folder has 8000 in all.
+pub const PORTS_MAX: usize = 8;
 /// Time between SIGTERM and SIGKILL if nobody says otherwise, as in Compose.
 pub const STOP_GRACE_PERIOD_DEFAULT: Duration = Duration::from_secs(10);
 /// What a synthetic service answers its healthcheck on.
@@ -38,6 +40,9 @@ pub struct Service {
     /// The port its instances must listen on; one is chosen for each if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
+    /// Further ports of its instances, by name, with the number of those that are fixed; at most [`PORTS_MAX`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<PortName, Option<u16>>,
     /// What its instances speak on their port.
     #[serde(default)]
     pub protocol: Protocol,
@@ -85,6 +90,7 @@ impl Service {
             release_command: Vec::new(),
             environment: BTreeMap::new(),
             port: None,
+            ports: BTreeMap::new(),
             protocol: Protocol::Http,
             replicas,
             depends_on: BTreeMap::new(),
@@ -102,8 +108,13 @@ impl Service {
 
     /// Whether two instances can have one place for a while, so that the later can take over: each needs a port of
     /// its own, and a job must not be done twice at once.
-    pub const fn can_overlap(&self) -> bool {
-        self.port.is_none() && matches!(self.restart.policy, RestartPolicy::Always)
+    pub fn can_overlap(&self) -> bool {
+        self.fixed_ports().next().is_none() && matches!(self.restart.policy, RestartPolicy::Always)
+    }
+
+    /// Ports that every instance must have and so only one can.
+    pub fn fixed_ports(&self) -> impl Iterator<Item = u16> + '_ {
+        self.port.into_iter().chain(self.ports.values().copied().flatten())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Ports that nobody uses.
 
+use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::path::Path;
@@ -34,6 +36,35 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
+/// Whether `port` cannot be listened on although nobody does: connections of a server that has ended are
+/// remembered for a minute (`TIME_WAIT`), and keep the port unless that server and the next one say
+/// otherwise (`SO_REUSEADDR`).
+pub fn lingers(port: u16) -> bool {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let is_in_use = bound.is_err_and(|it| it.kind() == io::ErrorKind::AddrInUse);
+    is_in_use && !has_listener(port)
+}
+
+/// Whether some server listens on `port`, whatever its address. What cannot be looked at counts as one.
+fn has_listener(port: u16) -> bool {
+    let listens = |path: &str| match fs::read_to_string(path) {
+        Ok(table) => table.lines().any(|it| is_listener(it, port)),
+        // A kernel without IPv6 has no table of it.
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    listens("/proc/net/tcp") || listens("/proc/net/tcp6")
+}
+
+/// Whether a line of the kernel's table is of a server that listens on `port`: `0: 0100007F:1F90 00000000:0000 0A ..`
+/// (proc(5)).
+fn is_listener(line: &str, port: u16) -> bool {
+    const LISTEN: &str = "0A";
+    let mut words = line.split_whitespace().skip(1);
+    let local = words.next().and_then(|it| it.rsplit_once(':'));
+    let own = local.and_then(|(_, port)| u16::from_str_radix(port, 16).ok());
+    own == Some(port) && words.nth(1) == Some(LISTEN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,6 +75,25 @@ mod tests {
         let _held = TcpListener::bind((Ipv4Addr::LOCALHOST, first)).unwrap();
         assert_ne!(find(first, &|_| false).unwrap(), first);
         assert_eq!(find(0, &|_| true), Err(NoPort));
+    }
+
+    #[test]
+    fn a_line_of_the_table_says_who_listens() {
+        let line =
+            "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1";
+        assert!(is_listener(line, 8080) && !is_listener(line, 8081));
+        let closed =
+            "   1: 0100007F:1F90 0100007F:A1B2 06 00000000:00000000 03:00001748 00000000 0 0 0";
+        assert!(!is_listener(closed, 8080) && !is_listener("", 8080));
+        let header = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when";
+        assert!(!is_listener(header, 8080));
+    }
+
+    #[test]
+    fn what_somebody_listens_on_does_not_linger() {
+        let held = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = held.local_addr().unwrap().port();
+        assert!(!is_free(port) && has_listener(port) && !lingers(port));
     }
 
     #[test]

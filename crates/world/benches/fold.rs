@@ -171,6 +171,7 @@ fn service(number: u32, count: u32) -> Service {
         release_command: Vec::new(),
         environment: BTreeMap::from([("LOG_LEVEL".to_owned(), template("info"))]),
         port: None,
+        ports: BTreeMap::new(),
         protocol: model::service::Protocol::Http,
         replicas: REPLICAS,
         depends_on: BTreeMap::new(),

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use model::instance::{Exit, ProcessId, StopReason};
 use model::release::Release;
 use model::{
-    Application, ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp,
+    Application, ApplicationName, Index, InstanceId, PortName, ReleaseNumber, ServiceName,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::alert::Alert;
 use crate::rollout::{Counted, GroupNumber, Outcome, RolloutPlan, Thresholds, Verdict};
-use crate::service::{Purpose, Traffic};
+use crate::service::{NamedPort, Purpose, Traffic};
 
 /// An event with its place in the journal.
 #[derive(Clone, Debug, PartialEq)]
@@ -255,6 +256,23 @@ pub enum Event {
         slot: u32,
         /// The port.
         port: u16,
+    },
+    /// A slot of a service got a further port, and another for an instance that takes over.
+    NamedPortAssigned {
+        /// The application.
+        application: ApplicationName,
+        /// The service.
+        service: ServiceName,
+        /// The group.
+        #[serde(default, skip_serializing_if = "is_first")]
+        group: GroupNumber,
+        /// The slot.
+        slot: u32,
+        /// What it is called.
+        name: PortName,
+        /// The ports.
+        #[serde(flatten)]
+        ports: NamedPort,
     },
     /// A declared call got its address.
     EdgeOpened {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::instance::{Exit, InstanceId};
 use model::release::Release;
 use model::restart::RestartPolicy;
-use model::{Application, ApplicationName, Index, ServiceName, Timestamp};
+use model::{Application, ApplicationName, Index, PortName, ReleaseNumber, ServiceName, Timestamp};
 
 use crate::World;
 use crate::application::{ApplicationState, Desired};
@@ -77,18 +77,9 @@ impl World {
                 self.application_mut(application)?.release_made(service, release);
                 Some(())
             }
-            Event::PortAssigned { application, service, group, slot, port } => {
-                let service = self.service_mut(application, service)?;
-                let group = service.groups.get_mut(group)?;
-                group.slots.entry(*slot).or_insert_with(|| Slot::new(*port)).port = *port;
-                Some(())
-            }
-            Event::SparePortAssigned { application, service, group, slot, port } => {
-                let service = self.service_mut(application, service)?;
-                let slots = &mut service.groups.get_mut(group)?.slots;
-                slots.get_mut(slot)?.spare_port = Some(*port);
-                Some(())
-            }
+            Event::PortAssigned { .. }
+            | Event::SparePortAssigned { .. }
+            | Event::NamedPortAssigned { .. } => self.port_assigned(event),
             Event::EdgeOpened { application, caller, callee, group, port } => {
                 let edges = self.application_mut(application)?.edges_of(caller, *group);
                 edges.insert(callee.clone(), *port);
@@ -123,6 +114,27 @@ impl World {
         }
     }
 
+    /// A slot got a port.
+    fn port_assigned(&mut self, event: &Event) -> Option<()> {
+        let service = self.service_mut(event.application()?, event.service()?)?;
+        match event {
+            Event::PortAssigned { group, slot, port, .. } => {
+                let slots = &mut service.groups.get_mut(group)?.slots;
+                slots.entry(*slot).or_insert_with(|| Slot::new(*port)).port = *port;
+            }
+            Event::SparePortAssigned { group, slot, port, .. } => {
+                let slots = &mut service.groups.get_mut(group)?.slots;
+                slots.get_mut(slot)?.spare_port = Some(*port);
+            }
+            Event::NamedPortAssigned { group, slot, name, ports, .. } => {
+                let slot = service.groups.get_mut(group)?.slots.get_mut(slot)?;
+                slot.named_ports.insert(name.clone(), *ports);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
     fn apply_to_instance(&mut self, event: &Event, at: Timestamp) -> Option<()> {
         let (application, id) = (event.application()?, event.instance()?);
         let service = self.service_mut(application, &id.service)?;
@@ -134,6 +146,7 @@ impl World {
                     slot: *slot,
                     release: *release,
                     port: *port,
+                    ports: service.further_ports((*group, *slot), *port, *release),
                     phase: Phase::Created,
                     ready: false,
                     ready_at: None,
@@ -282,6 +295,20 @@ impl ServiceState {
         }
         for slot in self.slots_mut() {
             slot.failures = 0;
+        }
+    }
+
+    /// The further ports of an instance of `release` that listens on `port` in a slot.
+    fn further_ports(
+        &self,
+        (group, slot): (GroupNumber, u32),
+        port: u16,
+        release: ReleaseNumber,
+    ) -> BTreeMap<PortName, u16> {
+        let slot = self.groups.get(&group).and_then(|it| it.slots.get(&slot));
+        match (slot, self.releases.get(&release)) {
+            (Some(slot), Some(release)) => slot.ports_beside(port, &release.service.ports),
+            _ => BTreeMap::new(),
         }
     }
 

@@ -29,7 +29,7 @@ pub use event::{DecodeError, Event, Recorded};
 pub use fold::FoldError;
 pub use group::{Group, Side};
 pub use rollout::{GroupNumber, Rollout};
-pub use service::{Ended, Instance, Phase, Purpose, ServiceState, Slot, Traffic};
+pub use service::{Ended, Instance, NamedPort, Phase, Purpose, ServiceState, Slot, Traffic};
 
 /// Everything that is true at one index.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

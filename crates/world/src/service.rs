@@ -10,7 +10,7 @@ use model::edge::RequestKey;
 use model::instance::{Exit, ProcessId, StopReason};
 use model::release::Release;
 use model::restart::RestartPolicy;
-use model::{ReleaseNumber, Timestamp};
+use model::{PortName, ReleaseNumber, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::group::{Group, Side};
@@ -77,10 +77,23 @@ pub struct Slot {
     /// way round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spare_port: Option<u16>,
+    /// Its further ports, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub named_ports: BTreeMap<PortName, NamedPort>,
     /// Failed starts in a row.
     pub failures: u32,
     /// How its last instance ended, if none has been created since.
     pub last_end: Option<Ended>,
+}
+
+/// A further port of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedPort {
+    /// The one of the instance that has the slot's port.
+    pub port: u16,
+    /// The one of the instance that has the slot's spare port; none where the port is fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spare: Option<u16>,
 }
 
 /// An instance that has not ended.
@@ -98,6 +111,9 @@ pub struct Instance {
     pub release: ReleaseNumber,
     /// The port it was told to listen on.
     pub port: u16,
+    /// The further ports it was told, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<PortName, u16>,
     /// How far it has come.
     pub phase: Phase,
     /// Whether it can take requests.
@@ -188,7 +204,25 @@ impl Ended {
 impl Slot {
     /// A slot that has had no instance.
     pub const fn new(port: u16) -> Self {
-        Self { port, spare_port: None, failures: 0, last_end: None }
+        Self { port, spare_port: None, named_ports: BTreeMap::new(), failures: 0, last_end: None }
+    }
+
+    /// The further ports of an instance that listens on `port`, as its release wants them. Two instances that have
+    /// the slot for a while have no port in common, unless it is fixed.
+    pub fn ports_beside(
+        &self,
+        port: u16,
+        wanted: &BTreeMap<PortName, Option<u16>>,
+    ) -> BTreeMap<PortName, u16> {
+        let takes_over = Some(port) == self.spare_port;
+        let found = |(name, fixed): (&PortName, &Option<u16>)| {
+            let assigned = || {
+                let pair = self.named_ports.get(name)?;
+                if takes_over { pair.spare } else { Some(pair.port) }
+            };
+            Some((name.clone(), fixed.or_else(assigned)?))
+        };
+        wanted.iter().filter_map(found).collect()
     }
 }
 

@@ -69,6 +69,14 @@ fn about_a_service() -> Vec<Event> {
             slot: 0,
             port: 20_001,
         },
+        Event::NamedPortAssigned {
+            group: GroupNumber::default(),
+            application: application(),
+            service: service(),
+            slot: 0,
+            name: "admin".parse().unwrap(),
+            ports: world::NamedPort { port: 20_003, spare: Some(20_004) },
+        },
         Event::EdgeOpened {
             group: None,
             application: application(),
@@ -146,6 +154,7 @@ fn every_event_in_a_sentence() {
     release_made        shop web -     web@r12 made
     port_assigned       shop web -     web slot 0 got port 20000
     spare_port_assigned shop web -     web slot 0 got spare port 20001
+    named_port_assigned shop web -     web slot 0 got port 20003 for admin, spare port 20004
     edge_opened         shop web -     web finds cart on port 20002
     service_scaled      shop web -     web should have 1 instance
     service_scaled      shop web -     web should have 3 instances

@@ -1,11 +1,11 @@
 //! Ports for slots and edges.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::{ApiError, ErrorKind};
-use model::{ApplicationName, InstanceId, Service, ServiceName};
+use model::{ApplicationName, InstanceId, PortName, Service, ServiceName};
 use runtime::ports;
-use world::{Event, GroupNumber, Phase, Purpose, ServiceState};
+use world::{Event, GroupNumber, Instance, NamedPort, Phase, Purpose, ServiceState, Slot};
 
 use super::Here;
 
@@ -36,7 +36,11 @@ impl PortAssigner {
         let of_groups = of_groups.flat_map(|it| it.values());
         let edges = applications().flat_map(|it| it.edges.values()).chain(of_groups);
         let edges = edges.flat_map(|it| it.values());
-        let taken = slots.flat_map(|it| [Some(it.port), it.spare_port]).flatten();
+        let named = |it: &Slot| {
+            let pairs = it.named_ports.values().copied().collect::<Vec<_>>();
+            pairs.into_iter().flat_map(|it| [Some(it.port), it.spare])
+        };
+        let taken = slots.flat_map(|it| named(it).chain([Some(it.port), it.spare_port])).flatten();
         Self { taken: taken.chain(edges.copied()).collect(), first: here.first_port }
     }
 
@@ -70,15 +74,51 @@ impl PortAssigner {
                 let service = service_name;
                 events.push(Event::SparePortAssigned { application, service, group, slot, port });
             }
+            events.extend(self.further(place, slot, current)?);
+        }
+        Ok(events)
+    }
+
+    /// The further ports that a slot lacks, or has other than they must be.
+    fn further(
+        &mut self,
+        place: &Place<'_>,
+        slot: u32,
+        current: Option<&Slot>,
+    ) -> Result<Vec<Event>, ApiError> {
+        let mut events = Vec::new();
+        for (name, fixed) in further_ports(place) {
+            let current = current.and_then(|it| it.named_ports.get(name)).copied();
+            let ports = match (current, fixed) {
+                (Some(it), Some(fixed)) if it.port == fixed => continue,
+                (Some(NamedPort { spare: Some(_), .. }), None) => continue,
+                (_, Some(fixed)) => NamedPort { port: self.fixed(place.name, fixed)?, spare: None },
+                (current, None) => {
+                    let port = current.map_or_else(|| self.any(), |it| Ok(it.port))?;
+                    NamedPort { port, spare: Some(self.any()?) }
+                }
+            };
+            events.push(Event::NamedPortAssigned {
+                application: place.application.clone(),
+                service: place.name.clone(),
+                group: place.group,
+                slot,
+                name: name.clone(),
+                ports,
+            });
         }
         Ok(events)
     }
 
     fn fixed(&mut self, service: &ServiceName, port: u16) -> Result<u16, ApiError> {
-        if self.taken.contains(&port) || !ports::is_free(port) {
+        // What only lingers is waited for when an instance is started.
+        let is_in_use = || !ports::is_free(port) && !ports::lingers(port);
+        if self.taken.contains(&port) || is_in_use() {
             return Err(ApiError::new(
                 ErrorKind::Conflict,
-                format!("port {port} of {service} is in use; stop what uses it, or remove `port`"),
+                format!(
+                    "port {port} of {service} is in use; stop what uses it, or leave the choice to Pelago"
+                ),
             ));
         }
         self.taken.insert(port);
@@ -95,6 +135,15 @@ impl PortAssigner {
     }
 }
 
+/// The further ports a service needs: those it is described with, and those of releases it may go back to.
+fn further_ports<'a>(place: &Place<'a>) -> BTreeMap<&'a PortName, Option<u16>> {
+    let releases = place.state.into_iter().flat_map(|it| it.releases.values());
+    // Where an earlier release has a number of its own, it takes no port from a slot.
+    let earlier = releases.flat_map(|it| &it.service.ports).filter(|(_, fixed)| fixed.is_none());
+    let described = place.service.ports.iter();
+    earlier.chain(described).map(|(name, fixed)| (name, *fixed)).collect()
+}
+
 /// Another port in place of one that another program has taken, seen when an instance ended that was to listen
 /// there and never became ready. Who calls finds it by the routing table, wherever it is.
 pub(crate) fn moved(
@@ -104,34 +153,46 @@ pub(crate) fn moved(
 ) -> Option<Event> {
     let service = here.world.service(application, &id.service)?;
     let instance = service.instances.get(&id.number)?;
-    let fixed = service.releases.get(&instance.release)?.service.port;
+    let described = &service.releases.get(&instance.release)?.service;
     let is_unasked = !matches!(instance.phase, Phase::Stopping { .. });
     let never_came = instance.ready_at.is_none() && instance.purpose == Purpose::Serve;
-    let port = instance.port;
-    let others = || service.instances.iter().filter(|(number, _)| **number != id.number);
-    if fixed.is_some()
-        || !is_unasked
-        || !never_came
-        || others().any(|(_, it)| it.port == port)
-        || ports::is_free(port)
-    {
+    if !is_unasked || !never_came {
         return None;
     }
+    let is_lost = |port: u16| {
+        let others = service.instances.iter().filter(|(number, _)| **number != id.number);
+        let mut others = others.map(|(_, it)| it);
+        let has = |it: &Instance| it.port == port || it.ports.values().any(|it| *it == port);
+        !others.any(has) && !ports::is_free(port)
+    };
     let (group, slot) = (instance.group, instance.slot);
     let ports = service.groups.get(&group)?.slots.get(&slot)?;
     let (application, service) = (application.clone(), id.service.clone());
     // Where none is left, it is tried again on the one it has.
-    let other = PortAssigner::new(here).any().ok()?;
-    if ports.port == port {
-        Some(Event::PortAssigned { application, service, group, slot, port: other })
-    } else {
-        Some(Event::SparePortAssigned { application, service, group, slot, port: other })
+    let other = || PortAssigner::new(here).any().ok();
+    if described.port.is_none() && is_lost(instance.port) {
+        let port = other()?;
+        return Some(if ports.port == instance.port {
+            Event::PortAssigned { application, service, group, slot, port }
+        } else {
+            Event::SparePortAssigned { application, service, group, slot, port }
+        });
     }
+    let is_given = |name: &PortName| described.ports.get(name) == Some(&None);
+    let mut given = instance.ports.iter().filter(|(name, _)| is_given(name));
+    let (name, lost) = given.find(|(_, port)| is_lost(**port))?;
+    let mut moved = *ports.named_ports.get(name)?;
+    if moved.port == *lost {
+        moved.port = other()?;
+    } else {
+        moved.spare = Some(other()?);
+    }
+    let name = name.clone();
+    Some(Event::NamedPortAssigned { application, service, group, slot, name, ports: moved })
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use api::request::Deploy;
@@ -174,6 +235,9 @@ mod tests {
                 Event::SparePortAssigned { service, slot, .. } => {
                     Some(format!("{service} {slot} spare"))
                 }
+                Event::NamedPortAssigned { service, slot, name, .. } => {
+                    Some(format!("{service} {slot} {name}"))
+                }
                 Event::EdgeOpened { caller, callee, .. } => Some(format!("{caller}>{callee}")),
                 _ => None,
             });
@@ -188,7 +252,11 @@ mod tests {
         let state = world.application(&"shop".parse().unwrap()).unwrap();
         let groups = state.services.values().flat_map(|it| it.groups.values());
         let slots = groups.flat_map(|it| it.slots.values());
-        let slots = slots.flat_map(|it| [Some(it.port), it.spare_port]).flatten();
+        let named = |it: &Slot| it.named_ports.values().copied().collect::<Vec<_>>();
+        let slots = slots.flat_map(|it| {
+            let named = named(it).into_iter().flat_map(|it| [Some(it.port), it.spare]);
+            named.chain([Some(it.port), it.spare_port]).flatten()
+        });
         slots.chain(state.edges.values().flat_map(|it| it.values()).copied()).collect()
     }
 
@@ -210,6 +278,27 @@ mod tests {
         let more = ports(&without, &[service("web", &calls), service("ads", ""), cart()]);
         assert_eq!(more.0, ["ads 0", "ads 0 spare"]);
         assert_eq!(used(&more.1).iter().collect::<BTreeSet<_>>().len(), 7);
+    }
+
+    /// Issue 12: a second port that is the same for every instance lets none take over from another.
+    #[test]
+    fn further_ports_come_in_pairs_and_are_kept() {
+        let web = |ports: &str| service("web", &format!(r#", "ports": {{{ports}}}"#));
+        let (given, world) = ports(&World::default(), &[web(r#""admin": null"#)]);
+        assert_eq!(given, ["web 0", "web 0 spare", "web 0 admin"]);
+        let all = used(&world);
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), 4, "{all:?}");
+        // What a release before had is kept, so that it can be gone back to.
+        let (given, world) = ports(&world, &[web(r#""grpc": null"#)]);
+        assert_eq!(given, ["web 0 grpc"]);
+        assert_eq!(used(&world).iter().collect::<BTreeSet<_>>().len(), 6);
+        assert_eq!(ports(&world, &[web(r#""grpc": null, "admin": null"#)]).0, [""; 0]);
+        let free = ports::find(27_100, &|_| false).unwrap();
+        let (given, world) = ports(&world, &[web(&format!(r#""grpc": {free}"#))]);
+        assert_eq!(given, ["web 0 grpc"]);
+        let slot = &world.service(&"shop".parse().unwrap(), &"web".parse().unwrap()).unwrap();
+        let grpc = slot.main_group().unwrap().slots[&0].named_ports[&"grpc".parse().unwrap()];
+        assert_eq!(grpc, NamedPort { port: free, spare: None });
     }
 
     #[test]

@@ -14,7 +14,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use model::monitoring::Exposition;
+use model::monitoring::{ExposedPort, Exposition};
 use model::{ApplicationName, InstanceId, ReleaseNumber, Timestamp};
 use telemetry::Stores;
 use telemetry::board::TargetStatus;
@@ -23,7 +23,7 @@ use telemetry::metrics::scrape::Target;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use world::{Desired, World};
+use world::{Desired, Instance, World};
 
 /// Bytes of an answer, at most: fifty thousand samples have about eight million.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -195,13 +195,22 @@ fn wanted(world: &World) -> BTreeMap<Key, Wanted> {
             let release = service.and_then(|it| it.releases.get(&instance.release));
             let exposition = release.and_then(|it| it.service.metrics.clone());
             if let (Some(exposition), true) = (exposition, instance.ready) {
-                let port = exposition.port.unwrap_or(instance.port);
+                let Some(port) = port(&exposition, instance) else { continue };
                 let release = instance.release;
                 wanted.insert((name.clone(), id), Wanted { exposition, port, release });
             }
         }
     }
     wanted
+}
+
+/// Where an instance's metrics are; nothing where it was told no port of the name, before there was one.
+fn port(exposition: &Exposition, instance: &Instance) -> Option<u16> {
+    match &exposition.port {
+        None => Some(instance.port),
+        Some(ExposedPort::Number(port)) => Some(*port),
+        Some(ExposedPort::Name(name)) => instance.ports.get(name).copied(),
+    }
 }
 
 impl Scheduled {

@@ -39,8 +39,7 @@ const TOP: [(&str, &str); 9] = [
     ("environment", "write it below `defaults` for all services, or in one of them"),
 ];
 
-const SERVICE: [(&str, &str); 28] = [
-    ("ports", "write `port: 8080` for the port it listens on, and a route for the outside"),
+const SERVICE: [(&str, &str); 27] = [
     ("expose", "write `port: 8080` for the port it listens on"),
     ("env", "write `environment`"),
     ("env_file", "write the values under `environment`; `${env.NAME}` takes one from your shell"),

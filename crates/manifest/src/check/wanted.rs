@@ -145,6 +145,12 @@ fn meant(node: &Node, alternatives: &[(&Value, Option<&str>)], label: &str) -> O
             let items: Vec<_> = items.map(crate::import::scalar).collect();
             Some(format!("`{raw}`; write `[{}]`", items.join(", ")))
         }
+        // Ports as Compose has them.
+        Yaml::List(_) if label == "`ports`" => Some(
+            "a list; write `port: 8080` for the port that requests come to and a route for the \
+             outside, and only further ports here, by name: `{admin: any}`"
+                .to_owned(),
+        ),
         Yaml::List(items) if takes("object") => {
             let name =
                 |it: &Node| it.get("name").filter(|it| it.is_scalar()).map(|it| it.raw.clone());

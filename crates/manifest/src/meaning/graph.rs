@@ -138,28 +138,33 @@ fn conditions(services: &Services, at: At<'_>, findings: &mut Findings) {
 
 /// Ports on the machine itself; a container has its own.
 fn ports(services: &Services, at: At<'_>, findings: &mut Findings) {
-    let mut taken: BTreeMap<u16, Vec<&ServiceName>> = BTreeMap::new();
+    let mut taken: BTreeMap<u16, &ServiceName> = BTreeMap::new();
     for (name, service) in services {
-        let Some(port) = service.port else { continue };
         if matches!(service.source, Source::Image { .. }) {
             continue;
         }
-        let place = at.key(name.as_str()).key("port").place;
-        if 1 < service.replicas {
-            let message = format!(
-                "{} instances of `{name}` cannot all listen on port {port}; remove `port`, and each \
-                 is given one in `PORT`",
-                service.replicas
-            );
-            findings.error(place, message);
+        let at = at.key(name.as_str());
+        let first = service.port.map(|port| (port, at.key("port").place, "remove `port`"));
+        let further = service.ports.iter().filter_map(|(name, port)| {
+            let place = at.key("ports").key(name.as_str()).place;
+            Some(((*port)?, place, "write `any`"))
+        });
+        for (port, place, remedy) in first.into_iter().chain(further) {
+            if 1 < service.replicas {
+                let message = format!(
+                    "{} instances of `{name}` cannot all listen on port {port}; {remedy}, and each is \
+                     given one",
+                    service.replicas
+                );
+                findings.error(place, message);
+            }
+            if let Some(other) = taken.get(&port) {
+                let message = format!(
+                    "port {port} is taken by `{other}`; choose another, or {remedy} to be given one"
+                );
+                findings.error(place, message);
+            }
+            taken.entry(port).or_insert(name);
         }
-        let others = taken.entry(port).or_default();
-        if let Some(other) = others.first() {
-            let message = format!(
-                "port {port} is taken by `{other}`; choose another, or remove `port` to be given one"
-            );
-            findings.error(place, message);
-        }
-        others.push(name);
     }
 }

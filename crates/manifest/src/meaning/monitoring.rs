@@ -1,11 +1,16 @@
 //! What is watched, as meant.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::PortName;
 use model::monitoring::{
-    Exposition, RULE_FILES_MAX, RuleFile, Rules, SCRAPE_INTERVAL_DEFAULT, SCRAPE_INTERVAL_MIN,
+    ExposedPort, Exposition, RULE_FILES_MAX, RuleFile, Rules, SCRAPE_INTERVAL_DEFAULT,
+    SCRAPE_INTERVAL_MIN,
 };
 
 use super::Reader;
-use crate::spec::{ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec};
+use crate::problem::Place;
+use crate::spec::{ExposedPortSpec, ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec};
 use crate::yaml::At;
 
 /// Where metrics are if only a port or an interval is said.
@@ -13,7 +18,12 @@ const PATH_DEFAULT: &str = "/metrics";
 
 impl Reader<'_> {
     /// Where a service's instances expose their metrics.
-    pub(super) fn exposition(&mut self, spec: &ExpositionSpec, at: At<'_>) -> Option<Exposition> {
+    pub(super) fn exposition(
+        &mut self,
+        spec: &ExpositionSpec,
+        ports: &BTreeMap<PortName, Option<u16>>,
+        at: At<'_>,
+    ) -> Option<Exposition> {
         let short;
         let (spec, path_at) = match spec {
             ExpositionSpec::Map(spec) => (spec, if at.has("path") { at.key("path") } else { at }),
@@ -34,7 +44,34 @@ impl Reader<'_> {
             let message = "metrics are scraped once a second at most; write `interval: 1s` or more";
             self.findings.error(at.key("interval").place, message.to_owned());
         }
-        Some(Exposition { path, port: spec.port, interval })
+        let port = match &spec.port {
+            None => None,
+            Some(ExposedPortSpec::Number(port)) => Some(ExposedPort::Number(*port)),
+            Some(ExposedPortSpec::Name(name)) => {
+                Some(self.exposed_port(name, ports, at.key("port").place)?)
+            }
+        };
+        Some(Exposition { path, port, interval })
+    }
+
+    /// One of the service's further ports, by its name.
+    fn exposed_port(
+        &mut self,
+        name: &str,
+        ports: &BTreeMap<PortName, Option<u16>>,
+        place: Place,
+    ) -> Option<ExposedPort> {
+        let found = ports.keys().find(|it| it.as_str() == name);
+        if found.is_none() {
+            let known: BTreeSet<&str> = ports.keys().map(PortName::as_str).collect();
+            let message = if known.is_empty() {
+                format!("there is no port `{name}`; add it, as in `ports: {{{name}: any}}`")
+            } else {
+                self.unknown("port", name, &known)
+            };
+            self.findings.error(place, message);
+        }
+        found.cloned().map(ExposedPort::Name)
     }
 
     /// The rules; what stands in the files is for whoever reads files.

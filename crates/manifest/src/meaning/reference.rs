@@ -51,6 +51,8 @@ pub(crate) struct Scope {
     pub(crate) environment: BTreeMap<String, Variable>,
     /// `CART_URL`, `CART_HOST` and the like, and whose they are.
     pub(crate) callees: BTreeMap<String, String>,
+    /// `PORT_ADMIN` and the like, and which port each is.
+    pub(crate) ports: BTreeMap<String, String>,
     /// Resources that were referred to.
     pub(crate) used: BTreeSet<String>,
 }
@@ -67,6 +69,7 @@ impl Scope {
     fn knows(&self, variable: &str) -> bool {
         self.environment.contains_key(variable)
             || self.callees.contains_key(variable)
+            || self.ports.contains_key(variable)
             || is_platform(variable)
     }
 }
@@ -306,7 +309,7 @@ impl Reader<'_> {
     fn unknown_variable(&self, variable: &str, scope: &Scope) -> String {
         let mut known: BTreeSet<&str> = PLATFORM_VARIABLES.into_iter().collect();
         known.extend(scope.environment.keys().map(String::as_str));
-        known.extend(scope.callees.keys().map(String::as_str));
+        known.extend(scope.callees.keys().chain(scope.ports.keys()).map(String::as_str));
         if self.environment.contains_key(variable) {
             return format!(
                 "an instance is not told `{variable}`; write `${{env.{variable}}}` to take it from \

@@ -45,6 +45,7 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
     for callee in calls.keys() {
         scope.add_callee(callee.as_str());
     }
+    let ports = reader.ports(written, &mut scope);
     reader.variables(written, &mut scope);
     let environment = reader.environment(&mut scope);
     let source = reader.source(written, behaviour.map(|it| it.meant), &mut scope);
@@ -60,13 +61,15 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
         }
     }
     let owner = spec.owner.as_deref().and_then(|it| reader.early(it, at.key("owner").place));
-    let metrics = spec.metrics.as_ref().and_then(|it| reader.exposition(it, at.key("metrics")));
+    let metrics =
+        spec.metrics.as_ref().and_then(|it| reader.exposition(it, &ports, at.key("metrics")));
     let replicas = spec.replicas.unwrap_or(REPLICAS);
     let grace = spec.stop_grace_period.or(written.defaults.stop_grace_period);
     Some(Service {
         release_command: release_command.unwrap_or_default(),
         environment,
         port: spec.port,
+        ports,
         protocol: reader.protocol(written, &health),
         replicas,
         depends_on: dependencies.services,

@@ -26,12 +26,24 @@ pub(crate) struct ExpositionMapSpec {
     /// The path.
     #[schemars(extend("default" = "/metrics", "examples" = ["/metrics"]))]
     pub(crate) path: Option<String>,
-    /// The port, if it is not the one of its requests.
-    #[schemars(range(min = 1), extend("examples" = [9100]))]
-    pub(crate) port: Option<u16>,
+    /// The port, if it is not the one of its requests: the name of one of its `ports`, or the number that the program
+    /// has chosen itself.
+    #[schemars(extend("examples" = [9100]))]
+    pub(crate) port: Option<ExposedPortSpec>,
     /// Time between two scrapes, at least `1s`.
     #[schemars(extend("default" = duration(SCRAPE_INTERVAL_DEFAULT), "examples" = ["5s"]))]
     pub(crate) interval: Option<Duration>,
+}
+
+/// A port: a name, or a number.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "exposed-port")]
+pub(crate) enum ExposedPortSpec {
+    /// The number.
+    Number(#[schemars(range(min = 1))] u16),
+    /// The name.
+    Name(String),
 }
 
 /// Alert and recording rules: a list of files in Prometheus' format, or a mapping.

@@ -68,6 +68,10 @@ pub(crate) struct ServiceSpec {
     /// The port its instances listen on. Without it each is given one, in `PORT`.
     #[schemars(range(min = 1), extend("examples" = [8080]))]
     pub(crate) port: Option<u16>,
+    /// Further ports of its instances, each by a name, under which it is told: `PORT_ADMIN` for `admin`. `any` is
+    /// given one; a number is fixed.
+    #[schemars(extend("examples" = [{"admin": "any"}, {"grpc": 9000}]))]
+    pub(crate) ports: Option<BTreeMap<String, Option<PortSpec>>>,
     /// What its instances speak on their port.
     #[schemars(extend("default" = "http", "examples" = ["grpc"]))]
     pub(crate) protocol: Option<ProtocolSpec>,
@@ -105,6 +109,26 @@ pub(crate) struct ServiceSpec {
     /// Who looks after it, for people to read.
     #[schemars(extend("examples" = ["team-checkout"]))]
     pub(crate) owner: Option<String>,
+}
+
+/// A further port: `any`, or its number.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "further-port")]
+pub(crate) enum PortSpec {
+    /// Each instance is given one.
+    Any(AnySpec),
+    /// This one, so that one instance can run at a time.
+    Fixed(#[schemars(range(min = 1))] u16),
+}
+
+/// The word `any`.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "any")]
+pub(crate) enum AnySpec {
+    /// Each instance is given one.
+    Any,
 }
 
 /// What instances of a service speak on their port.

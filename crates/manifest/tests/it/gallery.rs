@@ -35,6 +35,57 @@ fn check(service: &str, expected: &str) {
     assert_eq!(messages, [expected]);
 }
 
+/// Issue 12: a second port.
+#[test]
+fn further_ports() {
+    check(
+        "    command: x\n    ports: ['80:80']\n",
+        "`ports` is a list; write `port: 8080` for the port that requests come to and a route for \
+         the outside, and only further ports here, by name: `{admin: any}`",
+    );
+    check(
+        "    command: x\n    ports: {order-api: any, order_api: any}\n",
+        "`PORT_ORDER_API` would tell this port, and tells the port `order-api`; choose another name",
+    );
+    check(
+        "    command: x\n    port: 80\n    ports: {a: 80}\n",
+        "port 80 is taken by `web`; choose another, or write `any` to be given one",
+    );
+    check(
+        "    command: x\n    ports: {a: 80}\n    replicas: 2\n",
+        "2 instances of `web` cannot all listen on port 80; write `any`, and each is given one",
+    );
+    check(
+        "    command: x\n    metrics: {port: admin}\n",
+        "there is no port `admin`; add it, as in `ports: {admin: any}`",
+    );
+    check(
+        "    command: x\n    ports: {admin: any}\n    metrics: {port: admim}\n",
+        "there is no port `admim`; did you mean `admin`?",
+    );
+    check("    command: x\n    ports: {a: many}\n", "`a` is `many`; did you mean `any`?");
+    check(
+        "    command: x ${PORT_ADMIN}\n",
+        "an instance is not told `PORT_ADMIN`; add it to `environment`, or write \
+         `${PORT_ADMIN:-default}`; it is told `OTEL_SERVICE_NAME`, `PELAGO_APPLICATION`, \
+         `PELAGO_INSTANCE`, `PELAGO_RELEASE`, `PELAGO_SERVICE`, `PORT`, `TMPDIR`",
+    );
+}
+
+/// What the file says of a variable that tells a port or a callee wins, but for an address in one piece.
+#[test]
+fn what_is_told_may_be_told_otherwise() {
+    let text = "name: a\nservices:\n  port: {command: x}\n  web: {command: 'x ${PORT_ADMIN}', ports: {admin: any}, \
+                calls: [port], environment: {PORT_ADMIN: 1, PORT_HOST: h}}\n";
+    manifest::read("a.yaml", text, &environment()).unwrap();
+    let colliding = text.replace("admin: any", "url: any, admin: any");
+    let problems = manifest::read("a.yaml", &colliding, &environment()).unwrap_err();
+    assert_eq!(
+        problems.list()[0].message,
+        "`PORT_URL` would tell this port, and tells where `port` is; choose another name"
+    );
+}
+
 #[test]
 fn values_in_the_clothes_of_others() {
     check(

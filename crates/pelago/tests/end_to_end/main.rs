@@ -22,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod logs;
 mod past;
+mod ports;
 mod releases;
 mod rollouts;
 mod simulation;

@@ -9,12 +9,16 @@ use model::units::Share;
 use model::{Application, ReleaseNumber, Service, ServiceName, Timestamp};
 use world::rollout::{Counted, Counts, Kind, Outcome, RolloutPlan, Stage};
 use world::routing::ReleaseShare;
-use world::{ApplicationState, Desired, Event, GroupNumber, ServiceState, Side, Traffic, World};
+use world::{
+    ApplicationState, Desired, Event, GroupNumber, NamedPort, ServiceState, Side, Traffic, World,
+};
 
 use crate::definition::name;
 
 /// Between a slot's port and its spare one.
 const SPARE: u16 = 50;
+/// Between a slot's port and its further one.
+const FURTHER: u16 = 10_000;
 
 /// Ports as a test assigns them: the group times a thousand, the service's rank times a hundred, and the slot.
 fn port(definition: &Application, service: &ServiceName, (group, slot): (GroupNumber, u32)) -> u16 {
@@ -281,6 +285,20 @@ fn ports(
             let (application, service) = (application.clone(), name.clone());
             let port = port(definition, name, (group, slot)) + SPARE;
             events.push(Event::SparePortAssigned { application, service, group, slot, port });
+        }
+        for further in definition.services[service].ports.keys() {
+            if current.is_some_and(|it| it.named_ports.contains_key(further)) {
+                continue;
+            }
+            let port = port(definition, name, (group, slot)) + FURTHER;
+            events.push(Event::NamedPortAssigned {
+                application: application.clone(),
+                service: name.clone(),
+                group,
+                slot,
+                name: further.clone(),
+                ports: NamedPort { port, spare: Some(port + SPARE) },
+            });
         }
     }
     events

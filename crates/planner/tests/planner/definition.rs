@@ -22,6 +22,7 @@ pub(crate) fn service() -> Service {
         release_command: Vec::new(),
         environment: BTreeMap::new(),
         port: None,
+        ports: BTreeMap::new(),
         protocol: model::service::Protocol::Http,
         replicas: 1,
         depends_on: BTreeMap::new(),

@@ -210,6 +210,10 @@ fn assert_has_place(side: &Side<'_>, slot: u32, port: u16, new: &InstanceId) {
     assert!(may_overlap(side, slot), "two in slot {slot}: {new}");
     assert_eq!(present.len(), 1, "three in slot {slot}: {new}");
     assert_ne!(port, it.port, "{new} has the port of {number}");
+    let further = side.release().unwrap().service.ports.clone();
+    for (name, port) in state.ports_beside(port, &further) {
+        assert!(it.ports.values().all(|it| *it != port), "{new} has the {name} port of {number}");
+    }
     let makes_place = matches!(
         it.phase,
         Phase::Stopping { reason: StopReason::Superseded | StopReason::RestartAsked, .. }

@@ -183,6 +183,10 @@ impl File {
         if self.versions[number].is_multiple_of(2) {
             service.port = drawn.fixed_port;
         }
+        // Of every three versions one has no further port.
+        if !self.versions[number].is_multiple_of(3) {
+            service.ports.insert(name("admin"), None);
+        }
         service.update.strategy = drawn.strategy;
         let step =
             |percent| CanaryStep { weight: Share::from_percent(percent), ..CanaryStep::default() };

@@ -34,6 +34,7 @@ impl Event {
             Self::TrafficSet { .. } => "traffic_set",
             Self::PortAssigned { .. } => "port_assigned",
             Self::SparePortAssigned { .. } => "spare_port_assigned",
+            Self::NamedPortAssigned { .. } => "named_port_assigned",
             Self::EdgeOpened { .. } => "edge_opened",
             Self::ServiceScaled { .. } => "service_scaled",
             Self::RestartAsked { .. } => "restart_asked",
@@ -76,6 +77,7 @@ impl Event {
             | Self::TrafficSet { application, .. }
             | Self::PortAssigned { application, .. }
             | Self::SparePortAssigned { application, .. }
+            | Self::NamedPortAssigned { application, .. }
             | Self::EdgeOpened { application, .. }
             | Self::ServiceScaled { application, .. }
             | Self::RestartAsked { application, .. }
@@ -112,6 +114,7 @@ impl Event {
             | Self::TrafficSet { service, .. }
             | Self::PortAssigned { service, .. }
             | Self::SparePortAssigned { service, .. }
+            | Self::NamedPortAssigned { service, .. }
             | Self::EdgeOpened { caller: service, .. }
             | Self::ServiceScaled { service, .. }
             | Self::RestartAsked { service, .. }

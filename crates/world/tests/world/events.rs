@@ -1,14 +1,14 @@
 //! What each event does.
 
 use model::instance::{Exit, StopReason};
-use model::{Index, ReleaseNumber, Timestamp};
+use model::{Index, ReleaseNumber, Service, Timestamp};
 use world::GroupNumber;
 use world::service::{ENDED_KEPT, RELEASES_KEPT};
 use world::{Desired, Event, FoldError, Phase, Recorded, World};
 
 use crate::words::{
-    SHOP, Stage, about, applied, cleared, edge_opened, job, looping, port, released, restart,
-    scaled, service, spare_port, stop_asked, stopped,
+    SHOP, Stage, about, applied, cleared, edge_opened, job, looping, named_port, port, released,
+    restart, scaled, service, spare_port, stop_asked, stopped,
 };
 
 #[test]
@@ -58,6 +58,43 @@ fn what_is_not_known_changes_nothing_but_the_index() {
         assert_eq!(result, Err(FoldError::Unknown { index, kind }));
         assert_eq!(world, World { index, at, ..stage.world.clone() }, "{kind}");
     }
+}
+
+/// Who takes over has further ports of its own; a number that a release fixes is everybody's.
+#[test]
+fn further_ports_go_with_the_first() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    stage.fold_all([spare_port(SHOP, "web", 0), named_port(SHOP, "web", "admin", 25_000)]);
+    let with = |grpc| {
+        let ports = [("admin", None), ("grpc", grpc)];
+        let ports = ports.map(|(name, port)| (name.parse().unwrap(), port)).into();
+        Service { ports, ..service(1) }
+    };
+    stage.fold(released(SHOP, "web", 2, with(Some(9_000))));
+    let ports = |it: &Stage, number: u32| {
+        let ports = it.service("web").instances[&number].ports.clone();
+        ports.into_iter().map(|(name, port)| format!("{name} {port}")).collect::<Vec<_>>()
+    };
+    stage.fold(about("web.1").created(0, 1));
+    assert_eq!(ports(&stage, 1), [""; 0], "its release knows of none");
+    stage.fold(about("web.2").created(0, 2));
+    assert_eq!(ports(&stage, 2), ["admin 25000", "grpc 9000"]);
+    let Event::InstanceCreated { application, instance, group, purpose, slot, release, .. } =
+        about("web.3").created(0, 2)
+    else {
+        panic!("another event");
+    };
+    let port = 21_000;
+    stage.fold(Event::InstanceCreated {
+        application,
+        instance,
+        group,
+        purpose,
+        slot,
+        release,
+        port,
+    });
+    assert_eq!(ports(&stage, 3), ["admin 25001", "grpc 9000"]);
 }
 
 /// While one takes over from another, both are there; how the later one starts is not told by how the

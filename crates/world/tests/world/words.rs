@@ -16,7 +16,7 @@ use model::{
 };
 use world::rollout::{Outcome, Thresholds, Verdict};
 use world::routing::ReleaseShare;
-use world::{Event, GroupNumber, Purpose, Recorded, Traffic, World};
+use world::{Event, GroupNumber, NamedPort, Purpose, Recorded, Traffic, World};
 
 pub(crate) const SHOP: &str = "shop";
 
@@ -26,6 +26,7 @@ pub(crate) fn service(replicas: u32) -> Service {
         release_command: Vec::new(),
         environment: BTreeMap::new(),
         port: None,
+        ports: BTreeMap::new(),
         protocol: model::service::Protocol::Http,
         replicas,
         depends_on: BTreeMap::new(),
@@ -92,6 +93,14 @@ pub(crate) fn spare_port(application: &str, service: &str, slot: u32) -> Event {
     let (application, service) = place(application, service);
     let port = 21_000 + u16::try_from(slot).unwrap();
     Event::SparePortAssigned { group: GroupNumber::default(), application, service, slot, port }
+}
+
+/// A further port, with the one for whoever takes over.
+pub(crate) fn named_port(application: &str, service: &str, name: &str, port: u16) -> Event {
+    let (application, service) = place(application, service);
+    let (name, ports) = (name.parse().unwrap(), NamedPort { port, spare: Some(port + 1) });
+    let group = GroupNumber::default();
+    Event::NamedPortAssigned { application, service, group, slot: 0, name, ports }
 }
 
 /// The port of an edge is told from the names, so that every edge has its own.
