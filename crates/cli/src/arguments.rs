@@ -165,6 +165,7 @@ pub struct File {
 
 /// `pelago up`.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line, each by itself")]
 pub struct Up {
     /// Which file.
     #[command(flatten)]
@@ -172,6 +173,9 @@ pub struct Up {
     /// Leave it running and return as soon as everything is ready
     #[arg(long, short)]
     pub detach: bool,
+    /// Make an application of this name that runs from another folder what is described here
+    #[arg(long)]
+    pub take_over: bool,
     /// Longest time to wait for everything to be ready
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub timeout: String,

@@ -43,7 +43,7 @@ pub(crate) async fn run(
         Asking::Ps(ps) => ps::ps(context, &ps, output).await?,
         Asking::Status(status) => ps::status(context, &status, output).await?,
         Asking::Logs(logs) => logs::run(context, logs, output).await?,
-        Asking::Exec(exec) => exec::run(context, &exec).await?,
+        Asking::Exec(exec) => exec::run(context, &exec, output).await?,
         Asking::Restart(restart) => wishes::restart(context, &restart, output).await?,
         Asking::Scale(scale) => wishes::scale(context, &scale, output).await?,
         Asking::Deploy(deploy) => return deploy::run(context, &deploy, output).await,

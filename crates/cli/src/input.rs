@@ -163,41 +163,8 @@ pub(crate) fn report(problems: &Problems, output: &mut Output) -> Result<(), Com
     }
 }
 
-/// The application that is meant: the one named, the one of the file here, or the only one there is.
-pub(crate) async fn application(
-    context: &Context,
-    client: &crate::client::Client,
-) -> Result<String, CommandError> {
-    if let Some(name) = &context.application {
-        return Ok(name.clone());
-    }
-    let target = crate::client::Target::new(&["v1", "status"]);
-    let status: api::StatusView = client.get(target).await?;
-    if let Some(name) = named_here(context)
-        && status.applications.iter().any(|it| it.name == name)
-    {
-        return Ok(name);
-    }
-    let live: Vec<&str> = status
-        .applications
-        .iter()
-        .filter(|it| it.state != api::status::ApplicationStateView::Stopped)
-        .map(|it| it.name.as_str())
-        .collect();
-    match live.as_slice() {
-        [one] => Ok((*one).to_owned()),
-        [] => Err(CommandError::wrong("nothing runs; start an application with `pelago up`")),
-        several => Err(CommandError::wrong(format!(
-            "which application? choose one with `-a`: {}",
-            several.join(", ")
-        ))),
-    }
-}
-
-/// The name of the application described in this folder, if there is one that can be read.
-fn named_here(context: &Context) -> Option<String> {
-    let file = find(context, None).ok()?;
-    let text = fs::read_to_string(&file).ok()?;
-    let (application, ..) = understand(context, &shown(context, &file), &text).ok()?;
+/// The name of an application that is only known when all of its file is read, if that can be.
+pub(crate) fn name_of_all(context: &Context, name: &str, text: &str) -> Option<String> {
+    let (application, ..) = understand(context, name, text).ok()?;
     Some(application.name.to_string())
 }

@@ -12,6 +12,7 @@ mod commands;
 mod daemon;
 mod error;
 mod input;
+mod meant;
 mod origin;
 mod output;
 mod plot;

@@ -116,14 +116,14 @@ fn by_content(root: &Node) -> Kind {
 
 /// What an application is called whose file does not say: as in Compose, what `COMPOSE_PROJECT_NAME` says, else
 /// the folder that the file was named with.
-fn project<'a>(name: &'a str, environment: &'a BTreeMap<String, String>) -> &'a str {
+pub(crate) fn project<'a>(name: &'a str, environment: &'a BTreeMap<String, String>) -> &'a str {
     let said = environment.get("COMPOSE_PROJECT_NAME").filter(|it| !it.is_empty());
     let folder = || name.rsplit(['/', '\\']).nth(1).unwrap_or_default();
     said.map_or_else(folder, String::as_str)
 }
 
 /// JSON may be indented with tabs, YAML may not; the places stay the same.
-fn untabbed(text: &str) -> String {
+pub(crate) fn untabbed(text: &str) -> String {
     text.replace('\t', " ")
 }
 
@@ -197,7 +197,7 @@ impl<'a> Import<'a> {
 }
 
 /// A name as close to `written` as our alphabet allows, or `otherwise`.
-fn name_like(written: &str, otherwise: &str) -> String {
+pub(crate) fn name_like(written: &str, otherwise: &str) -> String {
     let letters = |it: char| if it.is_ascii_alphanumeric() || it == '_' { it } else { '-' };
     let name: String = written.chars().map(letters).take(model::name::NAME_BYTES_MAX).collect();
     let name = name.trim_matches(['-', '_']);

@@ -17,6 +17,7 @@ mod edit;
 pub mod import;
 mod line;
 mod meaning;
+mod naming;
 mod problem;
 mod reference;
 mod scenario;
@@ -26,6 +27,7 @@ mod yaml;
 
 pub use edit::{SetError, has, set};
 pub use import::{Kind, detect};
+pub use naming::name_of;
 pub use problem::{PROBLEMS_MAX, Place, Problem, Problems, Severity};
 pub use scenario::{
     RATE_DEFAULT, ScenarioRead, default_users, fault, scenario, scenario_reference, scenario_schema,

@@ -11,12 +11,17 @@ use api::status::{InstanceStateView, InstanceView, ServiceView};
 use crate::arguments::Exec;
 use crate::client::Target;
 use crate::error::CommandError;
-use crate::{Context, daemon, input};
+use crate::output::Output;
+use crate::{Context, daemon, meant};
 
 /// Becomes the command, with the instance's environment, in its folder. Returns only if that fails.
-pub(crate) async fn run(context: &Context, exec: &Exec) -> Result<(), CommandError> {
+pub(crate) async fn run(
+    context: &Context,
+    exec: &Exec,
+    output: &mut Output,
+) -> Result<(), CommandError> {
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let target = Target::new(&["v1", "status"]).with("application", Some(&application));
     let status: StatusView = client.get(target).await?;
     let instance = instance(&status, &exec.target).ok_or_else(|| {

@@ -10,7 +10,7 @@ use crate::arguments::Logs;
 use crate::client::{Client, POLL, Target};
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
-use crate::{Context, daemon, input, when};
+use crate::{Context, daemon, meant, when};
 
 /// Lines asked for at once.
 const LINES: usize = 1_000;
@@ -26,7 +26,7 @@ pub(crate) async fn run(
         return records::run(context, &asked, output).await;
     }
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let since = match asked.since.as_deref() {
         Some(text) => Some(when::parse(text, (context.now)())?.to_string()),
         None => None,

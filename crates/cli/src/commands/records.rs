@@ -6,7 +6,7 @@ use crate::arguments::Logs;
 use crate::client::{POLL, Target};
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
-use crate::{Context, daemon, input, when};
+use crate::{Context, daemon, meant, when};
 use model::units::DurationText;
 
 /// Records shown if nobody says how many.
@@ -23,11 +23,8 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let client = daemon::ensure(context).await?;
-    let application = match &context.application {
-        Some(name) => Some(name.clone()),
-        // Without a file here, all applications are searched.
-        None => input::application(context, &client).await.ok(),
-    };
+    // Without a file here, all applications are searched.
+    let application = meant::named(context)?;
     let since = asked.since.as_deref().map(|it| when::parse(it, (context.now)())).transpose()?;
     let (instances, services): (Vec<&String>, Vec<&String>) =
         asked.services.iter().partition(|it| it.contains('.'));

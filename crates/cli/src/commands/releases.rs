@@ -7,7 +7,7 @@ use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
 use crate::table::Cell;
-use crate::{Context, daemon, input, table};
+use crate::{Context, daemon, meant, table};
 
 /// Characters of a digest that are shown.
 const DIGEST_CHARS: usize = 12;
@@ -18,7 +18,7 @@ pub(crate) async fn list(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let releases = entries(&client, &application, asked.service.as_deref()).await?;
     if output.is_json() {
         return output.json(&releases);
@@ -91,7 +91,7 @@ pub(crate) async fn diff(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let (service, from) = named(&asked.from)?;
     let to = match asked.to.as_deref() {
         Some(to) if to.contains('@') => {

@@ -14,7 +14,7 @@ use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::output::{Look, Output, Tone};
 use crate::table::Cell;
-use crate::{Context, daemon, input, origin, rollout_tree, table};
+use crate::{Context, daemon, meant, origin, rollout_tree, table};
 
 /// How often a rollout is looked at: figures are new once a second.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -27,7 +27,7 @@ pub(crate) async fn run(
     output: &mut Output,
 ) -> Result<ExitCode, CommandError> {
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let (service, action) = match &asked.action {
         None => return list(&client, &application, output).await,
         Some(RolloutAction::Watch { service }) => (service, None),
@@ -57,7 +57,7 @@ pub(crate) async fn roll_back(
     output: &mut Output,
 ) -> Result<ExitCode, CommandError> {
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let path = ["v1", "applications", &application, "services", &asked.service, "rollback"];
     let wish = request::Rollback { to: asked.to, by: origin::who(context) };
     let _accepted: Accepted = client.post(Target::new(&path), &wish).await?;

@@ -9,11 +9,11 @@ use crate::Context;
 use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::output::Output;
-use crate::{daemon, input, watch};
+use crate::{daemon, meant, watch};
 
 pub(crate) async fn down(context: &Context, output: &mut Output) -> Result<(), CommandError> {
     let client = daemon::ensure(context).await?;
-    let name = input::application(context, &client).await?;
+    let name = meant::application(context, &client, output).await?;
     stop(&client, &name, output).await
 }
 

@@ -11,7 +11,7 @@ use crate::arguments::{self, Traffic, TrafficAction};
 use crate::client::Target;
 use crate::error::CommandError;
 use crate::output::Output;
-use crate::{Context, daemon, input};
+use crate::{Context, daemon, meant};
 
 pub(crate) async fn run(
     context: &Context,
@@ -21,7 +21,7 @@ pub(crate) async fn run(
     let TrafficAction::Set(set) = &asked.action;
     let wish = wish(set)?;
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let path = ["v1", "applications", &application, "services", &set.service, "traffic"];
     let accepted: Accepted = client.post(Target::new(&path), &wish).await?;
     wishes::wait(&client, &application, accepted.index, &[&set.service], output).await

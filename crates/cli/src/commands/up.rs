@@ -1,5 +1,6 @@
 //! `pelago up`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use api::logs::LogPage;
@@ -34,7 +35,7 @@ pub(crate) async fn run(
     let deploy = Deploy { origin: origin::of(context, &described.folder), ..Deploy::default() };
     let folder = described.folder.display().to_string();
     let apply = Apply { definition: described.application, folder, deploy };
-    note_other_folder(&client, &name, &apply.folder, output).await?;
+    refuse_other_folder(&client, &name, (&apply.folder, up.take_over), output).await?;
     let accepted: Accepted = client.post(Target::new(&["v1", "applications"]), &apply).await?;
     let settled = watch::until(&client, &name, accepted.index, output, settled);
     let interrupted = tokio::signal::ctrl_c();
@@ -177,24 +178,28 @@ fn say_what_is_not_done_yet(
     ))
 }
 
-/// Says so if an application of this name runs from another folder: two clones of one project are one
-/// application, unless one of them gets another name.
-async fn note_other_folder(
+/// Refuses to make an application that runs from another folder what is described here, unless that is asked for: two
+/// clones of one project are one application, unless one of them gets another name. A folder that is gone
+/// claims nothing.
+async fn refuse_other_folder(
     client: &Client,
     name: &str,
-    folder: &str,
+    (folder, take_over): (&str, bool),
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let status: api::StatusView = client.get(Target::new(&["v1", "status"])).await?;
     let other = status.applications.iter().find(|it| {
         it.name == name && it.folder != folder && it.state != ApplicationStateView::Stopped
     });
-    match other {
-        Some(other) => output.note(&format!(
-            "note: {name} runs as described in {}; it becomes what is described here. To run both, \
-             change `name` in one of them",
-            other.folder
-        )),
-        None => Ok(()),
+    let Some(other) = other else { return Ok(()) };
+    if take_over || !Path::new(&other.folder).exists() {
+        let note =
+            format!("note: {name} ran as described in {}; it becomes what is here", other.folder);
+        return output.note(&note);
     }
+    Err(CommandError::wrong(format!(
+        "{name} runs as described in {}; `--take-over` makes it what is described here. To run both, \
+         change `name` in one of them",
+        other.folder
+    )))
 }

@@ -7,7 +7,7 @@ use crate::arguments::{Restart, Scale};
 use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::output::Output;
-use crate::{Context, daemon, input, watch};
+use crate::{Context, daemon, meant, watch};
 
 pub(crate) async fn restart(
     context: &Context,
@@ -15,7 +15,7 @@ pub(crate) async fn restart(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let targets: Vec<Target> = if restart.services.is_empty() {
         vec![Target::new(&["v1", "applications", &application, "restart"])]
     } else {
@@ -42,7 +42,7 @@ pub(crate) async fn scale(
         scale.wishes.iter().map(|it| parse(it)).collect();
     let wishes = wishes?;
     let client = daemon::ensure(context).await?;
-    let application = input::application(context, &client).await?;
+    let application = meant::application(context, &client, output).await?;
     let mut index = 0;
     let services: Vec<&str> = wishes.iter().map(|(service, _)| *service).collect();
     for (service, replicas) in wishes {

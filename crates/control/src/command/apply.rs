@@ -8,9 +8,10 @@ use api::request::Deploy;
 use api::{ApiError, ErrorKind};
 use model::release::{Digest, Release};
 use model::rollout::{Step, Strategy, Update};
-use model::{Application, ReleaseNumber, Service, ServiceName};
+use model::{Application, ApplicationName, ReleaseNumber, Service, ServiceName};
 use world::rollout::{Kind, Outcome, RolloutPlan};
-use world::{ApplicationState, Desired, Event, GroupNumber, ServiceState, Side};
+use world::routing::route_key;
+use world::{ApplicationState, Desired, Event, GroupNumber, ServiceState, Side, World};
 
 use super::release::{is_shared_by_hand, opened};
 use super::{Here, Place, PortAssigner, running};
@@ -41,6 +42,7 @@ impl Apply {
             definition: Arc::clone(&definition),
             folder: self.folder.clone(),
         }];
+        refuse_claimed_routes(here.world, &definition)?;
         let mut assigner = PortAssigner::new(here);
         for (name, service) in &definition.services {
             let state = before.and_then(|it| it.services.get(name)).map(AsRef::as_ref);
@@ -230,6 +232,35 @@ impl Apply {
     }
 }
 
+/// Refuses a route that another application that runs has: which of the two gets a request would be chance. What both had
+/// before is left as it is, so that neither is kept from being changed.
+fn refuse_claimed_routes(world: &World, definition: &Application) -> Result<(), ApiError> {
+    let before = world.application(&definition.name).filter(|it| it.desired == Desired::Running);
+    let had = before.iter().flat_map(|it| &it.definition.routes).map(route_key);
+    let had: BTreeSet<String> = had.collect();
+    let others = world
+        .applications
+        .iter()
+        .filter(|(name, it)| **name != definition.name && it.desired == Desired::Running);
+    let claims: BTreeMap<String, &ApplicationName> = others
+        .flat_map(|(name, it)| it.definition.routes.iter().map(move |of| (route_key(of), name)))
+        .collect();
+    for route in &definition.routes {
+        let key = route_key(route);
+        if let Some(other) = claims.get(&key).filter(|_| !had.contains(&key)) {
+            return Err(ApiError::new(
+                ErrorKind::Conflict,
+                format!(
+                    "the route {key} of {} is {other}'s already; change its `host` or `path`, or \
+                     stop {other}",
+                    definition.name
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Of the services that should be rolled out as one, those that need no release do not count.
 fn go_together(events: &mut [Event]) {
     let started: BTreeSet<ServiceName> = events
@@ -308,7 +339,7 @@ fn news(state: &ServiceState, service: &Service, artifact: Option<&Digest>) -> N
 mod tests {
     use model::Timestamp;
     use runtime::ports;
-    use world::{Purpose, Recorded, World};
+    use world::{Purpose, Recorded};
 
     use super::super::Command;
     use super::*;

@@ -21,6 +21,7 @@ mod killed;
 mod lifecycle;
 mod limits;
 mod logs;
+mod meant;
 mod past;
 mod ports;
 mod releases;
