@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use import::Import;
+pub use import::{Import, KindName};
 pub use measured::{Metrics, Trace, TraceChoice};
 pub use releases::{
     Deploy, Diff, Releases, Rollback, Rollout, RolloutAction, SetTraffic, StrategyName, Traffic,

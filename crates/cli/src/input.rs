@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use manifest::{Kind, Problems};
+use manifest::{Beside, Files, Kind, Problems};
 use model::Application;
 
 use crate::Context;
@@ -61,7 +61,7 @@ pub(crate) fn read(
     output: &mut Output,
 ) -> Result<Described, CommandError> {
     let file = find(context, named)?;
-    let text = fs::read_to_string(&file).map_err(|source| CommandError::File {
+    let text = text_of(&file).map_err(|source| CommandError::File {
         path: file.clone(),
         verb: "read",
         source,
@@ -119,19 +119,61 @@ type Understood = (Application, Problems, Vec<String>);
 
 fn understand(context: &Context, name: &str, text: &str) -> Result<Understood, Problems> {
     let environment = &environment_for_import(context, name);
+    let files = &Folder::around(context, name);
+    let beside = &Beside { environment, files };
     let imported = match manifest::detect(name, text) {
         Kind::Pelago => {
-            let read = manifest::read(name, text, environment)?;
+            let read = manifest::read_beside(name, text, beside)?;
             return Ok((read.application, read.warnings, Vec::new()));
         }
-        Kind::Compose => manifest::import::compose(name, text, environment)?,
-        Kind::Procfile => manifest::import::procfile(name, text, environment)?,
+        Kind::Compose => manifest::import::compose_beside(name, text, beside)?,
+        Kind::Procfile => manifest::import::procfile_beside(name, text, beside)?,
         Kind::Spigo => manifest::import::spigo(name, text, environment)?,
     };
     let left_out = imported.left_out.iter();
     let left_out =
         left_out.map(|it| format!("{name}:{}: {} is left out: {}", it.place.line, it.key, it.why));
     Ok((imported.application, imported.warnings, left_out.collect()))
+}
+
+/// The files beside a manifest.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder of the file with this name, as it is named from here.
+    pub(crate) fn around(context: &Context, name: &str) -> Self {
+        let file = context.folder.join(name);
+        Self(file.parent().map_or_else(|| context.folder.clone(), Path::to_owned))
+    }
+}
+
+impl Files for Folder {
+    fn text(&self, name: &str) -> Result<Option<String>, String> {
+        match text_of(&self.0.join(name)) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// The text of a file, if it is one and has an end: a device or a pipe would be read for ever.
+pub(crate) fn text_of(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    let limit = manifest::TEXT_BYTES_MAX as u64 + 1;
+    fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    if limit <= bytes.len() as u64 {
+        return Err(io::Error::other(format!(
+            "it has more than {} bytes",
+            manifest::TEXT_BYTES_MAX
+        )));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
 /// The caller's environment, and in it what an application is called whose file does not say and was named

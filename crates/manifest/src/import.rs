@@ -11,6 +11,7 @@ use std::sync::Arc;
 use model::application::Application;
 use serde::Serialize;
 
+use crate::beside::{Beside, Files};
 use crate::problem::{Findings, Place, Problem, Problems};
 use crate::yaml::{self, Entry, Node, Value};
 
@@ -19,8 +20,8 @@ mod draft;
 mod procfile;
 mod spigo;
 
-pub use compose::compose;
-pub use procfile::procfile;
+pub use compose::{compose, compose_beside};
+pub use procfile::{procfile, procfile_beside};
 pub use spigo::{Growth, spigo, spigo_grown};
 
 pub(crate) use draft::scalar;
@@ -133,6 +134,7 @@ struct Import<'a> {
     name: &'a str,
     text: Arc<str>,
     environment: &'a BTreeMap<String, String>,
+    files: &'a dyn Files,
     findings: Findings,
     left_out: Vec<LeftOut>,
     /// Names of services that were refused, which need not be missed as well.
@@ -140,11 +142,12 @@ struct Import<'a> {
 }
 
 impl<'a> Import<'a> {
-    fn new(name: &'a str, text: &str, environment: &'a BTreeMap<String, String>) -> Self {
+    fn new(name: &'a str, text: &str, beside: &Beside<'a>) -> Self {
         Self {
             name,
             text: Arc::from(text),
-            environment,
+            environment: beside.environment,
+            files: beside.files,
             findings: Findings::default(),
             left_out: Vec::new(),
             refused: BTreeSet::new(),
@@ -162,7 +165,8 @@ impl<'a> Import<'a> {
             let line = problem.place.line.checked_sub(1).and_then(|it| origins.get(it));
             Problem { place: line.copied().unwrap_or_default(), ..problem.clone() }
         };
-        match crate::read(self.name, &yaml, self.environment) {
+        let beside = Beside { environment: self.environment, files: self.files };
+        match crate::read_beside(self.name, &yaml, &beside) {
             Ok(_) if !self.findings.errors.is_empty() => Err(self.problems()),
             Ok(read) => {
                 let warnings = read.warnings.list().iter().map(moved);

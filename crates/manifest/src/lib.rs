@@ -12,9 +12,12 @@ use std::sync::Arc;
 
 use model::application::Application;
 
+mod beside;
 mod check;
+mod dotenv;
 mod edit;
 pub mod import;
+mod interpolate;
 mod line;
 mod meaning;
 mod naming;
@@ -25,6 +28,7 @@ mod schema;
 mod spec;
 mod yaml;
 
+pub use beside::{Beside, Files, NoFiles};
 pub use edit::{SetError, has, set};
 pub use import::{Kind, detect};
 pub use naming::name_of;
@@ -50,9 +54,16 @@ pub fn read(
     text: &str,
     environment: &BTreeMap<String, String>,
 ) -> Result<Read, Problems> {
+    read_beside(name, text, &Beside::alone(environment))
+}
+
+/// Reads a pelago.yaml with what stands around it: `.env`, and what `env_file` names.
+pub fn read_beside(name: &str, text: &str, beside: &Beside<'_>) -> Result<Read, Problems> {
     let mut findings = problem::Findings::default();
-    let application = yaml::parse(text, &mut findings)
-        .and_then(|root| understand(&root, environment, &mut findings));
+    let variables = beside.variables(&mut findings);
+    let beside = Beside { environment: &variables, ..*beside };
+    let application =
+        yaml::parse(text, &mut findings).and_then(|root| understand(&root, &beside, &mut findings));
     let text: Arc<str> = Arc::from(text);
     let problem::Findings { errors, warnings, dropped } = findings;
     match application {
@@ -69,12 +80,12 @@ pub fn read(
 
 fn understand(
     root: &yaml::Node,
-    environment: &BTreeMap<String, String>,
+    beside: &Beside<'_>,
     findings: &mut problem::Findings,
 ) -> Option<Application> {
     let value = check::check(root, &schema::APPLICATION, findings);
     let spec = filled(value, root.place, findings)?;
-    meaning::application(&spec, yaml::At::root(root), environment, findings)
+    meaning::application(&spec, yaml::At::root(root), beside, findings)
 }
 
 /// The type that a checked value fills; nothing if there was no mapping to check.

@@ -12,6 +12,7 @@ use model::name::{ResourceName, ServiceName};
 use model::resource::Resource;
 use model::route::Value;
 
+use crate::beside::{Beside, Files};
 use crate::check::{did_you_mean, listed};
 use crate::problem::{Findings, PROBLEMS_MAX, Place};
 use crate::spec::{
@@ -21,6 +22,7 @@ use crate::yaml::{At, Value as Yaml};
 
 pub(crate) mod defaults;
 mod edge;
+mod env_file;
 mod fault;
 mod flag;
 mod graph;
@@ -47,6 +49,8 @@ pub(crate) use scenario::{fault, scenario};
 struct Reader<'a> {
     /// The environment of whoever reads it.
     environment: &'a BTreeMap<String, String>,
+    /// Files of variables.
+    files: &'a dyn Files,
     config: BTreeMap<String, Value>,
     /// Every name that was written, also of what is wrong in itself.
     services: BTreeSet<&'a str>,
@@ -62,14 +66,15 @@ struct Reader<'a> {
 pub(crate) fn application(
     spec: &ApplicationSpec,
     at: At<'_>,
-    environment: &BTreeMap<String, String>,
+    beside: &Beside<'_>,
     findings: &mut Findings,
 ) -> Option<Application> {
     let speaks_tcp = |it: &ServiceSpec| it.protocol == Some(ProtocolSpec::Tcp);
     let services = spec.services.iter().flatten();
     let mut reader = Reader {
         tcp: services.filter(|(_, it)| speaks_tcp(it)).map(|(name, _)| name.as_str()).collect(),
-        environment,
+        environment: beside.environment,
+        files: beside.files,
         config: BTreeMap::new(),
         services: at.key("services").keys().collect(),
         resources: at.key("resources").keys().collect(),

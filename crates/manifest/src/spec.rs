@@ -48,7 +48,7 @@ pub(crate) use scenario::{
 };
 pub(crate) use service::{
     CallsSpec, CheckMapSpec, CheckSpec, CommandSpec, ConditionSpec, DefaultsSpec, DependencySpec,
-    DependsOnSpec, EnvironmentSpec, PortSpec, ProtocolSpec, ServiceSpec,
+    DependsOnSpec, EnvFileSpec, EnvFilesSpec, EnvironmentSpec, PortSpec, ProtocolSpec, ServiceSpec,
 };
 pub(crate) use text::{Cpus, Duration, Scalar, Share, Size};
 pub(crate) use work::{WorkMapSpec, WorkSpec};

@@ -3,13 +3,16 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 /// `pelago import`.
 #[derive(Clone, Debug, Args)]
 pub struct Import {
     /// File to read
     pub file: PathBuf,
+    /// What kind of file it is [default: by its name and what stands in it]
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<KindName>,
     /// File to write [default: standard output]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -22,6 +25,28 @@ pub struct Import {
     /// Instances of a spigo architecture, as a percentage of what it says: `1000%`
     #[arg(long, value_name = "PERCENT", default_value = "100%", value_parser = percent)]
     pub scale: u32,
+}
+
+/// A kind of file that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum KindName {
+    /// A Compose file
+    Compose,
+    /// A Procfile
+    Procfile,
+    /// A spigo architecture
+    Spigo,
+}
+
+impl KindName {
+    /// The kind that is meant.
+    pub const fn meant(self) -> manifest::Kind {
+        match self {
+            Self::Compose => manifest::Kind::Compose,
+            Self::Procfile => manifest::Kind::Procfile,
+            Self::Spigo => manifest::Kind::Spigo,
+        }
+    }
 }
 
 /// A whole percentage that may be more than everything.

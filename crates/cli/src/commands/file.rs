@@ -3,10 +3,10 @@
 use std::fs;
 
 use manifest::import::Growth;
-use manifest::{Kind, import};
+use manifest::{Beside, Kind, import};
 
 use crate::Context;
-use crate::arguments::{File, Import};
+use crate::arguments::{File, Import, KindName};
 use crate::error::CommandError;
 use crate::input;
 use crate::output::{Output, Tone};
@@ -34,16 +34,19 @@ pub(crate) fn import(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let path = context.folder.join(&asked.file);
-    let text = fs::read_to_string(&path).map_err(|source| CommandError::File {
+    let text = input::text_of(&path).map_err(|source| CommandError::File {
         path: path.clone(),
         verb: "read",
         source,
     })?;
     let name = input::shown(context, &path);
     let environment = &input::environment_for_import(context, &name);
-    let imported = match manifest::detect(&name, &text) {
-        Kind::Compose => import::compose(&name, &text, environment),
-        Kind::Procfile => import::procfile(&name, &text, environment),
+    let files = input::Folder::around(context, &name);
+    let beside = Beside { environment, files: &files };
+    let imported = match asked.kind.map_or_else(|| manifest::detect(&name, &text), KindName::meant)
+    {
+        Kind::Compose => import::compose_beside(&name, &text, &beside),
+        Kind::Procfile => import::procfile_beside(&name, &text, &beside),
         Kind::Spigo => {
             let growth = Growth { regions: asked.regions, scale_percent: asked.scale };
             import::spigo_grown(&name, &text, environment, growth)

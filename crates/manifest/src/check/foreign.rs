@@ -39,10 +39,9 @@ const TOP: [(&str, &str); 9] = [
     ("environment", "write it below `defaults` for all services, or in one of them"),
 ];
 
-const SERVICE: [(&str, &str); 27] = [
+const SERVICE: [(&str, &str); 26] = [
     ("expose", "write `port: 8080` for the port it listens on"),
     ("env", "write `environment`"),
-    ("env_file", "write the values under `environment`; `${env.NAME}` takes one from your shell"),
     ("volumes", "name a resource under `depends_on`; files of a service come from its `artifact`"),
     ("networks", "name the services it calls under `calls`; no networks are needed"),
     ("links", "name the services it calls under `calls`"),

@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::{Draft, Field, Fields};
 use super::{Import, Imported, name_like, project};
-use crate::problem::{Place, Problems};
+use crate::beside::Beside;
+use crate::interpolate::interpolate;
+use crate::problem::{Findings, Place, Problems};
 use crate::yaml::{Node, Value, parse};
 
 mod health;
-mod interpolate;
 mod service;
 mod unknown;
 
@@ -22,7 +23,16 @@ pub fn compose(
     text: &str,
     environment: &BTreeMap<String, String>,
 ) -> Result<Imported, Problems> {
-    let mut import = Import::new(name, text, environment);
+    compose_beside(name, text, &Beside::alone(environment))
+}
+
+/// The same with what stands around it: `.env`, whose values are below those of the shell, and `env_file`s.
+pub fn compose_beside(name: &str, text: &str, beside: &Beside<'_>) -> Result<Imported, Problems> {
+    let mut findings = Findings::default();
+    let variables = beside.variables(&mut findings);
+    let beside = Beside { environment: &variables, ..*beside };
+    let mut import = Import::new(name, text, &beside);
+    import.findings = findings;
     let text = std::sync::Arc::clone(&import.text);
     let Some(root) = parse(&text, &mut import.findings) else {
         return Err(import.problems());
@@ -143,11 +153,12 @@ impl Compose<'_> {
             self.import.findings.error(node.place, message);
             return String::new();
         }
-        match interpolate::interpolate(&node.raw, self.import.environment) {
+        let environment = self.import.environment;
+        match interpolate(&node.raw, &|name| environment.get(name).cloned()) {
             Ok(filled) => {
                 for name in &filled.unset {
                     let message = format!(
-                        "`{name}` is not set in your shell, so it was taken as empty, as Compose does"
+                        "`{name}` is not set in your shell or in .env, so it was taken as empty, as Compose does"
                     );
                     self.import.findings.warn(node.place, message);
                 }

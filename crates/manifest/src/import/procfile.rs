@@ -6,6 +6,7 @@ use model::template::split_words;
 
 use super::draft::{Draft, Fields};
 use super::{Import, Imported, escaped, name_like, project};
+use crate::beside::{Beside, DOTENV};
 use crate::problem::{Place, Problems};
 use crate::yaml::TEXT_BYTES_MAX;
 
@@ -15,7 +16,15 @@ pub fn procfile(
     text: &str,
     environment: &BTreeMap<String, String>,
 ) -> Result<Imported, Problems> {
-    let mut import = Import::new(name, text, environment);
+    procfile_beside(name, text, &Beside::alone(environment))
+}
+
+/// The same with what stands around it: the variables in `.env` are every process's, as Foreman has it.
+pub fn procfile_beside(name: &str, text: &str, beside: &Beside<'_>) -> Result<Imported, Problems> {
+    let environment = beside.environment;
+    let mut import = Import::new(name, text, beside);
+    // What is wrong with it is said when the result is read back.
+    let dotenv = (!matches!(import.files.text(DOTENV), Ok(None))).then_some(DOTENV);
     if TEXT_BYTES_MAX < text.len() {
         import
             .findings
@@ -46,10 +55,7 @@ pub fn procfile(
         } else if process == "release" {
             release = Some((words(command), place));
         } else {
-            let mut fields = Fields::default();
-            fields.add("artifact", Draft::text("."), place);
-            fields.add("command", words(command), place);
-            services.add(process, fields.done(), place);
+            services.add(process, service(command, dotenv, place), place);
         }
     }
     if let Some((command, place)) = release {
@@ -83,6 +89,57 @@ pub fn procfile(
     import.finish(&fields.done(), &[format!("Made by Pelago from {name}.")])
 }
 
+/// The service that a line becomes.
+fn service(command: &str, dotenv: Option<&str>, place: Place) -> Draft {
+    let mut fields = Fields::default();
+    fields.add("artifact", Draft::text("."), place);
+    fields.add("command", words(command), place);
+    if let Some(port) = own_port(command) {
+        fields.add("port", Draft::plain(port), place);
+        fields.add("healthcheck", tcp_check(place), place);
+    }
+    if let Some(dotenv) = dotenv {
+        fields.add("env_file", Draft::text(dotenv), place);
+    }
+    fields.done()
+}
+
+/// What listens where its line says and not where it is told is asked there, and routed to.
+fn tcp_check(place: Place) -> Draft {
+    let mut check = Fields::default();
+    check.add("tcp", Draft::plain(true), place);
+    check.done()
+}
+
+/// The port that a line itself names: one that reads `PORT` names none.
+fn own_port(command: &str) -> Option<u16> {
+    let mut words = command.split_whitespace().map(|it| it.trim_matches(['"', '\'']));
+    let mut before = "";
+    let own = words.find_map(|word| {
+        let found = port_in(before, word);
+        before = word;
+        found
+    });
+    // `PORT=5000 ./serve` says which, `--port $PORT` asks for it.
+    let asks = command.contains("$PORT") || command.contains("${PORT");
+    own.filter(|_| !asks)
+}
+
+/// The port in a word behind another, as servers are told it: `--port 80`, `--port=80`, `-b 0.0.0.0:80`, `PORT=80`,
+/// `http.server 80`, `runserver 80`.
+fn port_in(before: &str, word: &str) -> Option<u16> {
+    const OPTIONS: [&str; 8] =
+        ["-p", "--port", "-b", "--bind", "-l", "--listen", "--http", "--address"];
+    const PROGRAMS: [&str; 2] = ["http.server", "runserver"];
+    let value = match word.split_once('=') {
+        Some((option, value)) if OPTIONS.contains(&option) || option == "PORT" => value,
+        None if OPTIONS.contains(&before) || PROGRAMS.contains(&before) => word,
+        _ => return None,
+    };
+    let port = value.rsplit_once(':').map_or(value, |(_, port)| port);
+    port.parse().ok().filter(|it| *it != 0)
+}
+
 fn command_is_empty(command: &Draft) -> bool {
     matches!(command, Draft::Text(text) if text.is_empty())
 }
@@ -107,4 +164,27 @@ fn words(command: &str) -> Draft {
         ]);
     }
     Draft::text(command_braced.replace("$PORT", "${PORT}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Issue 12: a line with a port of its own was asked at another.
+    #[test]
+    fn a_line_may_name_its_port() {
+        for (command, port) in [
+            ("python3 -m http.server 13456", Some(13_456)),
+            ("gunicorn app:app -b 0.0.0.0:8000 --workers 4", Some(8_000)),
+            ("./serve --port=80 --workers=4", Some(80)),
+            ("PORT=5000 node index.js", Some(5_000)),
+            ("python manage.py runserver", None),
+            ("rails s -p $PORT", None),
+            ("./serve --port ${PORT:-8080}", None),
+            ("node index.js", None),
+            ("tar -p file", None),
+        ] {
+            assert_eq!(own_port(command), port, "{command}");
+        }
+    }
 }

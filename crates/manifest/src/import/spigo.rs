@@ -56,7 +56,7 @@ pub fn spigo_grown(
     environment: &BTreeMap<String, String>,
     growth: Growth,
 ) -> Result<Imported, Problems> {
-    let mut import = Import::new(name, text, environment);
+    let mut import = Import::new(name, text, &crate::Beside::alone(environment));
     let Some(root) = parse(&untabbed(&import.text), &mut import.findings) else {
         return Err(import.problems());
     };

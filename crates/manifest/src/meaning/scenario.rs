@@ -93,6 +93,7 @@ fn reader<'a>(
 ) -> Reader<'a> {
     Reader {
         environment,
+        files: &crate::beside::NoFiles,
         config: BTreeMap::new(),
         services: application.services.keys().map(ServiceName::as_str).collect(),
         resources: application.resources.keys().map(ResourceName::as_str).collect(),

@@ -1,7 +1,5 @@
 //! A service as meant: what it runs, and everything around it.
 
-use std::collections::BTreeMap;
-
 use model::edge::Resilience;
 use model::health::{Health, Probe};
 use model::name::url_variable;
@@ -279,7 +277,7 @@ impl Reader<'_> {
     /// The environment as written, what is inherited below it.
     fn variables(&mut self, written: &Written<'_>, scope: &mut Scope) {
         let Written { spec, at, defaults, defaults_at, .. } = written;
-        let mut environment = BTreeMap::new();
+        let mut environment = self.env_files(written, scope);
         for (spec, at) in [
             (&defaults.environment, defaults_at.key("environment")),
             (&spec.environment, at.key("environment")),
@@ -336,19 +334,26 @@ impl Reader<'_> {
     }
 
     fn variable_name(&mut self, name: &str, place: Place, scope: &Scope) -> bool {
-        let alphabet = name.chars().all(|it| it.is_ascii_alphanumeric() || it == '_');
-        let message = if name == "PORT" {
-            "`PORT` is set by Pelago; write `port:` in the service to choose it".to_owned()
-        } else if is_platform(name) && name != "OTEL_SERVICE_NAME" || name.starts_with("PELAGO_") {
-            format!("`{name}` is set by Pelago; choose another name")
-        } else if scope.callees.get(name).is_some_and(|callee| url_variable(callee) == name) {
-            format!("`{name}` tells where a callee is; choose another name, or remove the call")
-        } else if !alphabet || name.starts_with(|it: char| it.is_ascii_digit()) || name.is_empty() {
-            format!("`{name}` is not a variable's name; use letters, digits and `_`")
-        } else {
-            return true;
-        };
+        let Some(message) = refused_name(name, scope) else { return true };
         self.findings.error(place, message);
         false
     }
+}
+
+/// Why a variable cannot have this name, if it cannot.
+pub(super) fn refused_name(name: &str, scope: &Scope) -> Option<String> {
+    // With dots as Elasticsearch and Java have them; a shell cannot set such a name, a process can be given it.
+    let alphabet = name.chars().all(|it| it.is_ascii_alphanumeric() || "_.-".contains(it));
+    let message = if name == "PORT" {
+        "`PORT` is set by Pelago; write `port:` in the service to choose it".to_owned()
+    } else if is_platform(name) && name != "OTEL_SERVICE_NAME" || name.starts_with("PELAGO_") {
+        format!("`{name}` is set by Pelago; choose another name")
+    } else if scope.callees.get(name).is_some_and(|callee| url_variable(callee) == name) {
+        format!("`{name}` tells where a callee is; choose another name, or remove the call")
+    } else if !alphabet || name.is_empty() {
+        format!("`{name}` is not a variable's name; use letters, digits, `_`, `.` and `-`")
+    } else {
+        return None;
+    };
+    Some(message)
 }

@@ -33,6 +33,9 @@ pub(crate) struct DefaultsSpec {
     pub(crate) restart: Option<RestartSpec>,
     /// Environment of every instance.
     pub(crate) environment: Option<EnvironmentSpec>,
+    /// Files of variables for every instance, relative to this file; `environment` wins over them.
+    #[schemars(extend("examples" = [".env"]))]
+    pub(crate) env_file: Option<EnvFilesSpec>,
     /// What one instance may use.
     pub(crate) limits: Option<LimitsSpec>,
 }
@@ -65,6 +68,9 @@ pub(crate) struct ServiceSpec {
     /// Environment of its instances, beside what Pelago tells them.
     #[schemars(extend("examples" = [{"DATABASE_URL": "${resources.shopdb.url}"}]))]
     pub(crate) environment: Option<EnvironmentSpec>,
+    /// Files of variables, relative to this file: one, or a list of which the later wins. `environment` wins over them.
+    #[schemars(extend("examples" = ["web.env", ["common.env", {"path": "local.env", "required": false}]]))]
+    pub(crate) env_file: Option<EnvFilesSpec>,
     /// The port its instances listen on. Without it each is given one, in `PORT`.
     #[schemars(range(min = 1), extend("examples" = [8080]))]
     pub(crate) port: Option<u16>,
@@ -260,6 +266,41 @@ pub(crate) struct CheckMapSpec {
     /// Failures in a row that make a verdict.
     #[schemars(range(min = 1), extend("default" = RETRIES_DEFAULT, "examples" = [3]))]
     pub(crate) retries: Option<u32>,
+}
+
+/// Files of variables: one, or a list.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "env-files")]
+pub(crate) enum EnvFilesSpec {
+    /// The file.
+    One(String),
+    /// Several, of which the later wins.
+    Several(Vec<EnvFileSpec>),
+}
+
+/// A file of variables: its path, or a mapping.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "env-file")]
+pub(crate) enum EnvFileSpec {
+    /// Only the path.
+    Path(String),
+    /// The path, and whether it must be there.
+    Map(EnvFileMapSpec),
+}
+
+/// A file of variables.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "env-file-mapping")]
+pub(crate) struct EnvFileMapSpec {
+    /// Its path.
+    #[schemars(required, extend("examples" = ["local.env"]))]
+    pub(crate) path: Option<String>,
+    /// Whether it is a mistake that it is not there.
+    #[schemars(extend("default" = true, "examples" = [false]))]
+    pub(crate) required: Option<bool>,
 }
 
 /// What one instance may use; no limit where absent.

@@ -2,18 +2,21 @@
 
 use std::fmt::Write as _;
 
-use manifest::import::{Growth, Imported, compose, procfile, spigo, spigo_grown};
-use manifest::{Kind, Problems, detect};
+use manifest::import::{Growth, Imported, compose, compose_beside, procfile, spigo, spigo_grown};
+use manifest::{Beside, Kind, Problems, detect};
 use model::service::Source;
 use model::workload::Replication;
 
+use crate::beside::Texts;
 use crate::{data, environment, text};
 
 /// The file that was made, and what was left out of it.
 #[track_caller]
 fn told(imported: Result<Imported, Problems>) -> String {
     let imported = imported.unwrap_or_else(|it| panic!("{}", it.render(100)));
-    let again = manifest::read("pelago.yaml", &imported.yaml, &environment()).unwrap();
+    let (variables, files) = (environment(), files());
+    let beside = Beside { environment: &variables, files: &files };
+    let again = manifest::read_beside("pelago.yaml", &imported.yaml, &beside).unwrap();
     assert_eq!(again.application, imported.application);
     let mut told = imported.yaml.clone();
     if let Some(text) = &imported.scenario {
@@ -31,11 +34,18 @@ fn told(imported: Result<Imported, Problems>) -> String {
     told
 }
 
+/// What stands beside the files of these tests.
+fn files() -> Texts {
+    Texts([(".env", "DEBUG=no\nLATER=1\n")].into())
+}
+
 #[test]
 fn compose_file() {
     let text = text("compose.yaml");
     assert_eq!(detect("stack.yml", &text), Kind::Compose);
-    insta::assert_snapshot!(told(compose("shop/compose.yaml", &text, &environment())));
+    let (variables, files) = (environment(), files());
+    let beside = Beside { environment: &variables, files: &files };
+    insta::assert_snapshot!(told(compose_beside("shop/compose.yaml", &text, &beside)));
 }
 
 #[test]

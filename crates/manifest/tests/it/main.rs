@@ -6,6 +6,7 @@
     reason = "helpers of a test may stop it"
 )]
 
+mod beside;
 mod gallery;
 mod generated;
 mod import;

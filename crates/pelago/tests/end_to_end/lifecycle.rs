@@ -107,3 +107,15 @@ fn two_applications_keep_apart() {
     let missing = site.run(&["-a", "three", "down"]);
     assert!(missing.err.contains("no application `three`"), "{missing:?}");
 }
+
+/// Issue 12: `.env` beside a Procfile was not read.
+#[test]
+fn a_procfile_has_the_variables_beside_it() {
+    let site = Site::serving();
+    site.write(".env", "TAG=from-dotenv\n");
+    site.write("Procfile", "web: echo \"tag=$TAG\"; exec sleep 1000\n");
+    site.ok(&["up", "--detach"]);
+    assert!(site.ok(&["logs", "web"]).out.contains("tag=from-dotenv"));
+    site.ok(&["down"]);
+    site.assert_nothing_left();
+}

@@ -333,10 +333,35 @@ impl Compose<'_> {
                 self.import.findings.warn(node.place, message);
             }
         }
-        if let Some(file) = node.get("env_file") {
-            let why = "files of variables are not read; write them under `environment`";
-            self.import.leave_out(file.place, format!("{path}.env_file"), why);
+        if let Some(files) = node.get("env_file") {
+            let draft = self.env_files(files, path);
+            fields.add("env_file", draft, files.place);
         }
+    }
+
+    /// Files of variables, named as here.
+    fn env_files(&mut self, node: &Node, path: &str) -> Draft {
+        let Value::List(items) = &node.value else {
+            return Draft::text(escaped(&self.text(node)));
+        };
+        let mut files = Vec::new();
+        for item in items {
+            let Some(file) = item.get("path") else {
+                files.push(Draft::text(escaped(&self.text(item))));
+                continue;
+            };
+            let mut fields = Fields::default();
+            fields.add("path", Draft::text(escaped(&self.text(file))), item.place);
+            if item.get("required").is_some_and(|it| it.value == Value::Boolean(false)) {
+                fields.add("required", Draft::plain(false), item.place);
+            }
+            if let Some(format) = item.get("format") {
+                let why = "files are read as Compose reads them where no format is said";
+                self.import.leave_out(format.place, format!("{path}.env_file.format"), why);
+            }
+            files.push(fields.done());
+        }
+        Draft::List(files)
     }
 
     fn limits(&mut self, node: &Node, fields: &mut Fields) {

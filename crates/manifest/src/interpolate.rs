@@ -1,7 +1,8 @@
 //! Compose's `${..}`: `$NAME`, `${NAME}`, `:-` and `-` for a default, `:?` and `?` for an error, `:+` and
 //! `+` for a replacement, `$$` for a dollar sign (Compose specification, chapter 12).
 
-use std::collections::BTreeMap;
+/// What a name stands for, if it is set.
+pub(crate) type Lookup<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// Defaults within defaults; more than two are not meant to be read.
 const DEPTH_MAX: usize = 8;
@@ -10,28 +11,20 @@ const BYTES_MAX: usize = 128 << 10;
 
 /// A text with everything put in.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Filled {
-    pub(super) text: String,
+pub(crate) struct Filled {
+    pub(crate) text: String,
     /// Names that were not set and had no default; Compose takes them as empty.
-    pub(super) unset: Vec<String>,
+    pub(crate) unset: Vec<String>,
 }
 
-/// Fills `text` from `environment`, or says what is wrong with it.
-pub(super) fn interpolate(
-    text: &str,
-    environment: &BTreeMap<String, String>,
-) -> Result<Filled, String> {
+/// Fills `text` with what `lookup` knows, or says what is wrong with it.
+pub(crate) fn interpolate(text: &str, lookup: &Lookup<'_>) -> Result<Filled, String> {
     let mut filled = Filled::default();
-    fill(text, environment, &mut filled, 0)?;
+    fill(text, lookup, &mut filled, 0)?;
     Ok(filled)
 }
 
-fn fill(
-    text: &str,
-    environment: &BTreeMap<String, String>,
-    filled: &mut Filled,
-    depth: usize,
-) -> Result<(), String> {
+fn fill(text: &str, lookup: &Lookup<'_>, filled: &mut Filled, depth: usize) -> Result<(), String> {
     if DEPTH_MAX < depth {
         return Err(format!("more than {DEPTH_MAX} references inside of each other"));
     }
@@ -44,14 +37,17 @@ fn fill(
         } else if let Some(after) = after.strip_prefix('{') {
             let (inner, after) = closing(after)
                 .ok_or("a `${` is never closed; write `$$` for a dollar sign".to_owned())?;
-            braced(inner, environment, filled, depth)?;
+            braced(inner, lookup, filled, depth)?;
             rest = after;
         } else {
             let (name, after) = leading_name(after);
             if name.is_empty() {
-                return Err("a lone `$`; write `$$` for a dollar sign".to_owned());
+                // As in Compose, what names nothing stands for itself: `5$`, `$(id -u)`, `$2a$14$..`.
+                filled.text.push('$');
+                rest = after;
+                continue;
             }
-            put(name, environment.get(name), filled);
+            put(name, lookup(name), filled);
             rest = after;
         }
         if BYTES_MAX < filled.text.len() {
@@ -62,9 +58,9 @@ fn fill(
     Ok(())
 }
 
-fn put(name: &str, value: Option<&String>, filled: &mut Filled) {
+fn put(name: &str, value: Option<String>, filled: &mut Filled) {
     match value {
-        Some(value) => filled.text.push_str(value),
+        Some(value) => filled.text.push_str(&value),
         None => filled.unset.push(name.to_owned()),
     }
 }
@@ -99,7 +95,7 @@ fn leading_name(text: &str) -> (&str, &str) {
 
 fn braced(
     inner: &str,
-    environment: &BTreeMap<String, String>,
+    lookup: &Lookup<'_>,
     filled: &mut Filled,
     depth: usize,
 ) -> Result<(), String> {
@@ -107,22 +103,22 @@ fn braced(
     if name.is_empty() {
         return Err(format!("`${{{inner}}}` names no variable; write `$$` for a dollar sign"));
     }
-    let value = environment.get(name);
+    let value = lookup(name);
     let (colon, operation) = match operation.strip_prefix(':') {
         Some(operation) => (true, operation),
         None => (false, operation),
     };
-    let set = value.filter(|it| !(colon && it.is_empty()));
+    let set = value.clone().filter(|it| !(colon && it.is_empty()));
     let mut characters = operation.chars();
     match (characters.next(), characters.as_str(), set) {
         (None, _, _) if !colon => put(name, value, filled),
-        (Some('-' | '?'), _, Some(value)) => filled.text.push_str(value),
-        (Some('-'), default, None) => fill(default, environment, filled, depth + 1)?,
+        (Some('-' | '?'), _, Some(value)) => filled.text.push_str(&value),
+        (Some('-'), default, None) => fill(default, lookup, filled, depth + 1)?,
         (Some('?'), message, None) => {
             let message = if message.is_empty() { "it is required" } else { message };
-            return Err(format!("`{name}` is not set in your shell: {message}"));
+            return Err(format!("`{name}` is not set in your shell or in .env: {message}"));
         }
-        (Some('+'), replacement, Some(_)) => fill(replacement, environment, filled, depth + 1)?,
+        (Some('+'), replacement, Some(_)) => fill(replacement, lookup, filled, depth + 1)?,
         (Some('+'), _, None) => {}
         _ => {
             return Err(format!(
@@ -138,14 +134,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn environment() -> BTreeMap<String, String> {
+    fn lookup(name: &str) -> Option<String> {
         let pairs = [("TAG", "1.4"), ("EMPTY", "")];
-        pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+        pairs.iter().find(|(it, _)| *it == name).map(|(_, value)| (*value).to_owned())
     }
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let filled = interpolate(text, &environment()).map(|it| it.text);
+        let filled = interpolate(text, &lookup).map(|it| it.text);
         assert_eq!(filled.unwrap_or_else(|it| it), expected);
     }
 
@@ -157,18 +153,25 @@ mod tests {
         check("${NONE:-a${TAG}b}", "a1.4b");
         check("${TAG:+yes}${EMPTY:+no}${EMPTY+set}${NONE+no}", "yesset");
         check("${TAG?}", "1.4");
-        check("${NONE:?add it to .env}", "`NONE` is not set in your shell: add it to .env");
-        check("${NONE?}", "`NONE` is not set in your shell: it is required");
-        check("5$", "a lone `$`; write `$$` for a dollar sign");
+        check(
+            "${NONE:?add it to .env}",
+            "`NONE` is not set in your shell or in .env: add it to .env",
+        );
+        check("${NONE?}", "`NONE` is not set in your shell or in .env: it is required");
+        // Issue 12: a hash or a price was an error.
+        for text in ["5$", "$(id -u)", "$2a$14$1l.x", "^x$|y"] {
+            check(text, text);
+        }
+        check("${NONE:-$2a$14$1l.x}", "$2a$14$1l.x");
         check("${TAG", "a `${` is never closed; write `$$` for a dollar sign");
         check("${TAG!}", "`${TAG!}` is not understood; write for example `${TAG:-default}`");
-        assert_eq!(interpolate("a$NONE", &environment()).unwrap().unset, ["NONE"]);
+        assert_eq!(interpolate("a$NONE", &lookup).unwrap().unset, ["NONE"]);
     }
 
     proptest! {
         #[test]
         fn never_panics(text in "[${}:a-zA-Z?+-]{0,40}") {
-            drop(interpolate(&text, &environment()));
+            drop(interpolate(&text, &lookup));
         }
     }
 }
