@@ -101,6 +101,9 @@ pub trait Platform: Clone + Send + Sync + 'static {
     /// The latest sampled calls, newest first.
     fn spans(&self, query: &SpanQuery) -> Vec<SpanView>;
 
+    /// What keeps the platform from writing down what happens, in sentences; nothing if all is well.
+    fn recording_problems(&self) -> Vec<String>;
+
     /// What is right and wrong with the machine and the platform on it.
     fn doctor(&self) -> impl Future<Output = Vec<Finding>> + Send;
 

@@ -16,6 +16,9 @@ pub struct StatusView {
     pub index: u64,
     /// When the event with that index happened, in RFC 3339.
     pub at: String,
+    /// What keeps the platform from writing down what happens now, in sentences; none if all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recording_problems: Vec<String>,
     /// The applications, by name.
     pub applications: Vec<ApplicationView>,
 }
@@ -212,6 +215,7 @@ impl StatusView {
         Self {
             index: world.index.0,
             at: world.at.to_string(),
+            recording_problems: Vec::new(),
             applications: applications
                 .filter(|(name, _)| only.is_none_or(|it| it == *name))
                 .map(|(name, state)| ApplicationView::of(name, state))

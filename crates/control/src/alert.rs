@@ -7,10 +7,15 @@ use serde::Serialize;
 use world::alert::Alert;
 use world::{Event, World};
 
+/// The alert that every application gets while something cannot be recorded.
+pub(crate) const RECORDING_FAILS: &str = "PelagoRecordingFails";
+
 /// What the rules of an application say of its alerts at one moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Alarm {
     pub(crate) application: ApplicationName,
+    /// Who speaks: of the alerts of others it says nothing.
+    pub(crate) source: Source,
     /// Those that fire.
     pub(crate) firing: Vec<Alert>,
     /// Name and labels of those whose condition holds, but which do not fire: after a restart, one that did is
@@ -18,15 +23,32 @@ pub(crate) struct Alarm {
     pub(crate) pending: Vec<(String, BTreeMap<String, String>)>,
 }
 
+/// Who raises an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The application's rules.
+    Rules,
+    /// The platform itself, which cannot record what happens.
+    Platform,
+}
+
+impl Source {
+    fn of(name: &str) -> Self {
+        if name == RECORDING_FAILS { Self::Platform } else { Self::Rules }
+    }
+}
+
 /// The events that say what has changed.
 pub(crate) fn events(alarm: Alarm, world: &World) -> Vec<Event> {
-    let Alarm { application, firing, pending } = alarm;
+    let Alarm { application, source, mut firing, pending } = alarm;
+    firing.retain(|it| Source::of(&it.name) == source);
     let Some(state) = world.application(&application) else { return Vec::new() };
     let is_active = |it: &Alert| {
         firing.iter().any(|other| other.name == it.name && other.labels == it.labels)
             || pending.iter().any(|other| other.0 == it.name && other.1 == it.labels)
     };
-    let resolved = state.alerts.iter().filter(|it| !is_active(&it.alert));
+    let own = state.alerts.iter().filter(|it| Source::of(&it.alert.name) == source);
+    let resolved = own.filter(|it| !is_active(&it.alert));
     let resolved = resolved.map(|it| Event::AlertResolved {
         application: application.clone(),
         name: it.alert.name.clone(),

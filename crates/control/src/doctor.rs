@@ -7,6 +7,7 @@ use std::time::Duration;
 use api::logs::{Finding, FindingVerdict};
 use host::process;
 use model::Timestamp;
+use runtime::Processes;
 use runtime::cgroup::{self, Support};
 use telemetry::Stores;
 use world::World;
@@ -18,6 +19,9 @@ const FREE_BYTES_MIN: u64 = 1 << 30;
 
 /// Silence of the data plane, which reports every second, that is more than a hiccup.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Damaged files that are named, at most.
+const DAMAGED_MAX: usize = 5;
 
 /// How long an address that could not be listened on is shown after the last try.
 const FAILURE_SHOWN_FOR: Duration = Duration::from_mins(5);
@@ -88,6 +92,23 @@ fn control(world: &World) -> Finding {
     let version = env!("CARGO_PKG_VERSION");
     let detail = format!("version {version}, process {pid}, {memory} MiB, index @{}", world.index);
     finding("control", FindingVerdict::Good, detail)
+}
+
+/// Whether what happens can be written down.
+pub(crate) fn recording(problems: Vec<String>) -> Vec<Finding> {
+    let subject = "recording";
+    if problems.is_empty() {
+        let detail = "what happens and what instances say is written down".to_owned();
+        return vec![finding(subject, FindingVerdict::Good, detail)];
+    }
+    problems.into_iter().map(|it| finding(subject, FindingVerdict::Bad, it)).collect()
+}
+
+/// Files of instances that are damaged.
+pub(crate) fn instance_folders(processes: &Processes) -> Vec<Finding> {
+    let damage = processes.damage().unwrap_or_else(|error| vec![model::chain(&error)]);
+    let limited = |it| finding("instances", FindingVerdict::Limited, it);
+    damage.into_iter().take(DAMAGED_MAX).map(limited).collect()
 }
 
 /// What the control process was told.

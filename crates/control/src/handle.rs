@@ -205,14 +205,21 @@ impl Platform for Control {
         self.data_plane(|it| traffic_view::spans(it, query))
     }
 
+    fn recording_problems(&self) -> Vec<String> {
+        self.parts.recording.problems()
+    }
+
     async fn doctor(&self) -> Vec<Finding> {
         let (folder, world) = (self.folder.clone(), self.world());
         self.parts.data_plane.arrival(DATA_PLANE_START).await;
         let observed = self.data_plane(Observed::clone);
         let (stores, collector) = (Arc::clone(&self.parts.stores), self.parts.collector);
         let (described, now) = (Arc::clone(&self.parts.described), self.parts.clock.timestamp());
+        let (problems, processes) = (self.recording_problems(), self.parts.processes.clone());
         let examined = blocking(move || {
             let mut findings = doctor::examine(&folder, &world, &observed, now);
+            findings.extend(doctor::recording(problems));
+            findings.extend(doctor::instance_folders(&processes));
             findings.push(doctor::options(&described));
             findings.push(doctor::telemetry(&stores, collector));
             Ok(findings)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use host::reserve::Reserve;
 use host::{Clock, process};
 use journal::{Damage, FolderLock};
 use model::Index;
@@ -19,8 +20,10 @@ use world::{Event, Recorded, World};
 use crate::dataplane::{self, DataPlane};
 use crate::handle::Control;
 use crate::launch::{INHERITED, Machine};
+use crate::lookout::Lookout;
 use crate::parts::Parts;
 use crate::reconciler::Reconciler;
+use crate::recording::Recording;
 use crate::storage::{Storage, StorageError};
 use crate::telemetry::Keeper;
 
@@ -96,13 +99,7 @@ pub enum OpenError {
 pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let folder = options.folder.clone();
     let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
-    let now = options.clock.timestamp();
-    let opened = Storage::open(&options.folder, &options.lock, now);
-    let (storage, mut world, damage) = opened.map_err(|error| match error {
-        StorageError::Open(error) => OpenError::Journal(error),
-        other => OpenError::Replay(other),
-    })?;
-    begin(&storage, &mut world, damage.as_ref(), &options).await?;
+    let Founded { storage, world, damage, recording, unrecorded } = found(&options).await?;
     let processes = Processes::new(&options.folder.join("instances"), options.program.clone())
         .map_err(unusable)?;
     let inherited = inherited(&options.environment);
@@ -129,6 +126,8 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         inbox,
         first_port: runtime::ports::start(&options.folder),
         data_plane,
+        recording,
+        reserve: Reserve::of(&options.folder),
         described: options.described.into(),
         stores: Arc::clone(&stores),
         collector: options.collector,
@@ -143,8 +142,9 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         remote_write: options.remote_write,
     }
     .start();
+    let looking = Lookout::of(&parts, worlds.clone(), options.folder.clone()).start();
     let control = Control::new(parts.clone(), worlds, options.folder);
-    let mut reconciler = Reconciler::new(parts, published);
+    let mut reconciler = Reconciler::new(parts, published, unrecorded);
     // Before anybody is answered: what the journal says last may no longer be so.
     reconciler.take_over().await;
     let task = tokio::spawn(async move {
@@ -157,12 +157,41 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
                 "the data plane did not take in the last table; it serves by the one before"
             );
         }
-        // It ends as the feeding does.
+        // These end as the feeding does.
+        looking.abort();
         if tokio::time::timeout(FEEDING_ENDS_IN, keeping).await.is_err() {
             tracing::warn!("the last second of what was measured may not be kept");
         }
     });
     Ok(Opened { control, damage, task })
+}
+
+/// What there is to begin with.
+struct Founded {
+    storage: Storage,
+    world: World,
+    damage: Option<Damage>,
+    recording: Recording,
+    /// What has happened already and could not be recorded.
+    unrecorded: Vec<Event>,
+}
+
+/// Folds the journal, and records that somebody new is in charge.
+async fn found(options: &Options) -> Result<Founded, OpenError> {
+    let now = options.clock.timestamp();
+    let opened = Storage::open(&options.folder, &options.lock, now);
+    let (storage, mut world, damage) = opened.map_err(|error| match error {
+        StorageError::Open(error) => OpenError::Journal(error),
+        other => OpenError::Replay(other),
+    })?;
+    let recording = Recording::default();
+    let unrecorded = begin(&storage, &mut world, damage.as_ref(), options).await?;
+    if let Some((_, reason)) = &unrecorded {
+        tracing::error!(error = reason, "nothing can be recorded; what runs goes on");
+        recording.journal_fails(now, reason);
+    }
+    let unrecorded = unrecorded.map(|it| it.0).unwrap_or_default();
+    Ok(Founded { storage, world, damage, recording, unrecorded })
 }
 
 /// The variables of this process that are passed on to instances.
@@ -171,13 +200,17 @@ fn inherited(environment: &BTreeMap<String, String>) -> BTreeMap<String, String>
     INHERITED.iter().filter_map(passed_on).collect()
 }
 
-/// Records that somebody new is in charge, and what happened to the journal.
+/// Events that could not be recorded, and why.
+type Unrecorded = (Vec<Event>, String);
+
+/// Records that somebody new is in charge, and what happened to the journal. What a disk refuses is to be recorded
+/// later: it is no reason not to be in charge.
 async fn begin(
     storage: &Storage,
     world: &mut World,
     damage: Option<&Damage>,
     options: &Options,
-) -> Result<(), OpenError> {
+) -> Result<Option<Unrecorded>, OpenError> {
     let this = process::this()
         .map_err(|source| OpenError::Folder { folder: options.folder.clone(), source })?;
     let mut events = vec![Event::ControlStarted {
@@ -189,12 +222,16 @@ async fn begin(
     let at = options.clock.timestamp().max(world.at);
     let first = storage.journal.bounds().last.max(world.index).next();
     let recorded: Vec<Recorded> = (first.0..)
-        .zip(events)
+        .zip(events.iter().cloned())
         .map(|(index, event)| Recorded { index: Index(index), at, event })
         .collect();
-    let recorded = storage.append(recorded).await.map_err(OpenError::Record)?;
+    let recorded = match storage.append(recorded).await {
+        Ok(recorded) => recorded,
+        Err(error @ StorageError::Append(_)) => return Ok(Some((events, model::chain(&error)))),
+        Err(error) => return Err(OpenError::Record(error)),
+    };
     for event in &recorded {
         world.fold(event).map_err(StorageError::from).map_err(OpenError::Replay)?;
     }
-    Ok(())
+    Ok(None)
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use host::Clock;
+use host::reserve::Reserve;
 use runtime::Processes;
 use runtime::bake::Bakery;
 use telemetry::Stores;
@@ -12,6 +13,7 @@ use tokio::sync::{RwLock, mpsc};
 use crate::dataplane::DataPlane;
 use crate::inbox::Input;
 use crate::launch::{Folders, Launcher, Machine};
+use crate::recording::Recording;
 use crate::storage::Storage;
 
 /// The journal, the machine, and the way to the reconciler.
@@ -29,6 +31,9 @@ pub(crate) struct Parts {
     /// Where the search for a first port begins.
     pub(crate) first_port: u16,
     pub(crate) data_plane: DataPlane,
+    /// What cannot be written down now.
+    pub(crate) recording: Recording,
+    pub(crate) reserve: Reserve,
     /// What this process was told, for whoever looks for what is wrong.
     pub(crate) described: Arc<str>,
     /// What is kept of what is measured, and where it is taken in.

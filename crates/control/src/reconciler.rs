@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use api::request::Accepted;
 use api::{ApiError, ErrorKind};
+use host::reserve::Tended;
 use model::instance::Exit;
 use model::{ApplicationName, InstanceId, ServiceName};
 use planner::Effect;
 use runtime::Observed;
 use runtime::processes::ProcessesError;
 use tokio::sync::{mpsc, oneshot, watch};
-use world::{Desired, Event, Phase, Purpose, World};
+use world::{Desired, Event, Phase, Purpose, Recorded, World};
 
 use crate::alert;
 use crate::calendar::Calendar;
@@ -25,6 +26,7 @@ use crate::outcome;
 use crate::parts::Parts;
 use crate::storage::{SNAPSHOT_EVERY, StorageError};
 use crate::strays;
+use crate::sweep;
 use crate::watch::{Checks, Watched};
 
 /// Inputs taken in at once, and so made durable together.
@@ -59,7 +61,12 @@ pub(crate) struct Reconciler {
 }
 
 impl Reconciler {
-    pub(crate) fn new(parts: Parts, published: watch::Sender<Arc<World>>) -> Self {
+    /// `unrecorded` is what has happened already and could not be recorded.
+    pub(crate) fn new(
+        parts: Parts,
+        published: watch::Sender<Arc<World>>,
+        unrecorded: Vec<Event>,
+    ) -> Self {
         let world = Arc::clone(&published.borrow());
         Self {
             snapshot_at: world.index.0,
@@ -69,7 +76,7 @@ impl Reconciler {
             published,
             in_flight: BTreeSet::new(),
             tasks: BTreeMap::new(),
-            unrecorded: Vec::new(),
+            unrecorded,
             ended_since_sweep: SWEEP_EVERY,
         }
     }
@@ -109,6 +116,11 @@ impl Reconciler {
             if instance.phase == Phase::Created {
                 continue;
             }
+            if instance.phase == Phase::Running
+                && let Err(error) = self.parts.processes.recover(application, &id)
+            {
+                cannot_be_looked_at(application, &id, &error);
+            }
             let fact = match self.parts.processes.observe(application, &id) {
                 Ok(Observed::Running(_) | Observed::Starting) => {
                     self.watch_again(application, &id, &world);
@@ -124,12 +136,15 @@ impl Reconciler {
                         Ok(exit) => Fact::Exited(exit),
                         Err(error) => {
                             cannot_be_looked_at(application, &id, &error);
+                            self.watch_again(application, &id, &world);
                             continue;
                         }
                     }
                 }
+                // It is looked at again until it is known.
                 Err(error) => {
                     cannot_be_looked_at(application, &id, &error);
+                    self.watch_again(application, &id, &world);
                     continue;
                 }
             };
@@ -215,11 +230,9 @@ impl Reconciler {
     async fn record(&mut self, draft: Draft) -> Result<(), ApiError> {
         let facts: Vec<Event> =
             draft.events.iter().map(|it| &it.event).filter(|it| is_fact(it)).cloned().collect();
-        let events = match self.parts.storage.append(draft.events).await {
+        let events = match self.append(draft.events).await {
             Ok(events) => events,
-            Err(error) => {
-                let message = model::chain(&error);
-                tracing::error!(error = %message, "nothing can be recorded; what runs goes on");
+            Err(message) => {
                 self.unrecorded = facts;
                 return Err(ApiError::new(ErrorKind::Unavailable, message));
             }
@@ -240,6 +253,32 @@ impl Reconciler {
         self.parts.data_plane.recorded(self.world.index, recorded_at);
         self.published.send_replace(Arc::clone(&self.world));
         Ok(())
+    }
+
+    /// Appends to the journal. What a full disk refuses is tried once more with the room that was kept for it.
+    async fn append(&mut self, events: Vec<Recorded>) -> Result<Vec<Recorded>, String> {
+        let mut appended = self.parts.storage.append(events.clone()).await;
+        if appended.as_ref().is_err_and(StorageError::is_full)
+            && matches!(self.parts.reserve.give_up(), Ok(Tended::GivenUp))
+        {
+            tracing::warn!("the disk is full; the reserve is given up");
+            appended = self.parts.storage.append(events).await;
+        }
+        match appended {
+            Ok(events) => {
+                if let Some(since) = self.parts.recording.journal_works() {
+                    tracing::warn!(%since, "what happens can be recorded again");
+                }
+                Ok(events)
+            }
+            Err(error) => {
+                let message = model::chain(&error);
+                if self.parts.recording.journal_fails(self.calendar.now(), &message) {
+                    tracing::error!(error = %message, "nothing can be recorded; what runs goes on");
+                }
+                Err(message)
+            }
+        }
     }
 
     /// What is known to have come about need not be brought about.
@@ -374,6 +413,7 @@ impl Reconciler {
             processes: self.parts.processes.clone(),
             clock: self.parts.clock,
             inbox: self.parts.inbox.clone(),
+            recording: self.parts.recording.clone(),
         }
     }
 
@@ -409,7 +449,7 @@ impl Reconciler {
         let idle = self.world.applications.values().all(|it| it.desired != Desired::Stopping);
         if SWEEP_EVERY <= self.ended_since_sweep && idle {
             self.ended_since_sweep = 0;
-            self.sweep().await;
+            sweep::sweep(&self.parts, &self.world).await;
         }
     }
 
@@ -422,31 +462,6 @@ impl Reconciler {
             tracing::warn!(%error, "saving a snapshot ended early");
             Ok(())
         })
-    }
-
-    async fn sweep(&self) {
-        let Ok(guard) = Arc::clone(&self.parts.bakes).try_write_owned() else { return };
-        let (world, parts) = (Arc::clone(&self.world), self.parts.clone());
-        let swept = tokio::task::spawn_blocking(move || {
-            let _guard = guard;
-            if let Err(error) =
-                parts.processes.sweep(&|application, id| world.remembers(application, id))
-            {
-                tracing::warn!(error = %model::chain(&error), "old instance folders could not be removed");
-            }
-            let services = || world.applications.values().flat_map(|it| it.services.values());
-            let in_use = |digest: &model::release::Digest| {
-                services()
-                    .flat_map(|it| it.releases.values())
-                    .any(|it| it.artifact.as_ref() == Some(digest))
-            };
-            if let Err(error) = parts.bakery.sweep(&in_use) {
-                tracing::warn!(error = %model::chain(&error), "old artifacts could not be removed");
-            }
-        });
-        if let Err(error) = swept.await {
-            tracing::warn!(%error, "sweeping ended early");
-        }
     }
 }
 

@@ -40,6 +40,13 @@ pub(crate) enum StorageError {
     Fold(#[from] world::FoldError),
 }
 
+impl StorageError {
+    /// Whether there was no room.
+    pub(crate) const fn is_full(&self) -> bool {
+        matches!(self, Self::Append(journal::AppendError::DiskFull { .. }))
+    }
+}
+
 type OpenedOnce = (Storage, Result<World, StorageError>, Option<Damage>);
 
 /// The journal, in terms of events and worlds.

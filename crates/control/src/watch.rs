@@ -10,16 +10,21 @@ use model::instance::Exit;
 use model::{ApplicationName, InstanceId};
 use runtime::launch::LaunchSpec;
 use runtime::probe::Try;
+use runtime::processes::ProcessesError;
 use runtime::{Observed, Processes, ports};
 use tokio::sync::mpsc;
 
 use crate::checkup::{Checkup, Kind, Readiness, Verdict};
 use crate::inbox::{Fact, Input, Sight};
+use crate::recording::Recording;
 
 /// Time after which an instance without a readiness check counts as ready, if it has not ended by then. What
 /// cannot start mostly ends at once, and must not be called ready before; supervisord waits as long
 /// (`startsecs`).
 const UNCHECKED_READY_AFTER: Duration = Duration::from_secs(1);
+
+/// Time after which it is tried again what the machine did not allow.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Time a supervisor gets to say how its instance ended when the first process has. It takes a few
 /// milliseconds where that leaves nothing behind, and then there is one fact, not two.
@@ -37,6 +42,7 @@ pub(crate) struct Watched {
     pub(crate) processes: Processes,
     pub(crate) clock: Clock,
     pub(crate) inbox: mpsc::Sender<Input>,
+    pub(crate) recording: Recording,
 }
 
 /// The checks of an instance, as it is asked and as it is tried.
@@ -62,7 +68,7 @@ impl Watched {
         let found = match spec {
             Ok(spec) => {
                 self.await_ports(&checks.fixed_ports).await;
-                self.processes.launch(&spec).await.map_err(|it| model::chain(&it))
+                self.insist(|| self.processes.launch(&spec)).await
             }
             Err(reason) => Err(reason),
         };
@@ -97,10 +103,9 @@ impl Watched {
 
     /// Asks the instance to stop until it has.
     pub(crate) async fn stop(self) {
-        match self.processes.stop(&self.application, &self.instance).await {
+        match self.insist(|| self.processes.stop(&self.application, &self.instance)).await {
             Ok(exit) => self.tell(Fact::Exited(exit)).await,
             Err(error) => {
-                let error = model::chain(&error);
                 tracing::error!(instance = %self.instance, %error, "an instance cannot be stopped");
                 self.tell(Fact::Exited(Exit::Lost)).await;
             }
@@ -109,10 +114,11 @@ impl Watched {
 
     /// Makes sure that it does not run, and will not, before saying that it could not be started.
     async fn give_up(&self, reason: String) {
-        let exit = match self.processes.stop(&self.application, &self.instance).await {
+        let stopped = self.insist(|| self.processes.stop(&self.application, &self.instance));
+        let exit = match stopped.await {
             Ok(exit @ (Exit::Code(_) | Exit::Signal(_) | Exit::OutOfMemory)) => exit,
             Ok(Exit::NotStarted(_) | Exit::Lost) => Exit::NotStarted(reason),
-            Err(error) => Exit::NotStarted(format!("{reason}; {}", model::chain(&error))),
+            Err(error) => Exit::NotStarted(format!("{reason}; {error}")),
         };
         self.tell(Fact::Exited(exit)).await;
     }
@@ -134,9 +140,9 @@ impl Watched {
                 tries.spawn(Arc::clone(&me).check(checkup, try_));
             }
         }
-        let mut ended = pin!(me.processes.ended(&me.application, &me.instance));
-        let found = tokio::select! {
-            found = &mut ended => found,
+        let mut ended = pin!(me.ended());
+        let exit = tokio::select! {
+            exit = &mut ended => exit,
             () = me.leaderless() => {
                 // What it has left behind may still answer, and is about to be stopped.
                 tries.abort_all();
@@ -145,15 +151,50 @@ impl Watched {
                 ended.await
             }
         };
-        let exit = match found {
-            Ok(exit) => exit,
-            Err(error) => {
-                tracing::error!(instance = %me.instance, error = %model::chain(&error), "an instance can no longer be watched");
-                Exit::Lost
-            }
-        };
         tries.abort_all();
         me.tell(Fact::Exited(exit)).await;
+    }
+
+    /// Until it has ended. That it cannot be looked at does not mean that it has.
+    #[expect(clippy::disallowed_methods, reason = "nothing tells when the machine allows it again")]
+    async fn ended(&self) -> Exit {
+        let mut is_told = false;
+        loop {
+            match self.processes.ended(&self.application, &self.instance).await {
+                Ok(exit) => return exit,
+                Err(error) if is_told => {
+                    tracing::debug!(instance = %self.instance, error = %model::chain(&error), "an instance still cannot be watched");
+                }
+                Err(error) => {
+                    is_told = true;
+                    tracing::error!(instance = %self.instance, error = %model::chain(&error), "an instance cannot be watched, and is tried again");
+                }
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        }
+    }
+
+    /// Tries until it is done or cannot be, however long the disk, or want of descriptors, keeps it from being done.
+    #[expect(clippy::disallowed_methods, reason = "nothing tells when the machine allows it again")]
+    async fn insist<T, F: Future<Output = Result<T, ProcessesError>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, String> {
+        loop {
+            match attempt().await {
+                Err(error) if error.may_work_later() => {
+                    let error = model::chain(&error);
+                    if self.recording.waits(&self.application, &self.instance, error.clone()) {
+                        tracing::error!(instance = %self.instance, error, "an instance waits for the disk");
+                    }
+                    tokio::time::sleep(RETRY_AFTER).await;
+                }
+                found => {
+                    self.recording.goes_on(&self.application, &self.instance);
+                    return found.map_err(|it| model::chain(&it));
+                }
+            }
+        }
     }
 
     /// Until the instance's first process has ended and its supervisor goes on all the same; else for good.

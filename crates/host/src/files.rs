@@ -14,14 +14,40 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// As [`write_whole`], with the permissions given.
 pub fn write_whole_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    write_beside(path, bytes, mode, |_| Ok(()))
+}
+
+fn write_beside(
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+    finish: impl FnOnce(&File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut beside = OsString::from(path);
     beside.push(format!(".{}.tmp", std::process::id()));
-    let written = write(&beside, bytes, mode).and_then(|()| fs::rename(&beside, path));
+    let written = write(&beside, bytes, mode).and_then(|file| finish(&file));
+    let written = written.and_then(|()| fs::rename(&beside, path));
     if written.is_err() {
         // What matters is why it failed. A full disk, above all, must not be left fuller.
         drop(fs::remove_file(&beside));
     }
     written
+}
+
+/// As [`write_whole`], and forced to the disk: after a power cut it is there, whole.
+pub fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    write_beside(path, bytes, mode, File::sync_all)?;
+    sync_folder_of(path)
+}
+
+/// Forces a file that was written to the disk, and the name it got.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    sync_folder_of(path)
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |it| File::open(it)?.sync_all())
 }
 
 /// The content of `path`, or nothing if there is no such file.
@@ -35,13 +61,55 @@ pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Bytes that this user may still write to the file system of `path`.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(path)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+    space(path).map(|it| it.free_bytes)
 }
 
-fn write(path: &OsString, bytes: &[u8], mode: u32) -> io::Result<()> {
+/// How full a file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this user may still write.
+    pub free_bytes: u64,
+    /// Bytes that it has in all.
+    pub total_bytes: u64,
+    /// Whether it may only be read.
+    pub is_read_only: bool,
+}
+
+/// How full the file system of `path` is.
+pub fn space(path: &Path) -> io::Result<Space> {
+    let found = rustix::fs::statvfs(path)?;
+    Ok(Space {
+        free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+        total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+        is_read_only: found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY)
+            || rustix::fs::access(path, rustix::fs::Access::WRITE_OK)
+                == Err(rustix::io::Errno::ROFS),
+    })
+}
+
+/// Whether the disk refused, or this process has no descriptors left: what could not be written or read then can be
+/// later, and says nothing about what it was to be about.
+pub fn may_work_later(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull};
+    let by_kind =
+        matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | ResourceBusy);
+    let errno = rustix::io::Errno::from_io_error(error);
+    let by_number = matches!(
+        errno,
+        Some(
+            rustix::io::Errno::IO
+                | rustix::io::Errno::MFILE
+                | rustix::io::Errno::NFILE
+                | rustix::io::Errno::NOMEM
+        )
+    );
+    by_kind || by_number
+}
+
+fn write(path: &OsString, bytes: &[u8], mode: u32) -> io::Result<File> {
     let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(path)?;
-    file.write_all(bytes)
+    file.write_all(bytes)?;
+    Ok(file)
 }
 
 #[cfg(test)]
@@ -54,9 +122,22 @@ mod tests {
         let path = folder.path().join("status");
         assert_eq!(read_if_there(&path).unwrap(), None);
         write_whole(&path, b"long first").unwrap();
-        write_whole(&path, b"second").unwrap();
+        write_synced(&path, b"second", 0o600).unwrap();
+        sync(&path).unwrap();
         assert_eq!(read_if_there(&path).unwrap().as_deref(), Some(&b"second"[..]));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_the_disk_refuses_may_work_later() {
+        let of = |errno: rustix::io::Errno| io::Error::from(errno);
+        for errno in [rustix::io::Errno::NOSPC, rustix::io::Errno::ROFS, rustix::io::Errno::MFILE] {
+            assert!(may_work_later(&of(errno)), "{errno}");
+        }
+        assert!(!may_work_later(&of(rustix::io::Errno::NOENT)));
+        assert!(!may_work_later(&io::Error::other("not JSON")));
+        let space = space(Path::new("/")).unwrap();
+        assert!(space.free_bytes <= space.total_bytes);
     }
 
     #[test]

@@ -7,5 +7,6 @@ pub mod clock;
 pub mod entropy;
 pub mod files;
 pub mod process;
+pub mod reserve;
 
 pub use clock::Clock;

@@ -132,13 +132,43 @@ pub fn usage(process: ProcessId) -> Option<Usage> {
         usage.resident_bytes += resident_bytes(pid).unwrap_or(0);
         usage.processes += 1;
         if family.len() < FAMILY_MAX {
-            let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-            let children = children.unwrap_or_default();
-            family
-                .extend(children.split_ascii_whitespace().filter_map(|it| it.parse::<u32>().ok()));
+            family.extend(children(pid));
         }
     }
     Some(usage)
+}
+
+/// Children of a process, whichever of its threads made them; none of one that has just ended.
+pub fn children(pid: u32) -> Vec<u32> {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let list = |task: fs::DirEntry| fs::read_to_string(task.path().join("children"));
+    let pids = |list: String| -> Vec<u32> {
+        list.split_ascii_whitespace().filter_map(|it| it.parse().ok()).collect()
+    };
+    tasks.flatten().filter_map(|it| list(it).ok()).flat_map(pids).collect()
+}
+
+/// Every process whose command line ends with these words.
+pub fn with_last_words(words: &[&str]) -> io::Result<Vec<ProcessId>> {
+    let ending: Vec<u8> = words.iter().flat_map(|it| [b"\0", it.as_bytes()].concat()).collect();
+    let ending = [ending.as_slice(), b"\0"].concat();
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let pid = entry.file_name().to_str().and_then(|it| it.parse().ok());
+        let Some(process) = pid.and_then(identify) else { continue };
+        // It may have ended meanwhile.
+        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        if line.ends_with(&ending) && is_alive(process) {
+            found.push(process);
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a process leads its process group.
+pub fn leads_group(pid: u32) -> bool {
+    let group = to_pid(pid).and_then(|it| rustix::process::getpgid(Some(it)).ok());
+    group.is_some() && group == to_pid(pid)
 }
 
 /// Processor time of a process, its threads among it; of its children only those it has waited for.
@@ -198,10 +228,8 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(resident_bytes(process.pid).unwrap() < usage(process).unwrap().resident_bytes);
-        let children =
-            fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
-        for pid in children.split_ascii_whitespace() {
-            terminate(identify(pid.parse().unwrap()).unwrap()).unwrap();
+        for pid in children(child.id()) {
+            terminate(identify(pid).unwrap()).unwrap();
         }
         drop(child.stdin.take());
         child.wait().unwrap();

@@ -19,7 +19,8 @@ enum ProxyError {
 
 pub(crate) fn run(asked: Proxy) -> ExitCode {
     let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
-    subscriber.with_max_level(tracing::Level::INFO).init();
+    // A log that cannot be written must not end what is logged.
+    subscriber.with_max_level(tracing::Level::INFO).log_internal_errors(false).init();
     match serve(asked) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,6 +16,7 @@ use cli::arguments::{Format, Listen, Serve};
 use cli::{Context, Relief};
 use control::dataplane::{AccessLog, GatewayOptions, Settings};
 use control::{Control, FolderLock, LockError};
+use host::reserve::{Reserve, Tended};
 use host::{Clock, files};
 use model::Index;
 use model::units::{UnitError, parse_duration};
@@ -63,7 +64,8 @@ enum ServeError {
 pub(crate) async fn run(context: Context, asked: Serve) -> ExitCode {
     let json = context.format == Format::Json;
     let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
-    let subscriber = subscriber.with_max_level(tracing::Level::INFO);
+    // A log that cannot be written must not end what is logged.
+    let subscriber = subscriber.with_max_level(tracing::Level::INFO).log_internal_errors(false);
     if json {
         subscriber.json().init();
     } else {
@@ -89,9 +91,15 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
     let file = |source| ServeError::File { path: folder.clone(), source };
     fs::create_dir_all(folder).map_err(file)?;
     // It holds environments, and a socket through which programs can be run.
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(file)?;
+    match fs::set_permissions(folder, fs::Permissions::from_mode(0o700)) {
+        Err(error) if files::may_work_later(&error) => {
+            tracing::warn!(%error, "the data folder's permissions are as they were");
+        }
+        other => other.map_err(file)?,
+    }
     // Before anything else in the folder is looked at: another control process may be in charge of it.
     let lock = Arc::new(take_charge(context, asked).await?);
+    tend_reserve(folder);
     let options = Options::of(context, asked, folder)?;
     let clock = Clock::start();
     let stores = open_stores(&options, folder, clock)?;
@@ -159,6 +167,16 @@ async fn take_charge(context: &Context, asked: &Serve) -> Result<FolderLock, Ser
     }
 }
 
+/// On a full disk there must be room to begin.
+fn tend_reserve(folder: &Path) {
+    let reserve = Reserve::of(folder);
+    match files::space(folder).and_then(|space| reserve.tend(space)) {
+        Ok(Tended::GivenUp) => tracing::warn!("the disk is full; the reserve is given up"),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "no room is kept in reserve for a full disk"),
+    }
+}
+
 /// Opens what is kept of what is measured.
 fn open_stores(options: &Options, folder: &Path, clock: Clock) -> Result<Arc<Stores>, ServeError> {
     let limits = telemetry::stores::Limits::of(options.telemetry_age, options.telemetry_size.0);
@@ -193,7 +211,7 @@ async fn bind_collector(
         match TcpListener::bind(address).await {
             Ok(listener) => {
                 let shown = listener.local_addr().unwrap_or(address);
-                files::write_whole(&path, shown.to_string().as_bytes()).map_err(file)?;
+                note(&path, shown);
                 tracing::info!(address = %shown, "telemetry is taken in and answered for");
                 return Ok(Some(listener));
             }
@@ -201,6 +219,13 @@ async fn bind_collector(
         }
     }
     Ok(None)
+}
+
+/// Writes down where something listens. Where the disk refuses it, whoever looks for the address is told the one before.
+fn note(path: &Path, address: SocketAddr) {
+    if let Err(error) = files::write_whole(path, address.to_string().as_bytes()) {
+        tracing::warn!(path = %path.display(), %error, "an address could not be written down");
+    }
 }
 
 /// What the data plane is to be.
@@ -297,15 +322,21 @@ async fn bind_port(
     };
     let path = folder.join("token");
     let file = |source| ServeError::File { path: path.clone(), source };
-    let token = if let Some(token) = files::read_if_there(&path).map_err(file)? {
-        String::from_utf8_lossy(&token).trim().to_owned()
+    let found = files::read_if_there(&path).map_err(file)?;
+    let found = found.map(|it| String::from_utf8_lossy(&it).trim().to_owned());
+    // An empty one, of a power cut, would let everybody in.
+    let token = if let Some(token) = found.filter(|it| !it.is_empty()) {
+        token
     } else {
         let token = host::entropy::secret()?;
-        files::write_whole_with_mode(&path, token.as_bytes(), 0o600).map_err(file)?;
+        if let Err(error) = files::write_synced(&path, token.as_bytes(), 0o600) {
+            tracing::warn!(%address, %error, "the API is only on the socket; its token cannot be written down");
+            return Ok(None);
+        }
         token
     };
     let shown = listener.local_addr().unwrap_or(address);
-    files::write_whole(&folder.join("address"), shown.to_string().as_bytes()).map_err(file)?;
+    note(&folder.join("address"), shown);
     tracing::info!(address = %shown, "the API listens");
     Ok(Some((listener, Token::new(token))))
 }

@@ -2,7 +2,8 @@
 //!
 //! Facts are files that appear once and whole, so that a process that knows nothing else can tell what
 //! happened: `launch.json` (what to start), `stop` (it should not run), `status.json` (it was started),
-//! `refused` (why it could not be), `exit.json` (how it ended), `log.N` (what it said).
+//! `refused` (why it could not be), `exit.json` (how it ended), `log.N` (what it said). A file that is there and
+//! cannot be read is damaged, which is an error of its own ([`is_damage`]) and never taken for one that is not there.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,6 +14,9 @@ use model::instance::{Exit, ProcessId};
 use serde::{Deserialize, Serialize};
 
 use crate::launch::LaunchSpec;
+
+/// An empty file whose lock says that lines are lost.
+const LOSS: &str = "loss";
 
 /// The folder of one instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +39,17 @@ pub struct InstanceLock {
     _file: File,
 }
 
+/// Held by a supervisor while lines of its instance are lost.
+#[derive(Debug)]
+pub struct LossSign {
+    _file: File,
+}
+
+/// Whether a file of the folder was there, and is not what it should be.
+pub fn is_damage(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
+}
+
 impl InstanceFolder {
     /// The folder at `path`, which need not exist yet.
     pub const fn new(path: PathBuf) -> Self {
@@ -54,6 +69,7 @@ impl InstanceFolder {
     /// Makes the folder and writes down what to start.
     pub fn prepare(&self, spec: &LaunchSpec) -> io::Result<()> {
         fs::create_dir_all(self.scratch())?;
+        File::options().create(true).truncate(false).write(true).open(self.0.join(LOSS))?;
         let bytes = serde_json::to_vec(spec).map_err(io::Error::other)?;
         // The environment may hold secrets: for the owner's eyes only.
         files::write_whole_with_mode(&self.0.join("launch.json"), &bytes, 0o600)
@@ -62,7 +78,7 @@ impl InstanceFolder {
     /// What to start.
     pub fn spec(&self) -> io::Result<LaunchSpec> {
         let bytes = fs::read(self.0.join("launch.json"))?;
-        serde_json::from_slice(&bytes).map_err(io::Error::other)
+        serde_json::from_slice(&bytes).map_err(damaged)
     }
 
     /// Takes the lock, or nothing if somebody has it.
@@ -73,6 +89,55 @@ impl InstanceFolder {
         match rustix::fs::flock(&file, operation) {
             Ok(()) => Ok(Some(InstanceLock { _file: file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether a start has left traces, readable or not.
+    pub fn has_begun(&self) -> bool {
+        ["status.json", "exit.json"].iter().any(|it| self.0.join(it).exists())
+    }
+
+    /// Takes the sign that lines are lost; nothing if somebody looks at it just now. It needs nothing to be
+    /// written, so that it works on any disk.
+    pub fn lose_lines(&self) -> Option<LossSign> {
+        let file = File::open(self.0.join(LOSS)).ok()?;
+        let operation = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        rustix::fs::flock(&file, operation).ok()?;
+        Some(LossSign { _file: file })
+    }
+
+    /// Whether lines are lost now.
+    pub fn loses_lines(&self) -> io::Result<bool> {
+        self.is_held(LOSS)
+    }
+
+    /// Whether somebody has the lock. It needs nothing to be written.
+    pub fn is_locked(&self) -> io::Result<bool> {
+        self.is_held("lock")
+    }
+
+    /// Files that are there and cannot be understood, with the reason.
+    pub fn damage(&self) -> Vec<String> {
+        let of = |name: &str, found: Result<(), io::Error>| {
+            let error = found.err().filter(is_damage)?;
+            Some(format!("{} cannot be understood: {error}", self.0.join(name).display()))
+        };
+        let launch = of("launch.json", self.spec().map(drop));
+        let status = of("status.json", self.status().map(drop));
+        let exit = of("exit.json", self.exit().map(drop));
+        [launch, status, exit].into_iter().flatten().collect()
+    }
+
+    fn is_held(&self, name: &str) -> io::Result<bool> {
+        let file = match File::open(self.0.join(name)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
             Err(error) => Err(error.into()),
         }
     }
@@ -93,9 +158,15 @@ impl InstanceFolder {
         self.read("status.json")
     }
 
-    /// Writes down what was started.
+    /// Writes down what was started. [`Self::sync_status`] makes it durable, which nobody need wait for.
     pub fn write_status(&self, status: &Status) -> io::Result<()> {
-        self.write("status.json", status)
+        let bytes = serde_json::to_vec(status).map_err(io::Error::other)?;
+        files::write_whole(&self.0.join("status.json"), &bytes)
+    }
+
+    /// Forces what was started to the disk.
+    pub fn sync_status(&self) -> io::Result<()> {
+        files::sync(&self.0.join("status.json"))
     }
 
     /// How it ended, if it has.
@@ -105,7 +176,8 @@ impl InstanceFolder {
 
     /// Writes down how it ended.
     pub fn write_exit(&self, exit: &Exit) -> io::Result<()> {
-        self.write("exit.json", exit)
+        let bytes = serde_json::to_vec(exit).map_err(io::Error::other)?;
+        files::write_synced(&self.0.join("exit.json"), &bytes, 0o644)
     }
 
     /// Why the instance's program could not be started, if so.
@@ -129,11 +201,10 @@ impl InstanceFolder {
 
     fn read<T: for<'de> Deserialize<'de>>(&self, name: &str) -> io::Result<Option<T>> {
         let bytes = files::read_if_there(&self.0.join(name))?;
-        bytes.map(|it| serde_json::from_slice(&it)).transpose().map_err(io::Error::other)
+        bytes.map(|it| serde_json::from_slice(&it)).transpose().map_err(damaged)
     }
+}
 
-    fn write<T: Serialize>(&self, name: &str, value: &T) -> io::Result<()> {
-        let bytes = serde_json::to_vec(value).map_err(io::Error::other)?;
-        files::write_whole(&self.0.join(name), &bytes)
-    }
+fn damaged(error: serde_json::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }

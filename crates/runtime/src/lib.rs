@@ -17,6 +17,7 @@ pub mod log;
 pub mod ports;
 pub mod probe;
 pub mod processes;
+mod recovery;
 pub mod supervisor;
 
 pub use folder::InstanceFolder;

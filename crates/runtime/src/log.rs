@@ -191,6 +191,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_writer_before_left_unfinished_is_no_part_of_the_next_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let head = "1970-01-01T00:00:00.001Z stdout F ";
+        fs::write(path(folder.path(), 1), format!("{head}one\n{head}tw")).unwrap();
+        write(folder.path(), 3..4);
+        let page = read(folder.path(), Cursor::default(), 10).unwrap();
+        assert_eq!(texts(&page), ["one", "tw", "line 3"]);
+    }
+
+    #[test]
     fn an_unfinished_line_is_left_for_later() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(path(folder.path(), 1), "1970-01-01T00:00:00.001Z stdout F one\n1970-01-01T")

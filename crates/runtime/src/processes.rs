@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use host::process;
+use host::{files, process};
 use model::instance::{Exit, ProcessId};
 use model::{ApplicationName, InstanceId};
 use rustix::process::Signal;
@@ -15,9 +15,11 @@ use tokio::process::Command;
 
 use crate::cgroup;
 use crate::departures::Departures;
-use crate::folder::{InstanceFolder, Status};
+use crate::folder::{InstanceFolder, Status, is_damage};
 use crate::launch::LaunchSpec;
 use crate::leftovers;
+use crate::recovery;
+use crate::supervisor;
 
 /// Time a supervisor may take until it has started its instance.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(30);
@@ -78,9 +80,24 @@ pub enum ProcessesError {
     /// Its supervisor could not be started.
     #[error("the supervisor could not be started")]
     Supervisor(#[source] io::Error),
+    /// Its start could not be written down, and was taken back.
+    #[error("{0}")]
+    Unrecorded(String),
     /// Its supervisor did not start it in time.
     #[error("the supervisor did not start the instance within {LAUNCH_TIMEOUT:?}")]
     Timeout,
+}
+
+impl ProcessesError {
+    /// Whether it says something of the disk or of this process alone, and nothing of the instance: then it is tried
+    /// again, and nothing is concluded from it.
+    pub fn may_work_later(&self) -> bool {
+        match self {
+            Self::Folder { source, .. } | Self::Supervisor(source) => files::may_work_later(source),
+            Self::Unrecorded(_) => true,
+            Self::Timeout => false,
+        }
+    }
 }
 
 impl Processes {
@@ -132,6 +149,9 @@ impl Processes {
             let mut stdout = BufReader::new(stdout);
             let read = tokio::time::timeout(LAUNCH_TIMEOUT, stdout.read_line(&mut line)).await;
             read.map_err(|_| ProcessesError::Timeout)?.map_err(ProcessesError::Supervisor)?;
+            if let Some(reason) = line.strip_prefix(supervisor::UNRECORDED) {
+                return Err(ProcessesError::Unrecorded(reason.trim_end().to_owned()));
+            }
         }
         self.started(&spec.application, &spec.instance).await
     }
@@ -172,20 +192,70 @@ impl Processes {
     }
 
     fn look(&self, folder: &InstanceFolder) -> io::Result<Observed> {
-        if let Some(exit) = folder.exit()? {
-            return Ok(Observed::Ended(exit));
+        match folder.exit() {
+            Ok(Some(exit)) => return Ok(Observed::Ended(exit)),
+            // Somebody wrote down how it ended, and nobody can read it.
+            Err(error) if is_damage(&error) && !folder.is_locked()? => {
+                return Ok(Observed::Ended(Exit::Lost));
+            }
+            Err(error) if !is_damage(&error) => return Err(error),
+            Ok(None) | Err(_) => {}
         }
-        match folder.status()? {
-            Some(status) if status.boot_id != self.boot_id => Ok(Observed::Ended(Exit::Lost)),
-            Some(status) if process::is_alive(status.supervisor) => Ok(Observed::Running(status)),
+        match folder.status() {
+            Ok(Some(status)) if status.boot_id != self.boot_id => Ok(Observed::Ended(Exit::Lost)),
+            Ok(Some(status)) if process::is_alive(status.supervisor) => {
+                Ok(Observed::Running(status))
+            }
             // The supervisor is gone. It may have written its last words since they were looked for.
-            Some(_) => Ok(Observed::Ended(folder.exit()?.unwrap_or(Exit::Lost))),
-            None if folder.lock()?.is_none() => Ok(Observed::Starting),
-            None => match folder.exit()? {
+            Ok(Some(_)) => Ok(Observed::Ended(last_words(folder)?.unwrap_or(Exit::Lost))),
+            Ok(None) if folder.is_locked()? => Ok(Observed::Starting),
+            Ok(None) => match last_words(folder)? {
                 Some(exit) => Ok(Observed::Ended(exit)),
                 None => Ok(Observed::NotStarted),
             },
+            // It was started, and what cannot be read is looked for.
+            Err(error) if is_damage(&error) => {
+                if !folder.is_locked()? {
+                    return Ok(Observed::Ended(last_words(folder)?.unwrap_or(Exit::Lost)));
+                }
+                let found = recovery::find(folder, &self.boot_id)?;
+                Ok(found.map_or(Observed::Starting, Observed::Running))
+            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Finds what runs although nothing, or nothing readable, says so, and writes it down again.
+    pub fn recover(
+        &self,
+        application: &ApplicationName,
+        instance: &InstanceId,
+    ) -> Result<(), ProcessesError> {
+        let folder = self.folder(application, instance);
+        let is_known = matches!(folder.status(), Ok(Some(_)));
+        let recover = || {
+            if is_known || !folder.is_locked()? {
+                return Ok(());
+            }
+            let Some(status) = recovery::find(&folder, &self.boot_id)? else { return Ok(()) };
+            tracing::warn!(%application, %instance, "it was not written down that an instance runs, which is mended");
+            folder.write_status(&status)
+        };
+        recover().map_err(|source| unusable(&folder, source))
+    }
+
+    /// What is damaged in the folders of instances, with the reason.
+    pub fn damage(&self) -> Result<Vec<String>, ProcessesError> {
+        let all = self.list()?.into_iter();
+        Ok(all.flat_map(|(application, id)| self.folder(&application, &id).damage()).collect())
+    }
+
+    /// Instances in `among` that say more than can be kept.
+    pub fn losing_lines(
+        &self,
+        among: impl Iterator<Item = (ApplicationName, InstanceId)>,
+    ) -> Vec<(ApplicationName, InstanceId)> {
+        among.filter(|(name, id)| self.folder(name, id).loses_lines().unwrap_or(false)).collect()
     }
 
     /// Kills everything that is left of an instance whose supervisor was killed, and waits until it is
@@ -261,11 +331,13 @@ impl Processes {
         instance: &InstanceId,
     ) -> Result<Exit, ProcessesError> {
         let folder = self.folder(application, instance);
-        folder.forbid().map_err(|source| unusable(&folder, source))?;
+        // What runs is stopped also where that it should cannot be written down.
+        let forbidden = folder.forbid();
         loop {
             match self.observe(application, instance)? {
                 Observed::Ended(_) => return self.ended(application, instance).await,
                 Observed::NotStarted => {
+                    forbidden.map_err(|source| unusable(&folder, source))?;
                     return Ok(Exit::NotStarted("stopped before it was started".to_owned()));
                 }
                 // It looks for the order to stop once more when it has started.
@@ -357,6 +429,14 @@ impl Processes {
 /// Time after which an instance that was told to stop has ended, if its supervisor is at work.
 fn time_to_stop(folder: &InstanceFolder) -> Duration {
     folder.spec().map_or(GRACE, |it| it.stop_grace_period).saturating_add(OVERDUE)
+}
+
+/// How an instance ended, if that was written down; damaged, it is as good as not known.
+fn last_words(folder: &InstanceFolder) -> io::Result<Option<Exit>> {
+    match folder.exit() {
+        Err(error) if is_damage(&error) => Ok(Some(Exit::Lost)),
+        found => found,
+    }
 }
 
 fn unusable(folder: &InstanceFolder, source: io::Error) -> ProcessesError {

@@ -12,6 +12,7 @@ mod children;
 mod ending;
 mod enter;
 mod output;
+mod recorder;
 mod signals;
 
 use std::io::{self, Write as _};
@@ -33,6 +34,7 @@ use crate::launch::LaunchSpec;
 use children::Children;
 use ending::Ending;
 use output::Output;
+use recorder::{Now, Recorder};
 use signals::Signals;
 
 pub use enter::enter;
@@ -54,6 +56,16 @@ const LOCK_TRIES: u32 = 200;
 /// Time between two tries.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
+/// Time between two tries to write down how an instance has ended.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long the supervisor looks away when the machine does not let it wait for anything.
+const BLIND_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a supervisor says when it has started its instance.
+pub(crate) const STARTED: &str = "started";
+/// What it says before the reason, when the start could not be written down and was taken back.
+pub(crate) const UNRECORDED: &str = "unrecorded: ";
+
 /// Why a supervisor could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum SuperviseError {
@@ -65,6 +77,9 @@ pub enum SuperviseError {
         /// Why.
         source: io::Error,
     },
+    /// The start could not be written down, and was taken back.
+    #[error("the start could not be written down")]
+    Unrecorded(#[source] io::Error),
     /// The machine refused something the supervisor needs.
     #[error("the instance cannot be supervised")]
     Machine(#[from] io::Error),
@@ -75,22 +90,42 @@ pub fn supervise(path: &Path, program: &Path) -> Result<(), SuperviseError> {
     let folder = InstanceFolder::new(path.to_owned());
     let unusable = |source| SuperviseError::Folder { folder: path.to_owned(), source };
     let Some(_lock) = take_lock(&folder).map_err(unusable)? else { return Ok(()) };
-    let begun_before =
-        folder.status().map_err(unusable)?.is_some() || folder.exit().map_err(unusable)?.is_some();
-    if begun_before || folder.is_forbidden() {
+    if folder.has_begun() || folder.is_forbidden() {
         return Ok(());
     }
     let spec = folder.spec().map_err(unusable)?;
     let exit = match Supervisor::start(&folder, &spec, program) {
-        Ok(supervisor) => supervisor.run()?,
+        Ok(supervisor) => supervisor.run(),
+        Err(error @ SuperviseError::Unrecorded(_)) => {
+            say(&format!("{UNRECORDED}{}", model::chain(&error)));
+            return Err(error);
+        }
         Err(error) => Exit::NotStarted(model::chain(&error)),
     };
-    let exit = match folder.refusal().map_err(unusable)? {
-        Some(reason) => Exit::NotStarted(reason),
-        None => exit,
-    };
-    folder.tidy().map_err(unusable)?;
-    folder.write_exit(&exit).map_err(unusable)
+    // What cannot be read cannot have been written either.
+    let exit = folder.refusal().ok().flatten().map_or(exit, Exit::NotStarted);
+    // Left behind, it only takes room.
+    drop(folder.tidy());
+    while let Err(error) = folder.write_exit(&exit) {
+        if !folder.path().is_dir() {
+            return Err(unusable(error));
+        }
+        // Nobody may take it for lost, or begin the next, before it is known how this one ended.
+        pause(RETRY_AFTER);
+    }
+    Ok(())
+}
+
+/// Tells whoever launched us; nobody may be there any more, which is no matter.
+fn say(line: &str) {
+    let mut stdout = io::stdout();
+    drop(stdout.write_all(format!("{line}\n").as_bytes()));
+    drop(stdout.flush());
+}
+
+fn pause(duration: Duration) {
+    // Interrupted, it is only shorter.
+    let _slept: rustix::io::Result<usize> = rustix::event::poll(&mut [], Some(&timespec(duration)));
 }
 
 /// Takes the folder's lock, or nothing if another supervisor has it.
@@ -99,13 +134,10 @@ fn take_lock(folder: &InstanceFolder) -> io::Result<Option<InstanceLock>> {
         if let Some(lock) = folder.lock()? {
             return Ok(Some(lock));
         }
-        if folder.status()?.is_some() {
+        if folder.has_begun() {
             return Ok(None);
         }
-        match rustix::event::poll(&mut [], Some(&timespec(LOCK_PAUSE))) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
+        pause(LOCK_PAUSE);
     }
     Ok(None)
 }
@@ -121,7 +153,7 @@ struct Supervisor<'a> {
     ending: Ending,
     stdout: Output<ChildStdout>,
     stderr: Output<ChildStderr>,
-    log: crate::log::Writer,
+    recorder: Recorder<'a>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -134,7 +166,7 @@ impl<'a> Supervisor<'a> {
         let signals = Signals::register()?;
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(io::Error::from)?;
-        let log = crate::log::Writer::open(folder.path(), spec.log)?;
+        let recorder = Recorder::open(folder, spec.log, now(clock));
         let cgroup = Cgroup::create(&spec.cgroup, &spec.limits)?;
         let mut child = Command::new(program)
             .arg("enter")
@@ -156,13 +188,18 @@ impl<'a> Supervisor<'a> {
                 .ok_or_else(|| io::Error::other("the instance is not in /proc; is it mounted?"))?,
             boot_id: process::boot_id()?,
         };
-        folder.write_status(&status)?;
-        wait_until_entered(&tie)?;
-        if folder.refusal()?.is_none() {
-            // Whoever launched us waits for this line; nobody may be there any more, which is no matter.
-            drop(io::stdout().write_all(b"started\n"));
-            drop(io::stdout().flush());
+        if let Err(error) = folder.write_status(&status) {
+            // Nobody would ever find it.
+            children::signal_all(leader, None, Signal::KILL);
+            drop(child.wait());
+            return Err(SuperviseError::Unrecorded(error));
         }
+        wait_until_entered(&tie);
+        if matches!(folder.refusal(), Ok(None)) {
+            say(STARTED);
+        }
+        // Nobody waits for it. Where the disk refuses it, a power cut is the only one who minds.
+        drop(folder.sync_status());
         Ok(Self {
             folder,
             spec,
@@ -173,23 +210,23 @@ impl<'a> Supervisor<'a> {
             ending: Ending::default(),
             stdout: Output::new(stdout, crate::log::Stream::Stdout)?,
             stderr: Output::new(stderr, crate::log::Stream::Stderr)?,
-            log,
+            recorder,
         })
     }
 
     /// Until the instance has ended and nothing of it is left.
-    fn run(mut self) -> Result<Exit, SuperviseError> {
+    fn run(mut self) -> Exit {
         let mut children = Children::new(self.process.pid);
         if self.folder.is_forbidden() {
-            self.ask_to_stop()?;
+            self.ask_to_stop();
         }
         let mut out_of_memory = false;
         loop {
-            self.wait_for_something(self.ending.next_deadline())?;
+            self.wait_for_something(self.ending.next_deadline());
             if self.signals.take_stop() {
-                self.ask_to_stop()?;
+                self.ask_to_stop();
             }
-            let nobody_left = children.reap()?;
+            let nobody_left = children.reap();
             let has_ended = children.leader_exit().is_some();
             if has_ended && !self.ending.leader_has_ended {
                 out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::has_run_out_of_memory);
@@ -199,72 +236,73 @@ impl<'a> Supervisor<'a> {
             if nobody_left || (has_ended && self.ending.is_over(self.clock.now())) {
                 break;
             }
-            self.go_on_ending()?;
+            self.go_on_ending();
         }
-        self.kill_all()?;
-        self.drain(&mut children)?;
+        self.kill_all();
+        self.drain(&mut children);
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove();
         }
-        Ok(match children.leader_exit() {
+        match children.leader_exit() {
             // A shell whose program was killed says so by this code (POSIX, 2.8.2).
             Some(Exit::Signal(9) | Exit::Code(137)) if out_of_memory => Exit::OutOfMemory,
             Some(exit) => exit,
             None => Exit::Lost,
-        })
+        }
     }
 
     /// Begins a graceful stop: the first process is told, and tells the rest as it sees fit.
-    fn ask_to_stop(&mut self) -> io::Result<()> {
+    fn ask_to_stop(&mut self) {
         if self.ending.begin(self.clock.now(), self.spec.stop_grace_period) {
             if process::ignores(self.process, STOP) {
                 self.ending.rest_is_due_now(self.clock.now());
             }
-            process::signal(self.process, STOP)?;
+            // It is our child and was not waited for, so its number is its own.
+            children::signal_one(self.process.pid, STOP);
         }
-        Ok(())
     }
 
     /// Tells the rest when the first process has ended or does nothing, and kills all when grace is over.
-    fn go_on_ending(&mut self) -> io::Result<()> {
+    fn go_on_ending(&mut self) {
         let now = self.clock.now();
         if self.ending.take_rest(now) {
             let leader = self.process.pid;
             let spared = (!self.ending.leader_has_ended).then_some(leader);
-            children::signal_all(leader, spared, STOP)?;
+            children::signal_all(leader, spared, STOP);
         }
         if self.ending.take_kill(now) {
-            self.kill_all()?;
+            self.kill_all();
         }
-        Ok(())
     }
 
     /// Kills every process below this one, and what the control group has beside them.
-    fn kill_all(&self) -> io::Result<()> {
+    fn kill_all(&self) {
         if let Some(cgroup) = &self.cgroup {
             cgroup.kill();
         }
-        children::signal_all(self.process.pid, None, Signal::KILL)
+        children::signal_all(self.process.pid, None, Signal::KILL);
     }
 
     /// Reads what is still in the pipes and reaps what is still there, for a bounded time.
-    fn drain(&mut self, children: &mut Children) -> io::Result<()> {
+    fn drain(&mut self, children: &mut Children) {
         let until = self.clock.now().after(DRAIN_MAX);
         while self.clock.now() < until {
-            let nobody_left = children.reap()?;
+            let nobody_left = children.reap();
             let nothing_to_read = self.stdout.is_closed() && self.stderr.is_closed();
             if nobody_left && nothing_to_read {
                 break;
             }
-            self.kill_all()?;
-            self.wait_for_something(Some(until))?;
+            self.kill_all();
+            self.wait_for_something(Some(until));
         }
-        self.stdout.finish(&mut self.log, self.clock.timestamp())?;
-        self.stderr.finish(&mut self.log, self.clock.timestamp())
+        let now = now(self.clock);
+        self.stdout.finish(&mut self.recorder, now);
+        self.stderr.finish(&mut self.recorder, now);
     }
 
     /// Waits for output, a signal or `until`, and takes in the output.
-    fn wait_for_something(&mut self, until: Option<Instant>) -> io::Result<()> {
+    fn wait_for_something(&mut self, until: Option<Instant>) {
+        let until = [until, self.recorder.next_deadline()].into_iter().flatten().min();
         let (out, err) = {
             let mut fds = vec![PollFd::new(self.signals.descriptor(), PollFlags::IN)];
             fds.extend(
@@ -276,7 +314,8 @@ impl<'a> Supervisor<'a> {
             let timeout = until.map(|it| timespec(it.since(self.clock.now())));
             match rustix::event::poll(&mut fds, timeout.as_ref()) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                // The kernel has no memory for it now. An instance does not end by that.
+                Err(_) => std::thread::park_timeout(BLIND_PAUSE),
             }
             let ready: Vec<bool> = fds.iter().map(|it| !it.revents().is_empty()).collect();
             let mut ready = ready.into_iter().skip(1);
@@ -284,27 +323,32 @@ impl<'a> Supervisor<'a> {
             let out = of(self.stdout.open().is_some());
             (out, of(self.stderr.open().is_some()))
         };
-        self.signals.drain()?;
+        self.signals.drain();
+        let now = now(self.clock);
         if out {
-            self.stdout.take_in(&mut self.log, self.clock.timestamp())?;
+            self.stdout.take_in(&mut self.recorder, now);
         }
         if err {
-            self.stderr.take_in(&mut self.log, self.clock.timestamp())?;
+            self.stderr.take_in(&mut self.recorder, now);
         }
-        Ok(())
+        self.recorder.retry(now);
     }
+}
+
+fn now(clock: Clock) -> Now {
+    Now { instant: clock.now(), timestamp: clock.timestamp() }
 }
 
 /// Waits until the child is the instance's program, or has given up. It holds the other end of `tie`
 /// until then.
-fn wait_until_entered(tie: &ChildStdin) -> io::Result<()> {
+fn wait_until_entered(tie: &ChildStdin) {
     // Nothing is asked for: that the other end is closed is always told.
     let mut fds = [PollFd::new(tie, PollFlags::empty())];
     loop {
         match rustix::event::poll(&mut fds, Some(&timespec(ENTER_MAX))) {
-            Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            // However it is, it was started.
+            Ok(_) | Err(_) => return,
         }
     }
 }

@@ -156,6 +156,7 @@ async fn status<P: Platform>(
     let application = parse_some::<ApplicationName>("application", query.application.as_deref())?;
     let wait = wait::parse(query.wait.as_deref())?;
     let platform = &shared.platform;
+    let is_now = query.at.is_none();
     let world = match (parse_some::<At>("at", query.at.as_deref())?, query.after) {
         (Some(at), _) => platform.world_at(at).await?,
         (None, Some(after)) => {
@@ -168,12 +169,16 @@ async fn status<P: Platform>(
     if let Some(name) = application.as_ref().filter(|it| world.application(it).is_none()) {
         return Err(ApiError::no_application(name.as_str()).into());
     }
+    let mut view = StatusView::of(&world, application.as_ref());
+    view.recording_problems = if is_now { platform.recording_problems() } else { Vec::new() };
     let etag = format!("\"{}\"", world.index);
     let known = headers.get(IF_NONE_MATCH).and_then(|it| it.to_str().ok());
+    // What cannot be recorded has no index of its own.
+    let known = known.filter(|_| view.recording_problems.is_empty());
     if known.is_some_and(|it| it.split(',').any(|it| it.trim() == etag)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }
-    Ok(([(ETAG, etag)], Json(StatusView::of(&world, application.as_ref()))).into_response())
+    Ok(([(ETAG, etag)], Json(view)).into_response())
 }
 
 #[derive(Debug, Deserialize)]

@@ -109,6 +109,9 @@ pub(crate) async fn status(
     }
     let heading = format!("@{}  {}", view.index, view.at);
     output.line(&output.paint(Tone::Faint, &heading))?;
+    for problem in &view.recording_problems {
+        output.line(&output.paint(Tone::Bad, problem))?;
+    }
     if view.applications.is_empty() {
         return output.note("there is no application");
     }

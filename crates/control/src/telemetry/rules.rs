@@ -16,7 +16,7 @@ use telemetry::board::{AlertStatus, GroupStatus, RuleStatus};
 use world::alert::Alert;
 use world::{Desired, World};
 
-use crate::alert::Alarm;
+use crate::alert::{Alarm, Source};
 
 /// Time between two evaluations of a group that does not say it, in milliseconds; as often as services are scraped.
 const INTERVAL_DEFAULT_MS: i64 = 15_000;
@@ -82,6 +82,7 @@ impl Evaluator {
             if !state.alerts.is_empty() && !self.applications.contains_key(name) {
                 alarms.push(Alarm {
                     application: name.clone(),
+                    source: Source::Rules,
                     firing: Vec::new(),
                     pending: Vec::new(),
                 });
@@ -140,8 +141,12 @@ impl Evaluated {
     }
 
     fn alarm(&self, application: &ApplicationName) -> Alarm {
-        let mut alarm =
-            Alarm { application: application.clone(), firing: Vec::new(), pending: Vec::new() };
+        let mut alarm = Alarm {
+            application: application.clone(),
+            source: Source::Rules,
+            firing: Vec::new(),
+            pending: Vec::new(),
+        };
         for running in &self.groups {
             for alert in running.alerts() {
                 let (name, labels) = parts(&alert.labels);

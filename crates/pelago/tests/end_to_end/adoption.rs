@@ -154,3 +154,78 @@ fn a_stop_that_was_begun_is_ended() {
     place(&site.events_after(before), "a.1 ended: killed by SIGKILL");
     site.assert_nothing_left();
 }
+
+/// What is left of a status file that was not on the disk when the power went.
+const DAMAGE: [Option<&str>; 3] = [Some(""), Some("{\"superv"), None];
+
+fn damage(path: &std::path::Path, left: Option<&str>) {
+    match left {
+        Some(text) => fs::write(path, text).unwrap(),
+        None => fs::remove_file(path).unwrap(),
+    }
+}
+
+#[test]
+fn issue_12_an_instance_that_died_with_its_status_is_not_taken_for_ready() {
+    for left in DAMAGE {
+        let mut site = pair();
+        let before = site.index();
+        site.kill_control();
+        processes::kill_all(&site.data());
+        damage(&status_file(&site, "a.1"), left);
+        site.start();
+        site.text(before, "a.1 ended: gone without a trace");
+        site.text(before, "a.2 is ready");
+        if left.is_some() {
+            let doctor = site.run(&["doctor"]);
+            assert!(doctor.out.contains("a.1/status.json cannot be understood"), "{doctor:?}");
+        }
+    }
+}
+
+#[test]
+fn issue_12_an_instance_that_lives_is_found_without_its_status() {
+    for left in DAMAGE {
+        let mut site = pair();
+        let leaders = processes::leaders(&site.data());
+        let before = site.index();
+        site.kill_control();
+        damage(&status_file(&site, "a.1"), left);
+        site.start();
+        let (pid, id) = site.instance("a");
+        assert_eq!((id.as_str(), processes::leaders(&site.data())), ("a.1", leaders));
+        let written = fs::read_to_string(status_file(&site, "a.1")).unwrap();
+        assert!(written.contains(&format!("\"pid\":{pid}")), "{written}");
+        processes::kill(process::identify(pid).unwrap());
+        site.text(before, "a.1 ended: killed by SIGKILL");
+        site.text(before, "a.2 is ready");
+        site.ok(&["down"]);
+        site.assert_nothing_left();
+    }
+}
+
+#[test]
+fn issue_12_an_end_that_cannot_be_read_is_an_end() {
+    let mut site = pair();
+    let before = site.index();
+    let (pid, _) = site.instance("a");
+    site.kill_control();
+    processes::kill(process::identify(pid).unwrap());
+    let path = site.instance_folder("pair", "a.1").join("exit.json");
+    until("its end", || path.exists().then_some(()));
+    fs::write(&path, "").unwrap();
+    site.start();
+    site.text(before, "a.1 ended: gone without a trace");
+    site.text(before, "a.2 is ready");
+}
+
+#[test]
+fn issue_12_an_end_that_somebody_made_up_ends_nothing() {
+    let mut site = pair();
+    let leaders = processes::leaders(&site.data());
+    site.kill_control();
+    fs::write(site.instance_folder("pair", "a.1").join("exit.json"), "{").unwrap();
+    site.start();
+    assert_eq!(site.application()["state"], "running");
+    assert_eq!(processes::leaders(&site.data()), leaders);
+}

@@ -12,6 +12,7 @@ mod chaos;
 mod charge;
 mod clients;
 mod data_plane;
+mod disk;
 mod examples;
 mod failures;
 mod gateway;

@@ -2,8 +2,6 @@
 //! subreaper come to it.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
 
 use host::process;
 use model::instance::Exit;
@@ -30,7 +28,7 @@ impl Children {
     }
 
     /// Takes note of every child that has ended; true when none is left.
-    pub(super) fn reap(&mut self) -> io::Result<bool> {
+    pub(super) fn reap(&mut self) -> bool {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
@@ -38,10 +36,10 @@ impl Children {
                         self.leader_exit = exit(status);
                     }
                 }
-                Ok(None) => return Ok(false),
-                Err(rustix::io::Errno::CHILD) => return Ok(true),
+                Ok(None) => return false,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                // There is no other reason than that there are none (wait(2)).
+                Err(_) => return true,
             }
         }
     }
@@ -53,7 +51,7 @@ fn exit(status: WaitStatus) -> Option<Exit> {
 
 /// Sends a signal to everything below this process, but to the process `spared`, if any. Where nobody is spared
 /// the group of `leader` is told at once, so that no process is missed that is just being forked.
-pub(super) fn signal_all(leader: u32, spared: Option<u32>, signal: Signal) -> io::Result<()> {
+pub(super) fn signal_all(leader: u32, spared: Option<u32>, signal: Signal) {
     let in_group = |pid: u32| {
         let group = to_pid(pid).and_then(|it| rustix::process::getpgid(Some(it)).ok());
         group.is_some() && group == to_pid(leader)
@@ -61,12 +59,12 @@ pub(super) fn signal_all(leader: u32, spared: Option<u32>, signal: Signal) -> io
     let told = descendants(std::process::id()).into_iter().filter(|it| Some(*it) != spared);
     let (group, others): (Vec<u32>, Vec<u32>) = told.partition(|it| in_group(*it));
     // The leader's number is the group's while that has a member, and may be anybody's when it has none.
-    if spared.is_none() && !group.is_empty() {
-        process::signal_group(leader, signal)?;
-    } else {
-        group.into_iter().try_for_each(|it| signal_one(it, signal))?;
+    let is_told =
+        spared.is_none() && !group.is_empty() && process::signal_group(leader, signal).is_ok();
+    let one_by_one = if is_told { others } else { [group, others].concat() };
+    for pid in one_by_one {
+        signal_one(pid, signal);
     }
-    others.into_iter().try_for_each(|it| signal_one(it, signal))
 }
 
 /// Every process below `pid`.
@@ -74,7 +72,7 @@ fn descendants(pid: u32) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     let mut left = vec![pid];
     while let Some(parent) = left.pop() {
-        for child in children(parent) {
+        for child in process::children(parent) {
             if found.len() < FAMILY_MAX && found.insert(child) {
                 left.push(child);
             }
@@ -83,23 +81,11 @@ fn descendants(pid: u32) -> BTreeSet<u32> {
     found
 }
 
-/// Children of a process, whichever of its threads made them; none of one that has just ended.
-fn children(pid: u32) -> Vec<u32> {
-    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
-    let list = |task: fs::DirEntry| fs::read_to_string(task.path().join("children"));
-    let lists = tasks.flatten().filter_map(|it| list(it).ok());
-    let pids = |list: String| -> Vec<u32> {
-        list.split_ascii_whitespace().filter_map(|it| it.parse().ok()).collect()
-    };
-    lists.flat_map(pids).collect()
-}
-
-fn signal_one(pid: u32, signal: Signal) -> io::Result<()> {
-    let Some(pid) = to_pid(pid) else { return Ok(()) };
-    match rustix::process::kill_process(pid, signal) {
-        // It may have become another user's (a program with a set-user-id bit): it is not ours to tell.
-        Ok(()) | Err(rustix::io::Errno::SRCH | rustix::io::Errno::PERM) => Ok(()),
-        Err(error) => Err(error.into()),
+/// Sends a signal to a child of ours that was not waited for yet, or to a process below it.
+pub(super) fn signal_one(pid: u32, signal: Signal) {
+    if let Some(pid) = to_pid(pid) {
+        // It may have ended, or have become another user's (a set-user-id bit), whom we cannot tell.
+        let _told: rustix::io::Result<()> = rustix::process::kill_process(pid, signal);
     }
 }
 

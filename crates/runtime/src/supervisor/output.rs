@@ -3,9 +3,8 @@
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 
-use model::Timestamp;
-
-use crate::log::{LINE_BYTES_MAX, Stream, Writer};
+use super::recorder::{Now, Recorder, Whole};
+use crate::log::{LINE_BYTES_MAX, Stream};
 
 /// Bytes taken from the pipe at once: what a pipe holds on Linux.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -34,56 +33,56 @@ impl<R: Read + AsFd> Output<R> {
         self.pipe.is_none()
     }
 
-    /// Reads one chunk and writes the lines in it.
-    pub(super) fn take_in(&mut self, log: &mut Writer, at: Timestamp) -> io::Result<()> {
-        let Some(pipe) = &mut self.pipe else { return Ok(()) };
+    /// Reads one chunk and keeps the lines in it.
+    pub(super) fn take_in(&mut self, recorder: &mut Recorder<'_>, now: Now) {
+        let Some(pipe) = &mut self.pipe else { return };
         let mut chunk = vec![0; CHUNK_BYTES];
         let count = match pipe.read(&mut chunk) {
-            Ok(0) => {
-                self.pipe = None;
-                return Ok(());
-            }
-            Ok(count) => count,
+            Ok(count) if 0 < count => count,
             Err(error)
                 if matches!(
                     error.kind(),
                     io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
                 ) =>
             {
-                return Ok(());
+                return;
             }
-            Err(error) => return Err(error),
+            // A pipe that cannot be read has no more to say than one that was closed.
+            Ok(_) | Err(_) => {
+                self.pipe = None;
+                return;
+            }
         };
         let mut rest = chunk.get(..count).unwrap_or_default();
         while let Some(end) = rest.iter().position(|it| *it == b'\n') {
             let (line, after) = rest.split_at(end);
             self.unfinished.extend_from_slice(line);
-            log.line(at, self.stream, &self.unfinished)?;
+            recorder.keep(now, self.stream, &self.unfinished, Whole::Line);
             self.unfinished.clear();
             rest = after.get(1..).unwrap_or_default();
         }
         self.unfinished.extend_from_slice(rest);
         while LINE_BYTES_MAX <= self.unfinished.len() {
             let after = self.unfinished.split_off(LINE_BYTES_MAX);
-            log.part(at, self.stream, &self.unfinished)?;
+            recorder.keep(now, self.stream, &self.unfinished, Whole::Part);
             self.unfinished = after;
         }
-        log.flush()
+        recorder.flush(now);
     }
 
-    /// Writes a last line that has no end.
-    pub(super) fn finish(&mut self, log: &mut Writer, at: Timestamp) -> io::Result<()> {
+    /// Keeps a last line that has no end.
+    pub(super) fn finish(&mut self, recorder: &mut Recorder<'_>, now: Now) {
         while self.pipe.is_some() {
             let before = self.unfinished.len();
-            self.take_in(log, at)?;
+            self.take_in(recorder, now);
             if self.unfinished.len() == before {
                 break;
             }
         }
         if !self.unfinished.is_empty() {
-            log.line(at, self.stream, &self.unfinished)?;
+            recorder.keep(now, self.stream, &self.unfinished, Whole::Line);
             self.unfinished.clear();
         }
-        log.flush()
+        recorder.flush(now);
     }
 }

@@ -36,15 +36,14 @@ impl Signals {
     }
 
     /// Takes note of signals that have come.
-    pub(super) fn drain(&mut self) -> io::Result<()> {
+    pub(super) fn drain(&mut self) {
         let mut bytes = [0; 64];
         loop {
             match self.wake.read(&mut bytes) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Ok(count) if 0 < count => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                // Nothing more has come.
+                Ok(_) | Err(_) => return,
             }
         }
     }

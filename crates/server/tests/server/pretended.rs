@@ -231,6 +231,10 @@ impl Platform for Pretended {
         Vec::new()
     }
 
+    fn recording_problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     async fn doctor(&self) -> Vec<Finding> {
         Vec::new()
     }

@@ -1,0 +1,180 @@
+//! A disk that is full or read-only: what runs goes on, what must be written down waits, and people are told.
+//!
+//! The data folder is a small file system of its own, which only root can make; others are told that these tests
+//! say nothing.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::{Site, count, processes, until};
+
+/// A file system of 32 MiB at the data folder of a site, for as long as this lives.
+struct Small {
+    folder: PathBuf,
+}
+
+impl Small {
+    /// In memory. Nothing where this machine does not let us mount anything.
+    fn mount(site: &Site) -> Option<Self> {
+        Self::at(site, &["-t", "tmpfs", "-o", "size=32m", "none"])
+    }
+
+    /// On a disk of its own, which turns read-only when it finds an error.
+    fn on_disk(site: &Site) -> Option<Self> {
+        let image = site.app().join("image");
+        File::create(&image).unwrap().set_len(32 << 20).unwrap();
+        let made = Command::new("mkfs.ext4").arg("-q").arg(&image).output();
+        if !made.is_ok_and(|it| it.status.success()) {
+            println!("there is no mkfs.ext4 here, so this test says nothing");
+            return None;
+        }
+        Self::at(site, &["-o", "loop,errors=remount-ro", image.to_str().unwrap()])
+    }
+
+    fn at(site: &Site, arguments: &[&str]) -> Option<Self> {
+        let folder = site.data();
+        fs::create_dir_all(&folder).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(arguments).arg(&folder);
+        if !mount.output().is_ok_and(|it| it.status.success()) {
+            println!("nothing can be mounted here, so this test says nothing");
+            return None;
+        }
+        Some(Self { folder })
+    }
+
+    /// What a disk does that finds an error.
+    fn turn_read_only(&self) {
+        let found = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&self.folder).output();
+        let source = String::from_utf8(found.unwrap().stdout).unwrap();
+        let device = Path::new(source.trim()).file_name().unwrap().to_str().unwrap().to_owned();
+        fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test").unwrap();
+    }
+
+    /// Fills it to the last byte.
+    fn fill(&self, name: &str) {
+        let mut file = File::create(self.folder.join(name)).unwrap();
+        for size in [1 << 20, 4 << 10, 1] {
+            while file.write_all(&vec![0; size]).is_ok() {}
+        }
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Whatever still has files in it is about to end.
+        drop(Command::new("umount").arg("-l").arg(&self.folder).status());
+    }
+}
+
+/// A service that talks and one that does not.
+fn up(site: &Site) {
+    site.write("a/talk.sh", "while :; do echo word; sleep 0.02; done\n");
+    site.manifest(
+        "name: disk\nservices:\n  talk: {artifact: ./a, command: sh talk.sh}\n  quiet: {command: sleep \
+         1000, restart: {backoff: 10ms}}\n",
+    );
+    site.ok(&["up", "--detach"]);
+}
+
+fn problems(site: &Site) -> String {
+    site.get("/v1/status").ok()["recording_problems"].to_string()
+}
+
+fn pid(site: &Site, service: &str) -> Value {
+    site.service(service)["instances"][0]["pid"].clone()
+}
+
+fn kill(site: &Site, service: &str) {
+    let (pid, _) = site.instance(service);
+    processes::kill(host::process::identify(pid).unwrap());
+}
+
+fn lines_of(site: &Site, instance: &str) -> String {
+    fs::read_to_string(site.instance_folder("disk", instance).join("log.1")).unwrap()
+}
+
+#[test]
+fn issue_12_a_full_disk_costs_lines_and_nothing_else() {
+    let mut site = Site::new();
+    let Some(small) = Small::mount(&site) else { return };
+    site.start();
+    up(&site);
+    let talks = pid(&site, "talk");
+    until("the reserve", || small.folder.join("reserve").exists().then_some(()));
+
+    small.fill("fill");
+    until("it to be said", || {
+        problems(&site).contains("lines of disk/talk.1 are lost").then_some(())
+    });
+    let doctor = site.run(&["doctor"]);
+    assert!(doctor.out.contains("recording") && doctor.code == Some(1), "{doctor:?}");
+    assert!(site.ok(&["status"]).out.contains("so lines of instances are dropped"));
+    site.text(0, "alert PelagoRecordingFails fires");
+    // What the reserve is for.
+    kill(&site, "quiet");
+    site.text(0, "quiet.2 is ready");
+    site.ok(&["restart", "quiet"]);
+    assert_eq!(pid(&site, "talk"), talks, "it says lines that cannot be kept, and goes on");
+
+    fs::remove_file(small.folder.join("fill")).unwrap();
+    until("all to be as before", || (problems(&site) == "null").then_some(()));
+    site.text(0, "alert PelagoRecordingFails has ended");
+    until("the reserve", || small.folder.join("reserve").exists().then_some(()));
+    until("the log to go on", || {
+        let log = lines_of(&site, "talk.1");
+        let (_, after) = log.split_once("could not be kept")?;
+        after.contains("word").then_some(())
+    });
+    assert_eq!(pid(&site, "talk"), talks);
+    assert_eq!(count(&site.events(), "talk.1 ended"), 0);
+}
+
+#[test]
+fn issue_12_on_a_disk_without_any_room_control_starts_and_what_ends_waits() {
+    let mut site = Site::new();
+    let Some(small) = Small::mount(&site) else { return };
+    site.start();
+    up(&site);
+    let talks = pid(&site, "talk");
+    until("the reserve", || small.folder.join("reserve").exists().then_some(()));
+    small.fill("fill");
+    until("the reserve to be given up", || (!small.folder.join("reserve").exists()).then_some(()));
+    small.fill("fill2");
+    site.kill_control();
+    site.start();
+    until("it to be said", || problems(&site).contains("has only 0 KiB left").then_some(()));
+    kill(&site, "quiet");
+    assert_eq!(pid(&site, "talk"), talks);
+
+    fs::remove_file(small.folder.join("fill")).unwrap();
+    site.text(0, "quiet.1 ended: killed by SIGKILL");
+    site.text(0, "quiet.2 is ready");
+    until("all to be as before", || (problems(&site) == "null").then_some(()));
+    assert_eq!(pid(&site, "talk"), talks);
+}
+
+#[test]
+fn issue_12_on_a_read_only_disk_what_runs_goes_on_and_what_crashes_waits() {
+    let mut site = Site::new();
+    let Some(small) = Small::on_disk(&site) else { return };
+    site.start();
+    up(&site);
+    let talks = pid(&site, "talk");
+    small.turn_read_only();
+    until("it to be said", || problems(&site).contains("nothing can be recorded").then_some(()));
+    kill(&site, "quiet");
+    until("lines to be lost", || problems(&site).contains("lines of disk/talk.1").then_some(()));
+    assert!(site.ok(&["status"]).out.contains("what ends waits"));
+    let refused = site.run(&["scale", "quiet=3"]);
+    assert!(
+        refused.code == Some(1) && refused.err.contains("cannot write the journal"),
+        "{refused:?}"
+    );
+    assert_eq!(pid(&site, "talk"), talks);
+    assert!(site.run(&["doctor"]).out.contains("nothing can be recorded"));
+}
