@@ -100,6 +100,10 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let folder = options.folder.clone();
     let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
     let Founded { storage, world, damage, recording, unrecorded } = found(&options).await?;
+    let bakery = Bakery::new(options.folder.join("artifacts"));
+    if let Err(error) = bakery.clear_drafts() {
+        tracing::warn!(%error, "artifacts that were not baked to the end could not be removed");
+    }
     let processes = Processes::new(&options.folder.join("instances"), options.program.clone())
         .map_err(unusable)?;
     let inherited = inherited(&options.environment);
@@ -121,7 +125,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         clock: options.clock,
         storage,
         processes,
-        bakery: Bakery::new(options.folder.join("artifacts")),
+        bakery,
         bakes: Arc::default(),
         inbox,
         first_port: runtime::ports::start(&options.folder),

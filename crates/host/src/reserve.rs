@@ -40,6 +40,12 @@ const fn restore_bytes(space: Space) -> u64 {
     4 * reserve_bytes(space)
 }
 
+/// Bytes that something large may take which is better not there than in the way of what must be written: an artifact,
+/// say. It leaves enough for the reserve to be kept.
+pub const fn spare_bytes(space: Space) -> u64 {
+    space.free_bytes.saturating_sub(restore_bytes(space))
+}
+
 /// What became of the reserve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tended {
@@ -140,6 +146,7 @@ mod tests {
             assert!(alarm_bytes(space) < reserve_bytes(space));
             assert!(reserve_bytes(space) + alarm_bytes(space) < floor_bytes(space));
             assert!(floor_bytes(space) < restore_bytes(space));
+            assert_eq!(spare_bytes(Space { free_bytes: floor_bytes(space), ..space }), 0);
         }
     }
 }

@@ -101,6 +101,11 @@ impl Snapshots {
             return Err(SnapshotError::TooLarge { bytes: body.len() });
         }
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // Entries need the room more: they can be had without it, and it can be had of them later.
+        let space = host::files::space(&self.folder).map_err(|source| self.failed(source))?;
+        if host::reserve::spare_bytes(space) < body.len() as u64 {
+            return Err(SnapshotError::DiskFull { folder: self.folder.clone() });
+        }
         let unfinished = self.unfinished();
         let written = write(&unfinished, &head(index, at, body), body)
             .and_then(|()| fs::rename(&unfinished, self.path(index.0)))

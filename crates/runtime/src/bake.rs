@@ -24,6 +24,9 @@ pub const ENTRIES_MAX: usize = 500_000;
 /// Bytes an artifact may have.
 pub const ARTIFACT_BYTES_MAX: u64 = 8 << 30;
 
+/// The extension of a release that is not whole yet.
+const DRAFT: &str = "tmp";
+
 /// Why an artifact could not be baked.
 #[derive(Debug, thiserror::Error)]
 pub enum BakeError {
@@ -48,6 +51,20 @@ pub enum BakeError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The disk has no room for the copy.
+    #[error(
+        "no room for the artifact's {path}: its copy would leave less than what is kept free, and {} MiB can be had; \
+         make room on the disk of {folder}, or put what is not needed into .pelagoignore",
+        spare_bytes >> 20
+    )]
+    NoRoom {
+        /// Which file.
+        path: PathBuf,
+        /// Where it would be kept.
+        folder: PathBuf,
+        /// Bytes that can be had.
+        spare_bytes: u64,
     },
     /// It holds a socket, a device or a pipe.
     #[error("the artifact's {0} is neither a file, a folder nor a link; put it into .pelagoignore")]
@@ -88,8 +105,17 @@ impl Bakery {
     }
 
     /// Keeps the file or folder at `artifact` as it is now. A file is kept under its own name.
+    /// Of a bake that fails nothing stays.
     pub fn bake(&self, artifact: &Path) -> Result<Digest, BakeError> {
-        let store = Store::open(self.folder.join("objects"))?;
+        let mut store = Store::open(self.folder.join("objects"))?;
+        let baked = self.bake_into(&mut store, artifact);
+        if baked.is_err() {
+            store.take_back();
+        }
+        baked
+    }
+
+    fn bake_into(&self, store: &mut Store, artifact: &Path) -> Result<Digest, BakeError> {
         let entries = entries::list(artifact)?;
         let mut kept = Vec::with_capacity(entries.len());
         let mut hasher = blake3::Hasher::new();
@@ -116,7 +142,7 @@ impl Bakery {
             path: self.folder.clone(),
             source: io::Error::other(error),
         })?;
-        self.lay_out(&digest, &kept, &store)?;
+        self.lay_out(&digest, &kept, store)?;
         Ok(digest)
     }
 
@@ -135,11 +161,27 @@ impl Bakery {
             move |source| BakeError::Write { path, source }
         };
         // Beside its place, under a name of this process: whole, or not there.
-        let draft = folder.with_extension(format!("{}.tmp", std::process::id()));
-        if draft.exists() {
-            fs::remove_dir_all(&draft).map_err(write(&draft))?;
+        let draft = folder.with_extension(format!("{}.{DRAFT}", store::draft_name()));
+        let laid_out = Self::fill(&draft, entries, store).and_then(|()| {
+            match fs::rename(&draft, &folder) {
+                // Somebody else was faster.
+                Err(_) if folder.is_dir() => fs::remove_dir_all(&draft).map_err(write(&draft)),
+                result => result.map_err(write(&folder)),
+            }
+        });
+        if laid_out.is_err() {
+            // What matters is why it failed. A full disk, above all, must not be left fuller.
+            drop(fs::remove_dir_all(&draft));
         }
-        fs::create_dir_all(&draft).map_err(write(&draft))?;
+        laid_out
+    }
+
+    fn fill(draft: &Path, entries: &[(Entry, String)], store: &Store) -> Result<(), BakeError> {
+        let write = |path: &Path| {
+            let path = path.to_owned();
+            move |source| BakeError::Write { path, source }
+        };
+        fs::create_dir_all(draft).map_err(write(draft))?;
         for (entry, content) in entries {
             let path = draft.join(&entry.path);
             match &entry.kind {
@@ -150,13 +192,23 @@ impl Bakery {
                 Kind::File(_) => store.place(content, &path).map_err(write(&path))?,
             }
         }
-        let handle = fs::File::open(&draft).map_err(write(&draft))?;
-        rustix::fs::syncfs(&handle).map_err(io::Error::from).map_err(write(&draft))?;
-        match fs::rename(&draft, &folder) {
-            // Somebody else was faster.
-            Err(_) if folder.is_dir() => fs::remove_dir_all(&draft).map_err(write(&draft)),
-            result => result.map_err(write(&folder)),
+        let handle = fs::File::open(draft).map_err(write(draft))?;
+        rustix::fs::syncfs(&handle).map_err(io::Error::from).map_err(write(draft))
+    }
+
+    /// Removes what a process that was killed had begun. Nobody may be baking.
+    pub fn clear_drafts(&self) -> io::Result<()> {
+        for entry in entries_of(&self.folder.join("releases"))? {
+            if entry.path().extension().is_some_and(|it| it == DRAFT) {
+                fs::remove_dir_all(entry.path())?;
+            }
         }
+        for entry in entries_of(&self.folder.join("objects"))? {
+            if entry.file_name().to_str().is_some_and(store::is_draft) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes every release folder that is not `known`, and every object no release has any more.
@@ -175,6 +227,15 @@ impl Bakery {
             }
         }
         Store::open(self.folder.join("objects"))?.sweep()
+    }
+}
+
+/// What is in a folder; nothing if there is none.
+fn entries_of(folder: &Path) -> io::Result<Vec<fs::DirEntry>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
     }
 }
 
@@ -221,6 +282,51 @@ mod tests {
         assert_eq!(fs::read_to_string(second.join("app.py")).unwrap(), "two");
         let inode = |folder: &Path| fs::metadata(folder.join("lib/util.py")).unwrap().ino();
         assert_eq!(inode(&first), inode(&second), "equal files are kept once");
+    }
+
+    /// Every file below a folder.
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = entries_of(folder).unwrap().into_iter().map(|it| it.path());
+        entries.flat_map(|it| if it.is_dir() { files(&it) } else { vec![it] }).collect()
+    }
+
+    #[test]
+    fn issue_12_of_a_bake_that_fails_nothing_stays() {
+        let kitchen = Kitchen::new();
+        kitchen.write("a", "kept");
+        kitchen.bake().unwrap();
+        let data = kitchen.folder.path().join("data");
+        let before = files(&data);
+        kitchen.write("b", "new");
+        // It takes no room itself.
+        let large = fs::File::create(kitchen.folder.path().join("app/large")).unwrap();
+        large.set_len(2 << 20).unwrap();
+        let mut store = Store::open(data.join("objects")).unwrap();
+        store.spare_bytes = |_| Ok(1_000);
+        let artifact = kitchen.folder.path().join("app");
+        let error = kitchen.bakery.bake_into(&mut store, &artifact).unwrap_err();
+        assert!(matches!(&error, BakeError::NoRoom { path, .. } if path.ends_with("large")));
+        assert!(error.to_string().contains("make room"), "{error}");
+        store.take_back();
+        assert_eq!(files(&data), before);
+    }
+
+    #[test]
+    fn issue_12_what_a_killed_process_had_begun_is_removed() {
+        let kitchen = Kitchen::new();
+        kitchen.write("a", "one");
+        kitchen.bakery.clear_drafts().unwrap();
+        let release = kitchen.bake().unwrap();
+        let data = kitchen.folder.path().join("data");
+        let before = files(&data);
+        fs::write(data.join("objects/draft-1"), "half").unwrap();
+        fs::write(data.join("objects/draft-1-7"), "half").unwrap();
+        let draft = data.join("releases/aa.1-0.tmp");
+        fs::create_dir(&draft).unwrap();
+        fs::write(draft.join("a"), "half").unwrap();
+        kitchen.bakery.clear_drafts().unwrap();
+        assert_eq!(files(&data), before);
+        assert!(release.is_dir() && !draft.exists());
     }
 
     #[test]

@@ -178,3 +178,24 @@ fn issue_12_on_a_read_only_disk_what_runs_goes_on_and_what_crashes_waits() {
     assert_eq!(pid(&site, "talk"), talks);
     assert!(site.run(&["doctor"]).out.contains("nothing can be recorded"));
 }
+
+#[test]
+fn issue_12_an_artifact_larger_than_the_room_is_refused_and_leaves_nothing() {
+    let mut site = Site::new();
+    let Some(small) = Small::mount(&site) else { return };
+    site.start();
+    up(&site);
+    let talks = pid(&site, "talk");
+    let large = File::create(site.app().join("a/large")).unwrap();
+    large.set_len(64 << 20).unwrap();
+    let refused = site.run(&["up", "--detach"]);
+    assert!(refused.code == Some(1) && refused.err.contains("no room"), "{refused:?}");
+    let objects = fs::read_dir(small.folder.join("artifacts/objects")).unwrap();
+    assert_eq!(objects.count(), 1, "the script");
+    assert_eq!(problems(&site), "null", "the disk was not filled");
+    assert_eq!(pid(&site, "talk"), talks);
+    fs::remove_file(site.app().join("a/large")).unwrap();
+    site.write("a/more", "");
+    site.ok(&["up", "--detach"]);
+    assert_eq!(site.service("talk")["release"], "r2");
+}

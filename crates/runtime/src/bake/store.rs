@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::BakeError;
 use super::entries::Mode;
@@ -11,44 +12,116 @@ use super::entries::Mode;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 256 << 10;
 
+/// Begins the name of an object that is not whole yet.
+const DRAFT: &str = "draft-";
+
+/// Drafts of this process, so that two bakes at once never write to one file.
+static DRAFTS: AtomicU64 = AtomicU64::new(0);
+
+/// A name that no other draft has.
+pub(super) fn draft_name() -> String {
+    format!("{}-{}", std::process::id(), DRAFTS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether an object of this name is not whole.
+pub(super) fn is_draft(name: &str) -> bool {
+    name.starts_with(DRAFT)
+}
+
 /// A folder of objects. The name of one is its hash, with `x` behind it if it is a program.
 #[derive(Debug)]
 pub(super) struct Store {
     folder: PathBuf,
+    /// Objects that were not there before.
+    added: Vec<String>,
+    /// Bytes that may be taken on the disk of a folder.
+    pub(super) spare_bytes: fn(&Path) -> io::Result<u64>,
+}
+
+fn spare_bytes(folder: &Path) -> io::Result<u64> {
+    host::files::space(folder).map(host::reserve::spare_bytes)
 }
 
 impl Store {
     pub(super) fn open(folder: PathBuf) -> Result<Self, BakeError> {
         match fs::create_dir_all(&folder) {
-            Ok(()) => Ok(Self { folder }),
+            Ok(()) => Ok(Self { folder, added: Vec::new(), spare_bytes }),
             Err(source) => Err(BakeError::Write { path: folder, source }),
         }
     }
 
     /// Keeps the content of `source`, if it is not kept yet, and returns its name.
-    pub(super) fn keep(&self, source: &Path, mode: Mode) -> Result<String, BakeError> {
+    pub(super) fn keep(&mut self, source: &Path, mode: Mode) -> Result<String, BakeError> {
         let read = |error| BakeError::Read { path: source.to_owned(), source: error };
-        let hash = copy(&mut File::open(source).map_err(read)?, None).map_err(read)?;
+        let mut original = File::open(source).map_err(read)?;
+        let hash = copy(&mut original, &mut |_| Ok(())).map_err(read)?;
         let found = name(&hash, mode);
         if self.is_intact(&found) {
             return Ok(found);
         }
-        let draft = self.folder.join(format!("draft-{}", std::process::id()));
-        let write = |error| BakeError::Write { path: draft.clone(), source: error };
+        let bytes = original.metadata().map_err(read)?.len();
+        let write = |error| BakeError::Write { path: self.folder.clone(), source: error };
+        let spare_bytes = (self.spare_bytes)(&self.folder).map_err(write)?;
+        if spare_bytes < bytes {
+            return Err(self.no_room(source, spare_bytes));
+        }
+        let draft = self.folder.join(format!("{DRAFT}{}", draft_name()));
+        let kept = self.write(source, mode, &draft);
+        if kept.is_err() {
+            // A full disk, above all, must not be left fuller.
+            drop(fs::remove_file(&draft));
+        }
+        let name = kept?;
+        self.added.push(name.clone());
+        Ok(name)
+    }
+
+    fn write(&self, source: &Path, mode: Mode, draft: &Path) -> Result<String, BakeError> {
+        let read = |error| BakeError::Read { path: source.to_owned(), source: error };
+        let write = |error| BakeError::Write { path: draft.to_owned(), source: error };
         // What is kept is named by the hash of the copy: the original may be changing just now.
         let mut original = File::open(source).map_err(read)?;
-        let mut file = File::create(&draft).map_err(write)?;
-        let hash = copy(&mut original, Some(&mut file)).map_err(write)?;
+        let mut file = File::create(draft).map_err(write)?;
+        let mut full = None;
+        let copied = copy(&mut original, &mut |part| {
+            // It may be growing as well, and others take room at the same time.
+            let spare_bytes = (self.spare_bytes)(&self.folder)?;
+            if spare_bytes < part.len() as u64 {
+                full = Some(spare_bytes);
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            file.write_all(part)
+        });
+        let hash = copied.map_err(|error| match full {
+            Some(spare_bytes) => self.no_room(source, spare_bytes),
+            None => write(error),
+        })?;
         let bits = if mode == Mode::Program { 0o555 } else { 0o444 };
-        fs::set_permissions(&draft, Permissions::from_mode(bits)).map_err(write)?;
+        fs::set_permissions(draft, Permissions::from_mode(bits)).map_err(write)?;
         let name = name(&hash, mode);
-        fs::rename(&draft, self.folder.join(&name)).map_err(write)?;
+        fs::rename(draft, self.folder.join(&name)).map_err(write)?;
         Ok(name)
+    }
+
+    fn no_room(&self, source: &Path, spare_bytes: u64) -> BakeError {
+        BakeError::NoRoom { path: source.to_owned(), folder: self.folder.clone(), spare_bytes }
+    }
+
+    /// Removes the objects that were added and that no release has.
+    pub(super) fn take_back(&mut self) {
+        for name in self.added.drain(..) {
+            let path = self.folder.join(name);
+            if path.metadata().is_ok_and(|it| it.nlink() < 2) {
+                // The next sweep tries it again.
+                drop(fs::remove_file(path));
+            }
+        }
     }
 
     /// Whether an object is there and is what its name says: root could have written into a link to it.
     fn is_intact(&self, name: &str) -> bool {
-        let hash = File::open(self.folder.join(name)).and_then(|mut it| copy(&mut it, None));
+        let object = File::open(self.folder.join(name));
+        let hash = object.and_then(|mut it| copy(&mut it, &mut |_| Ok(())));
         hash.is_ok_and(|it| name.trim_end_matches('x') == it.as_str())
     }
 
@@ -82,8 +155,8 @@ fn name(hash: &str, mode: Mode) -> String {
     if mode == Mode::Program { format!("{hash}x") } else { hash.to_owned() }
 }
 
-/// Hashes what it reads, and writes it to `target` if there is one.
-fn copy(source: &mut File, mut target: Option<&mut File>) -> io::Result<String> {
+/// Hashes what it reads, and hands it on.
+fn copy(source: &mut File, target: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -95,8 +168,6 @@ fn copy(source: &mut File, mut target: Option<&mut File>) -> io::Result<String> 
         };
         let part = chunk.get(..count).unwrap_or_default();
         hasher.update(part);
-        if let Some(target) = target.as_deref_mut() {
-            target.write_all(part)?;
-        }
+        target(part)?;
     }
 }
