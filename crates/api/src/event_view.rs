@@ -60,6 +60,7 @@ fn text(event: &Event) -> String {
         Event::AlertResolved { name, .. } => format!("alert {name} has ended"),
         Event::StopAsked { application } => format!("{application} should stop"),
         Event::ApplicationStopped { application } => format!("{application} has stopped"),
+        Event::ApplicationRemoved { application } => format!("{application} is removed"),
         Event::ReleaseMade { service, release, .. } => {
             format!("{service}@{} made", release.number)
         }

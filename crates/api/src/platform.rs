@@ -43,6 +43,18 @@ pub trait Platform: Clone + Send + Sync + 'static {
         application: ApplicationName,
     ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
 
+    /// Makes an application that was stopped run again, as it was described last.
+    fn start(
+        &self,
+        application: ApplicationName,
+    ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
+    /// Forgets an application that was stopped, and removes what it has left.
+    fn remove(
+        &self,
+        application: ApplicationName,
+    ) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
+
     /// Changes the number of a service's instances.
     fn scale(
         &self,

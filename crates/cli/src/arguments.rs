@@ -94,6 +94,10 @@ pub enum Asking {
     Up(Up),
     /// Stop an application
     Down,
+    /// Start an application that was stopped, as it was described last; its file is not needed
+    Start,
+    /// Forget an application that was stopped: its releases, its instances' logs, its ports
+    Remove,
     /// List what runs
     Ps(Ps),
     /// Show how everything is, now or in the past

@@ -17,6 +17,7 @@ mod records;
 pub(crate) mod releases;
 mod rollout;
 mod sim;
+mod start;
 mod stop;
 mod top;
 mod trace;
@@ -40,6 +41,8 @@ pub(crate) async fn run(
     match asking {
         Asking::Up(up) => return up::run(context, &up, output).await,
         Asking::Down => stop::down(context, output).await?,
+        Asking::Start => return start::run(context, output).await,
+        Asking::Remove => stop::remove(context, output).await?,
         Asking::Ps(ps) => ps::ps(context, &ps, output).await?,
         Asking::Status(status) => ps::status(context, &status, output).await?,
         Asking::Logs(logs) => logs::run(context, logs, output).await?,

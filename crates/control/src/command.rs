@@ -4,6 +4,8 @@ mod apply;
 mod ports;
 mod release;
 
+use std::sync::Arc;
+
 use api::request::{Rollback, SetTraffic, Steer};
 use api::{ApiError, ErrorKind};
 use model::service::REPLICAS_MAX;
@@ -19,6 +21,8 @@ use ports::{Place, PortAssigner};
 pub(crate) enum Command {
     Apply(Apply),
     Stop { application: ApplicationName },
+    Start { application: ApplicationName },
+    Remove { application: ApplicationName },
     Scale { application: ApplicationName, service: ServiceName, replicas: u32 },
     Restart { application: ApplicationName, service: Option<ServiceName> },
     SetTraffic { application: ApplicationName, service: ServiceName, traffic: SetTraffic },
@@ -42,6 +46,11 @@ impl Command {
                     }
                     Desired::Stopping | Desired::Stopped => Vec::new(),
                 })
+            }
+            Self::Start { application } => start(here, application),
+            Self::Remove { application } => {
+                may_be_removed(world, application)?;
+                Ok(vec![Event::ApplicationRemoved { application: application.clone() }])
             }
             Self::Scale { application, service, replicas } => {
                 scale(here, application, service, *replicas)
@@ -67,6 +76,34 @@ pub(crate) struct Here<'a> {
     pub(crate) now: Timestamp,
     /// Where the search for a first port begins.
     pub(crate) first_port: u16,
+}
+
+/// Starts an application as it was described last, with the releases it has.
+fn start(here: &Here<'_>, application: &ApplicationName) -> Result<Vec<Event>, ApiError> {
+    let state = here
+        .world
+        .application(application)
+        .ok_or_else(|| ApiError::no_application(application.as_str()))?;
+    if state.desired == Desired::Running {
+        return Ok(Vec::new());
+    }
+    apply::refuse_claimed_routes(here.world, &state.definition)?;
+    let (definition, folder) = (Arc::clone(&state.definition), state.folder.clone());
+    Ok(vec![Event::ApplicationApplied { definition, folder }])
+}
+
+/// Whether an application is there, and nothing of it runs.
+pub(crate) fn may_be_removed(world: &World, application: &ApplicationName) -> Result<(), ApiError> {
+    let state = world
+        .application(application)
+        .ok_or_else(|| ApiError::no_application(application.as_str()))?;
+    if state.desired == Desired::Stopped {
+        return Ok(());
+    }
+    Err(ApiError::new(
+        ErrorKind::Conflict,
+        format!("{application} has not stopped; stop it first: `pelago -a {application} down`"),
+    ))
 }
 
 fn scale(

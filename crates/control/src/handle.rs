@@ -15,7 +15,7 @@ use model::{ApplicationName, Index, InstanceId, ServiceName};
 use tokio::sync::{oneshot, watch};
 use world::{Recorded, World};
 
-use crate::command::{Apply, Command};
+use crate::command::{self, Apply, Command};
 use crate::dataplane::Observed;
 use crate::inbox::Input;
 use crate::launch::{Launcher, working_folder};
@@ -123,6 +123,24 @@ impl Platform for Control {
 
     async fn stop(&self, application: ApplicationName) -> Result<Accepted, ApiError> {
         self.wish(Command::Stop { application }).await
+    }
+
+    async fn start(&self, application: ApplicationName) -> Result<Accepted, ApiError> {
+        self.wish(Command::Start { application }).await
+    }
+
+    async fn remove(&self, application: ApplicationName) -> Result<Accepted, ApiError> {
+        // Folders first: whoever starts an application of this name anew gives the same numbers, and an instance
+        // must not be taken for one whose folder is still there.
+        command::may_be_removed(&self.world(), &application)?;
+        let (processes, name) = (self.parts.processes.clone(), application.clone());
+        blocking(move || {
+            processes
+                .forget(&name)
+                .map_err(|error| ApiError::new(ErrorKind::Unavailable, model::chain(&error)))
+        })
+        .await?;
+        self.wish(Command::Remove { application }).await
     }
 
     async fn scale(

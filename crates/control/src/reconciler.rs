@@ -283,6 +283,11 @@ impl Reconciler {
 
     /// What is known to have come about need not be brought about.
     fn on_recorded(&mut self, event: &Event) {
+        if let Event::ApplicationRemoved { .. } = event {
+            // Its artifacts may be nobody's now.
+            self.ended_since_sweep = SWEEP_EVERY;
+            return;
+        }
         if let Event::RolloutTold { application, service, .. } = event {
             let (application, service) = (application.clone(), service.clone());
             self.in_flight.remove(&Effect::Tell { application, service });

@@ -403,6 +403,27 @@ impl Processes {
         Ok(())
     }
 
+    /// Removes the folders of an application's instances that have ended, and the application's when it is empty.
+    pub fn forget(&self, application: &ApplicationName) -> Result<(), ProcessesError> {
+        for (of, instance) in self.list()? {
+            if of == *application && !self.observe(&of, &instance)?.is_alive() {
+                self.remove(&of, &instance)?;
+            }
+        }
+        let path = self.folder.join(application.as_str());
+        match fs::remove_dir(&path) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                Err(ProcessesError::Folder { folder: path, source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Names have no dots, so that a group's name tells whose it is.
     fn is_live_cgroup(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(&self.cgroup_prefix) else { return true };

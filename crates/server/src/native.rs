@@ -74,6 +74,8 @@ fn handler<P: Platform>(name: &str, method: Method) -> MethodRouter<Shared<P>> {
         "apply" => post(apply::<P>),
         "plan" => post(plan::<P>),
         "stop" => post(stop::<P>),
+        "start" => post(start::<P>),
+        "remove" => post(remove::<P>),
         "restart_all" => post(restart_all::<P>),
         "restart" => post(restart::<P>),
         "scale" => post(scale::<P>),
@@ -272,6 +274,22 @@ async fn stop<P: Platform>(
 ) -> Result<Json<Accepted>, Failure> {
     let Path(application) = path?;
     Ok(Json(shared.platform.stop(parse("application", &application)?).await?))
+}
+
+async fn start<P: Platform>(
+    State(shared): Shape<P>,
+    path: Named<String>,
+) -> Result<Json<Accepted>, Failure> {
+    let Path(application) = path?;
+    Ok(Json(shared.platform.start(parse("application", &application)?).await?))
+}
+
+async fn remove<P: Platform>(
+    State(shared): Shape<P>,
+    path: Named<String>,
+) -> Result<Json<Accepted>, Failure> {
+    let Path(application) = path?;
+    Ok(Json(shared.platform.remove(parse("application", &application)?).await?))
 }
 
 async fn restart_all<P: Platform>(

@@ -80,6 +80,11 @@ pub enum Event {
         /// Which.
         application: ApplicationName,
     },
+    /// Somebody wants an application that has been stopped to be forgotten.
+    ApplicationRemoved {
+        /// Which.
+        application: ApplicationName,
+    },
     /// A service got a new release, which is the one that should run from now on.
     ReleaseMade {
         /// The application.

@@ -73,6 +73,13 @@ impl World {
                 self.application_mut(application)?.desired = Desired::Stopped;
                 Some(())
             }
+            Event::ApplicationRemoved { application } => {
+                let state = self.applications.get(application)?;
+                if state.desired != Desired::Stopped {
+                    return None;
+                }
+                self.applications.remove(application).map(drop)
+            }
             Event::ReleaseMade { application, service, release } => {
                 self.application_mut(application)?.release_made(service, release);
                 Some(())

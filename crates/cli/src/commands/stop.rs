@@ -30,6 +30,18 @@ pub(crate) async fn stop(
     if output.is_json() { output.json(&status) } else { Ok(()) }
 }
 
+/// Forgets an application that was stopped.
+pub(crate) async fn remove(context: &Context, output: &mut Output) -> Result<(), CommandError> {
+    let client = daemon::ensure(context).await?;
+    let name = meant::application(context, &client, output).await?;
+    let target = Target::new(&["v1", "applications", &name, "remove"]);
+    let accepted: Accepted = client.post(target, &()).await?;
+    if output.is_json() {
+        return output.json(&accepted);
+    }
+    output.note(&format!("{name} is removed; what was measured of it is kept for its time"))
+}
+
 /// Whether an application has stopped, or somebody wants it to run again.
 fn stopped(view: &ApplicationView) -> Option<Result<(), CommandError>> {
     match view.state {

@@ -58,33 +58,40 @@ pub(crate) async fn run(
         return Ok(ExitCode::FAILURE);
     }
     match (end, up.detach) {
-        (End::Failed, _) => {
-            if let Some(view) = view {
-                explain(&client, view, output).await?;
-            }
-            Ok(ExitCode::FAILURE)
-        }
-        (End::Running, true) => Ok(ExitCode::SUCCESS),
-        (End::Stopped, _) => {
-            output.note(&format!("{name} was stopped by somebody else"))?;
-            Ok(ExitCode::FAILURE)
-        }
         (End::Running, false) if up.watch => {
             develop::run(context, up, (&client, &name), output).await
         }
         (End::Running, false) => attend(&client, &name, output).await,
+        (end, _) => conclude(&client, (end, view), output).await,
     }
+}
+
+/// Says how starting ended, where that is all there is to do.
+pub(super) async fn conclude(
+    client: &Client,
+    (end, view): (End, Option<&ApplicationView>),
+    output: &mut Output,
+) -> Result<ExitCode, CommandError> {
+    match (end, view) {
+        (End::Running, _) => return Ok(ExitCode::SUCCESS),
+        (End::Failed, Some(view)) => explain(client, view, output).await?,
+        (End::Stopped, Some(view)) => {
+            output.note(&format!("{} was stopped by somebody else", view.name))?;
+        }
+        (End::Failed | End::Stopped, None) => {}
+    }
+    Ok(ExitCode::FAILURE)
 }
 
 /// How starting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     Running,
     Failed,
     Stopped,
 }
 
-fn settled(view: &ApplicationView) -> Option<End> {
+pub(super) fn settled(view: &ApplicationView) -> Option<End> {
     match view.state {
         ApplicationStateView::Running => Some(End::Running),
         ApplicationStateView::Failing => Some(End::Failed),

@@ -234,7 +234,10 @@ impl Apply {
 
 /// Refuses a route that another application that runs has: which of the two gets a request would be chance. What both had
 /// before is left as it is, so that neither is kept from being changed.
-fn refuse_claimed_routes(world: &World, definition: &Application) -> Result<(), ApiError> {
+pub(super) fn refuse_claimed_routes(
+    world: &World,
+    definition: &Application,
+) -> Result<(), ApiError> {
     let before = world.application(&definition.name).filter(|it| it.desired == Desired::Running);
     let had = before.iter().flat_map(|it| &it.definition.routes).map(route_key);
     let had: BTreeSet<String> = had.collect();

@@ -119,3 +119,31 @@ fn a_procfile_has_the_variables_beside_it() {
     site.ok(&["down"]);
     site.assert_nothing_left();
 }
+
+#[test]
+fn issue_12_what_was_stopped_starts_without_its_file_and_can_be_removed() {
+    let site = Site::with("name: one\nservices: {a: {behaviour: {work: 1ms}, replicas: 2}}");
+    site.ok(&["up", "--detach"]);
+    let refused = site.run(&["remove"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(refused.err.contains("one has not stopped; stop it first"), "{refused:?}");
+    site.ok(&["down"]);
+    fs::remove_file(site.app().join("pelago.yaml")).unwrap();
+    site.ok(&["-a", "one", "start"]);
+    let application = site.application();
+    assert_eq!(
+        (&application["state"], &application["services"][0]["ready"]),
+        (&"running".into(), &2.into())
+    );
+
+    site.ok(&["-a", "one", "down"]);
+    let folder = site.data().join("instances/one");
+    assert!(folder.exists());
+    site.ok(&["-a", "one", "remove"]);
+    assert!(!folder.exists());
+    assert_eq!(site.get("/v1/status").ok()["applications"], serde_json::json!([]));
+    // It begins anew, with numbers that were used before.
+    site.manifest("name: one\nservices: {a: {behaviour: {work: 1ms}}}");
+    site.ok(&["up", "--detach"]);
+    assert_eq!(site.instance("a").1, "a.1");
+}

@@ -157,6 +157,14 @@ impl Platform for Pretended {
         }
     }
 
+    async fn start(&self, _: ApplicationName) -> Result<Accepted, ApiError> {
+        Ok(ACCEPTED)
+    }
+
+    async fn remove(&self, _: ApplicationName) -> Result<Accepted, ApiError> {
+        Ok(ACCEPTED)
+    }
+
     async fn scale(
         &self,
         _: ApplicationName,

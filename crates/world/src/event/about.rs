@@ -16,6 +16,7 @@ impl Event {
             Self::AlertResolved { .. } => "alert_resolved",
             Self::StopAsked { .. } => "stop_asked",
             Self::ApplicationStopped { .. } => "application_stopped",
+            Self::ApplicationRemoved { .. } => "application_removed",
             Self::ReleaseMade { .. } => "release_made",
             Self::ReleaseBaked { .. } => "release_baked",
             Self::RolloutStarted { .. } => "rollout_started",
@@ -59,6 +60,7 @@ impl Event {
             | Self::AlertResolved { application, .. }
             | Self::StopAsked { application }
             | Self::ApplicationStopped { application }
+            | Self::ApplicationRemoved { application }
             | Self::ReleaseMade { application, .. }
             | Self::ReleaseBaked { application, .. }
             | Self::RolloutStarted { application, .. }
