@@ -115,6 +115,8 @@ pub struct EventQuery {
     pub service: Option<ServiceName>,
     /// Whether the newest events are wanted, when there are more than `limit`.
     pub latest: bool,
+    /// Whether what the data plane counts during a rollout is wanted too: there is such an event every second.
+    pub counts: bool,
 }
 
 /// A state of the past.

@@ -86,6 +86,7 @@ pub const ROUTES: &[Route] = &[
             APPLICATION,
             ("service", "only this service"),
             ("latest", "`true`: the newest events when there are more than `limit`"),
+            ("counts", "`false`: without what is counted every second of a rollout"),
         ],
         request: None,
         response: "EventView[]",

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use model::instance::StopReason;
+use model::restart::RestartPolicy;
+use model::service::Protocol;
+use model::units::DurationText;
 use model::{ApplicationName, InstanceId, ServiceName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -62,6 +66,8 @@ pub enum ApplicationStateView {
     Starting,
     /// Everything that was asked for is there.
     Running,
+    /// Everything was there, and a service has no instance any more that can take requests.
+    Degraded,
     /// Something fails again and again.
     Failing,
     /// It is being stopped.
@@ -105,6 +111,10 @@ pub enum ServiceStateView {
     Starting,
     /// Every instance wanted is ready.
     Ready,
+    /// It is a job, and is at it.
+    Running,
+    /// No instance can take requests, and one could before.
+    Unready,
     /// Some instances are not ready, and one is.
     Degraded,
     /// Every instance is ready, and some are still to be replaced.
@@ -132,7 +142,7 @@ pub struct InstanceView {
     pub detail: String,
     /// The release it runs.
     pub release: String,
-    /// Where it listens.
+    /// Where it listens; empty for a job, which does not.
     pub url: String,
     /// Its process, once started.
     pub pid: Option<u32>,
@@ -150,6 +160,8 @@ pub enum InstanceStateView {
     Starting,
     /// It can take requests.
     Ready,
+    /// It does a job.
+    Running,
     /// It could take requests, and no longer can.
     Unready,
     /// It was told to stop.
@@ -184,6 +196,7 @@ macro_rules! words {
 words!(ApplicationStateView {
     Starting => "starting",
     Running => "running",
+    Degraded => "degraded",
     Failing => "failing",
     Stopping => "stopping",
     Stopped => "stopped",
@@ -192,6 +205,8 @@ words!(ServiceStateView {
     Waiting => "waiting",
     Starting => "starting",
     Ready => "ready",
+    Running => "running",
+    Unready => "unready",
     Degraded => "degraded",
     Updating => "updating",
     CrashLooping => "crash-looping",
@@ -204,6 +219,7 @@ words!(InstanceStateView {
     Created => "created",
     Starting => "starting",
     Ready => "ready",
+    Running => "running",
     Unready => "unready",
     Stopping => "stopping",
 });
@@ -239,6 +255,9 @@ impl ApplicationView {
             Desired::Stopped => ApplicationStateView::Stopped,
             Desired::Running if services.iter().any(failing) => ApplicationStateView::Failing,
             Desired::Running if state.is_settled() => ApplicationStateView::Running,
+            Desired::Running if services.iter().any(|it| it.state == ServiceStateView::Unready) => {
+                ApplicationStateView::Degraded
+            }
             Desired::Running => ApplicationStateView::Starting,
         };
         Self {
@@ -291,9 +310,13 @@ impl ServiceView {
             instances: service
                 .instances
                 .iter()
-                .map(|(number, it)| InstanceView::of(&id(*number), it))
+                .map(|(number, it)| InstanceView::of(&id(*number), it, service))
                 .collect(),
-            ended: service.ended.iter().map(|it| EndedView::of(&id(it.number), it)).collect(),
+            ended: service
+                .ended
+                .iter()
+                .map(|it| EndedView::of(&id(it.number), it, service))
+                .collect(),
         }
     }
 }
@@ -323,17 +346,31 @@ fn service_state(
         ServiceStateView::Completed
     } else if service.is_settled() && service.ready() == 0 && all_done() {
         ServiceStateView::Failed
+    } else if service.is_settled() && is_job(service) {
+        ServiceStateView::Running
     } else if service.is_settled() {
         ServiceStateView::Ready
     } else if service.replicas as usize <= service.ready() {
         ServiceStateView::Updating
     } else if 0 < service.ready() {
         ServiceStateView::Degraded
+    } else if service.instances.values().any(has_lost_health) {
+        ServiceStateView::Unready
     } else if !waiting_for.is_empty() {
         ServiceStateView::Waiting
     } else {
         ServiceStateView::Starting
     }
+}
+
+/// Whether it runs to an end, and takes no requests.
+fn is_job(service: &ServiceState) -> bool {
+    service.restart_policy() != RestartPolicy::Always
+}
+
+/// Whether an instance runs, was ready, and is no longer.
+fn has_lost_health(instance: &Instance) -> bool {
+    instance.phase == Phase::Running && !instance.ready && instance.ready_at.is_some()
 }
 
 fn detail(
@@ -342,7 +379,8 @@ fn detail(
     state: ServiceStateView,
     waiting_for: &[String],
 ) -> String {
-    let last_failure = || service.ended.iter().rev().find(|it| it.is_unasked()).map(how_it_ended);
+    let last_failure = || service.ended.iter().rev().find(|it| it.is_unasked());
+    let last_failure = || last_failure().map(|it| how_it_ended(service, it));
     match state {
         ServiceStateView::Waiting | ServiceStateView::Updating if !waiting_for.is_empty() => {
             format!("waits for {}", waiting_for.join(", "))
@@ -350,7 +388,10 @@ fn detail(
         ServiceStateView::CrashLooping | ServiceStateView::Failed => {
             command_failure(service).or_else(last_failure).unwrap_or_default()
         }
-        ServiceStateView::Starting | ServiceStateView::Degraded | ServiceStateView::Updating => {
+        ServiceStateView::Starting
+        | ServiceStateView::Unready
+        | ServiceStateView::Degraded
+        | ServiceStateView::Updating => {
             let complaint = service.instances.values().find_map(|it| it.failing.clone());
             let slots = || service.groups.values().flat_map(|it| it.slots.values());
             let failed = || slots().any(|it| 0 < it.failures);
@@ -380,10 +421,16 @@ fn obstacle(name: &ServiceName, service: &ServiceState) -> Option<String> {
 }
 
 impl InstanceView {
-    fn of(id: &InstanceId, instance: &Instance) -> Self {
+    fn of(id: &InstanceId, instance: &Instance, service: &ServiceState) -> Self {
+        let release = service.releases.get(&instance.release).map(|it| &it.service);
+        let is_job = release.is_some_and(|it| it.restart.policy != RestartPolicy::Always);
+        let is_tcp = release.is_some_and(|it| it.protocol == Protocol::Tcp);
+        let scheme = if is_tcp { "tcp" } else { "http" };
+        let url = format!("{scheme}://127.0.0.1:{}", instance.port);
         let state = match instance.phase {
             Phase::Created => InstanceStateView::Created,
             Phase::Stopping { .. } => InstanceStateView::Stopping,
+            Phase::Running if instance.ready && is_job => InstanceStateView::Running,
             Phase::Running if instance.ready => InstanceStateView::Ready,
             Phase::Running if instance.ready_at.is_some() => InstanceStateView::Unready,
             Phase::Running => InstanceStateView::Starting,
@@ -397,7 +444,7 @@ impl InstanceView {
             state,
             detail,
             release: instance.release.to_string(),
-            url: format!("http://127.0.0.1:{}", instance.port),
+            url: if is_job { String::new() } else { url },
             pid: instance.process.map(|it| it.pid),
             started_at: instance.started_at.map(|it| it.to_string()),
         }
@@ -405,19 +452,29 @@ impl InstanceView {
 }
 
 impl EndedView {
-    fn of(id: &InstanceId, ended: &Ended) -> Self {
+    fn of(id: &InstanceId, ended: &Ended, service: &ServiceState) -> Self {
         Self {
             id: id.to_string(),
             release: ended.release.to_string(),
-            exit: how_it_ended(ended),
+            exit: how_it_ended(service, ended),
             unasked: ended.is_unasked(),
             at: ended.at.to_string(),
         }
     }
 }
 
-fn how_it_ended(ended: &Ended) -> String {
+fn how_it_ended(service: &ServiceState, ended: &Ended) -> String {
     match ended.stop_reason {
+        Some(StopReason::NeverReady) => {
+            let release = service.releases.get(&ended.release);
+            let check = release.and_then(|it| it.service.health.readiness.as_ref());
+            let allowed = check
+                .map(|it| it.start_period.saturating_add(it.interval.saturating_mul(it.retries)));
+            let within = allowed.map_or_else(String::new, |it| {
+                format!(" (it had {}; if it needs longer, raise `start_period`)", DurationText(it))
+            });
+            format!("{}{within}: {}", StopReason::NeverReady, ended.exit)
+        }
         Some(reason) => format!("{reason}: {}", ended.exit),
         None => ended.exit.to_string(),
     }

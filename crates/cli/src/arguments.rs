@@ -274,6 +274,9 @@ pub struct Events {
     /// At most so many
     #[arg(long, short = 'n', value_name = "EVENTS", default_value_t = 100)]
     pub limit: usize,
+    /// Also what is counted every second of a rollout
+    #[arg(long)]
+    pub counts: bool,
 }
 
 /// `pelago top`.

@@ -9,8 +9,12 @@ use crate::output::{Output, Tone, one_line};
 /// What the state of a service means to whoever looks.
 pub(crate) const fn tone_of_service(state: ServiceStateView) -> Tone {
     match state {
-        ServiceStateView::Ready | ServiceStateView::Completed => Tone::Good,
-        ServiceStateView::CrashLooping | ServiceStateView::Failed => Tone::Bad,
+        ServiceStateView::Ready | ServiceStateView::Running | ServiceStateView::Completed => {
+            Tone::Good
+        }
+        ServiceStateView::Unready | ServiceStateView::CrashLooping | ServiceStateView::Failed => {
+            Tone::Bad
+        }
         ServiceStateView::Stopped => Tone::Faint,
         ServiceStateView::Waiting
         | ServiceStateView::Starting
@@ -23,7 +27,7 @@ pub(crate) const fn tone_of_service(state: ServiceStateView) -> Tone {
 /// What the state of an instance means to whoever looks.
 pub(crate) const fn tone_of_instance(state: InstanceStateView) -> Tone {
     match state {
-        InstanceStateView::Ready => Tone::Good,
+        InstanceStateView::Ready | InstanceStateView::Running => Tone::Good,
         InstanceStateView::Unready => Tone::Bad,
         InstanceStateView::Created | InstanceStateView::Starting | InstanceStateView::Stopping => {
             Tone::Busy
@@ -35,7 +39,7 @@ pub(crate) const fn tone_of_instance(state: InstanceStateView) -> Tone {
 pub(crate) const fn tone_of_application(state: ApplicationStateView) -> Tone {
     match state {
         ApplicationStateView::Running => Tone::Good,
-        ApplicationStateView::Failing => Tone::Bad,
+        ApplicationStateView::Degraded | ApplicationStateView::Failing => Tone::Bad,
         ApplicationStateView::Stopped => Tone::Faint,
         ApplicationStateView::Starting | ApplicationStateView::Stopping => Tone::Busy,
     }
@@ -43,8 +47,10 @@ pub(crate) const fn tone_of_application(state: ApplicationStateView) -> Tone {
 
 const fn mark(state: ServiceStateView) -> &'static str {
     match state {
-        ServiceStateView::Ready | ServiceStateView::Completed => "✔",
-        ServiceStateView::CrashLooping | ServiceStateView::Failed => "✘",
+        ServiceStateView::Ready | ServiceStateView::Running | ServiceStateView::Completed => "✔",
+        ServiceStateView::Unready | ServiceStateView::CrashLooping | ServiceStateView::Failed => {
+            "✘"
+        }
         ServiceStateView::Stopped => "·",
         ServiceStateView::Waiting => "…",
         _ => "◌",

@@ -97,7 +97,10 @@ fn fit(application: &ApplicationView, rows: usize, output: &Output) -> Vec<Strin
     }
     let mut shown = application.clone();
     shown.services.sort_by_key(|it| {
-        matches!(it.state, ServiceStateView::Ready | ServiceStateView::Completed)
+        matches!(
+            it.state,
+            ServiceStateView::Ready | ServiceStateView::Running | ServiceStateView::Completed
+        )
     });
     shown.services.truncate(room);
     let mut lines = tree::lines(&shown, output);

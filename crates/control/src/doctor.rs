@@ -10,7 +10,7 @@ use model::Timestamp;
 use runtime::Processes;
 use runtime::cgroup::{self, Support};
 use telemetry::Stores;
-use world::World;
+use world::{Desired, World};
 
 use crate::dataplane::{Following, Hello, Observed};
 
@@ -243,6 +243,7 @@ fn applications(world: &World) -> Finding {
     let failing: Vec<String> = world
         .applications
         .iter()
+        .filter(|(_, it)| it.desired == Desired::Running)
         .flat_map(|(application, state)| {
             let looping = state
                 .services

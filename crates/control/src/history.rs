@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::request::{At, EventQuery};
 use api::{ApiError, ErrorKind};
 use model::Index;
-use world::{Recorded, World};
+use world::{Event, Recorded, World};
 
 use crate::storage::{Storage, StorageError};
 
@@ -97,4 +97,5 @@ fn matches(query: &EventQuery, recorded: &Recorded) -> bool {
     let service = query.service.as_ref();
     application.is_none_or(|it| recorded.event.application() == Some(it))
         && service.is_none_or(|it| recorded.event.service() == Some(it))
+        && (query.counts || !matches!(recorded.event, Event::RolloutObserved { .. }))
 }

@@ -365,12 +365,13 @@ impl Processes {
     ) -> Result<Exit, ProcessesError> {
         tracing::warn!(%application, %instance, "the supervisor does not stop it; both are killed");
         let folder = self.folder(application, instance);
-        process::kill(supervisor).map_err(|source| unusable(&folder, source))?;
-        match self.ended(application, instance).await? {
-            // Nobody was left to write down how.
-            Exit::Lost => Ok(Exit::Signal(Signal::KILL.as_raw())),
-            exit => Ok(exit),
-        }
+        self.bury(application, instance).await?;
+        // Everybody who waits for the supervisor's end looks here next.
+        folder
+            .write_exit(&Exit::Signal(Signal::KILL.as_raw()))
+            .and_then(|()| process::kill(supervisor))
+            .map_err(|source| unusable(&folder, source))?;
+        self.ended(application, instance).await
     }
 
     /// Every instance that has a folder.

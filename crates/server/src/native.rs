@@ -192,6 +192,7 @@ struct EventsQuery {
     application: Option<String>,
     service: Option<String>,
     latest: Option<bool>,
+    counts: Option<bool>,
 }
 
 impl EventsQuery {
@@ -202,6 +203,7 @@ impl EventsQuery {
             application: parse_some("application", self.application.as_deref())?,
             service: parse_some::<ServiceName>("service", self.service.as_deref())?,
             latest: self.latest.unwrap_or(false),
+            counts: self.counts.unwrap_or(true),
         })
     }
 }

@@ -1,8 +1,12 @@
 //! How a service, an instance and an application are, in each situation.
 
+use std::time::Duration;
+
 use api::StatusView;
 use model::Service;
+use model::health::{Check, Probe};
 use model::restart::RestartPolicy;
+use model::service::Protocol;
 
 use crate::stage::{Stage, job, needing_db, of_two, service};
 
@@ -49,6 +53,28 @@ fn starting() {
 }
 
 #[test]
+fn issue_12_a_start_period_that_is_too_short_says_so() {
+    let mut service = service();
+    service.health.readiness =
+        Some(Check { start_period: Duration::from_secs(20), ..Check::new(Probe::Tcp) });
+    let never = "created web.1, started web.1, never-ready web.1, exit web.1 0";
+    let why = "web starting 0/1 [] not ready within its start period (it had 35s; if it needs \
+               longer, raise `start_period`): exit code 0";
+    check(&[("web", service)], never, &["starting", why]);
+}
+
+#[test]
+fn issue_12_where_an_instance_listens_is_said_as_it_is() {
+    let url = |service: Service| {
+        let stage = Stage::with(&[("web", service)]).play("created web.1, started web.1");
+        StatusView::of(&stage.0, None).applications[0].services[0].instances[0].url.clone()
+    };
+    assert!(url(service()).starts_with("http://127.0.0.1:"));
+    assert!(url(Service { protocol: Protocol::Tcp, ..service() }).starts_with("tcp://127.0.0.1:"));
+    assert_eq!(url(job(RestartPolicy::Never)), "");
+}
+
+#[test]
 fn waiting() {
     let services = [("db", service()), ("web", needing_db())];
     let waiting = "web waiting 0/1 [] waits for db to be ready";
@@ -60,7 +86,7 @@ fn ready_and_unready() {
     let ready = "created web.1, started web.1, ready web.1";
     check(&web(), ready, &["running", "web ready 1/1 [web.1:ready]"]);
     let unready = &format!("{ready}, unready web.1");
-    check(&web(), unready, &["starting", "web starting 0/1 [web.1:unready] status 503"]);
+    check(&web(), unready, &["degraded", "web unready 0/1 [web.1:unready] status 503"]);
 }
 
 #[test]
@@ -115,7 +141,7 @@ fn crash_looping() {
 fn jobs() {
     let run = "created job.1, started job.1, ready job.1";
     let on_failure = [("job", job(RestartPolicy::OnFailure))];
-    check(&on_failure, run, &["running", "job ready 1/1 [job.1:ready]"]);
+    check(&on_failure, run, &["running", "job running 1/1 [job.1:running]"]);
     let done = &format!("{run}, exit job.1 0");
     check(&on_failure, done, &["running", "job completed 0/1 []"]);
     let failed = &format!("{run}, exit job.1 3");

@@ -19,6 +19,7 @@ pub(crate) async fn run(
         Target::new(&["v1", "events"])
             .with("application", context.application.as_deref())
             .with("service", asked.service.as_deref())
+            .with("counts", Some(asked.counts))
     };
     let first = target()
         .with("limit", Some(asked.limit))

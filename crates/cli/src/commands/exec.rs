@@ -50,7 +50,9 @@ fn instance<'a>(status: &'a StatusView, target: &str) -> Option<&'a str> {
     let is_meant =
         |(service, it): &(&ServiceView, &InstanceView)| service.name == target || it.id == target;
     let candidates: Vec<&InstanceView> = instances.filter(is_meant).map(|(_, it)| it).collect();
-    let ready = candidates.iter().find(|it| it.state == InstanceStateView::Ready);
+    let ready = candidates
+        .iter()
+        .find(|it| matches!(it.state, InstanceStateView::Ready | InstanceStateView::Running));
     ready.or(candidates.first()).map(|it| it.id.as_str())
 }
 

@@ -83,7 +83,7 @@ fn row_of_instance(instance: &InstanceView, now: model::Timestamp) -> [Cell; 7] 
         plain(&instance.release),
         plain(&instance.pid.map_or("-".to_owned(), |it| it.to_string())),
         plain(age.as_deref().unwrap_or("-")),
-        plain(&instance.url),
+        plain(if instance.url.is_empty() { "-" } else { &instance.url }),
         (instance.detail.clone(), Tone::Faint),
     ]
 }

@@ -49,6 +49,7 @@ fn stopped(view: &ApplicationView) -> Option<Result<(), CommandError>> {
         ApplicationStateView::Stopping => None,
         ApplicationStateView::Starting
         | ApplicationStateView::Running
+        | ApplicationStateView::Degraded
         | ApplicationStateView::Failing => {
             let message = format!(
                 "{} was started again by somebody else; `pelago events` says when",

@@ -96,7 +96,7 @@ pub(super) fn settled(view: &ApplicationView) -> Option<End> {
         ApplicationStateView::Running => Some(End::Running),
         ApplicationStateView::Failing => Some(End::Failed),
         ApplicationStateView::Stopping | ApplicationStateView::Stopped => Some(End::Stopped),
-        ApplicationStateView::Starting => None,
+        ApplicationStateView::Starting | ApplicationStateView::Degraded => None,
     }
 }
 
@@ -140,7 +140,12 @@ async fn explain(
     view: &ApplicationView,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let fine = |state| matches!(state, ServiceStateView::Ready | ServiceStateView::Completed);
+    let fine = |state| {
+        matches!(
+            state,
+            ServiceStateView::Ready | ServiceStateView::Running | ServiceStateView::Completed
+        )
+    };
     for service in view.services.iter().filter(|it| !fine(it.state)) {
         let why =
             if service.detail.is_empty() { String::new() } else { format!(": {}", service.detail) };

@@ -91,13 +91,17 @@ fn settled(view: &ApplicationView, services: &[&str]) -> Option<Result<(), Comma
     let mut left = 0;
     for service in view.services.iter().filter(|it| meant(&it.name)) {
         match service.state {
-            ServiceStateView::Ready | ServiceStateView::Completed | ServiceStateView::Stopped => {}
+            ServiceStateView::Ready
+            | ServiceStateView::Running
+            | ServiceStateView::Completed
+            | ServiceStateView::Stopped => {}
             ServiceStateView::CrashLooping | ServiceStateView::Failed => {
                 let message = format!("{} is {}; {why}", service.name, service.state);
                 return Some(Err(CommandError::wrong(message)));
             }
             ServiceStateView::Waiting
             | ServiceStateView::Starting
+            | ServiceStateView::Unready
             | ServiceStateView::Degraded
             | ServiceStateView::Updating
             | ServiceStateView::Stopping => left += 1,

@@ -40,6 +40,10 @@ services:
     let doctor = site.run(&["doctor"]);
     assert_eq!(doctor.code, Some(1), "{doctor:?}");
     assert!(doctor.out.contains("crash-looping: loop/a"), "{doctor:?}");
+    // What is stopped does not crash.
+    site.ok(&["down"]);
+    let doctor = site.run(&["doctor"]);
+    assert!(doctor.out.contains("none crash-looping"), "{doctor:?}");
 
     site.write("a/main.sh", "exec sleep 1000\n");
     site.ok(&["up", "--detach"]);

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::harness::{Running, Site, count, place, texts, until};
+use crate::harness::{Ran, Running, Site, count, place, texts, until};
 
 /// A service that answers well, and how releases of it take over.
 fn shop(update: &str) -> Site {
@@ -86,6 +86,10 @@ fn a_canary_takes_over_step_by_step_and_back_at_once() {
         place(&events, "web is compared with latencies")
             < place(&events, "the new release of web passed")
     );
+    // One event a verdict for people; what is counted every second only for whoever asks.
+    let counts = |it: &Ran| it.lines().iter().filter(|it| it["kind"] == "rollout_observed").count();
+    assert_eq!(counts(&site.json(&["events", "-n", "10000"])), 0);
+    assert!(2 < counts(&site.json(&["events", "-n", "10000", "--counts"])));
     site.ok(&["rollback", "web"]);
     assert_eq!(releases(&site)[1], "r1 serving");
     site.ok(&["scale", "web=3"]);
