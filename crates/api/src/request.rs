@@ -162,4 +162,25 @@ pub struct Accepted {
     /// Releases that were made, as `cart@r12`.
     #[serde(default)]
     pub releases: Vec<String>,
+    /// What went into those that have files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub baked: Vec<BakedView>,
+}
+
+/// The files that a release was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BakedView {
+    /// The service.
+    pub service: String,
+    /// Where they were, as the manifest has it.
+    pub artifact: String,
+    /// Files.
+    pub files: usize,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Files and folders that ignore files left out.
+    pub left_out: usize,
+    /// The first of these, each with the file that left it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub such_as: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! Every command that asks, one file each.
 
+mod baked;
 mod deploy;
 mod develop;
 mod doctor;

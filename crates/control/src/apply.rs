@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use api::request::Apply;
+use api::request::{Apply, BakedView};
 use api::{ApiError, ErrorKind};
 use model::release::Digest;
 use model::service::Source;
 use model::{Application, ServiceName};
-use runtime::bake::Bakery;
+use runtime::bake::{Baked, Bakery, Made};
 
 /// Refuses what is not right, and what this version of the platform cannot run, each with where and what to do.
 pub(crate) fn refuse_what_cannot_run(definition: &Application) -> Result<(), ApiError> {
@@ -38,7 +38,7 @@ pub(crate) fn refuse_what_cannot_run(definition: &Application) -> Result<(), Api
 pub(crate) fn bake(
     bakery: &Bakery,
     apply: &Apply,
-) -> Result<BTreeMap<ServiceName, Digest>, ApiError> {
+) -> Result<BTreeMap<ServiceName, Baked>, ApiError> {
     let folder = Path::new(&apply.folder);
     if !folder.is_absolute() {
         return Err(ApiError::new(
@@ -46,23 +46,55 @@ pub(crate) fn bake(
             format!("the folder `{}` is not absolute", apply.folder),
         ));
     }
-    let mut baked_paths: BTreeMap<&str, Digest> = BTreeMap::new();
-    let mut digests = BTreeMap::new();
+    let mut done: BTreeMap<(&str, Made), Baked> = BTreeMap::new();
+    let mut all = BTreeMap::new();
     let only = &apply.deploy.only;
     let meant = apply.definition.services.iter();
     for (name, service) in meant.filter(|(name, _)| only.is_empty() || only.contains(name)) {
-        let Source::Process { artifact: Some(artifact), .. } = &service.source else { continue };
-        let digest = match baked_paths.get(artifact.as_str()) {
-            Some(digest) => digest.clone(),
-            None => bakery.bake(&folder.join(artifact)).map_err(|error| {
+        let Source::Process { artifact: Some(artifact), build, .. } = &service.source else {
+            continue;
+        };
+        let made = if build.is_empty() { Made::ByHand } else { Made::ByBuild };
+        let baked = match done.get(&(artifact.as_str(), made)) {
+            Some(baked) => baked.clone(),
+            None => bakery.bake(&folder.join(artifact), made).map_err(|error| {
                 ApiError::new(
                     ErrorKind::Invalid,
                     format!("service `{name}`: {}", model::chain(&error)),
                 )
             })?,
         };
-        baked_paths.insert(artifact, digest.clone());
-        digests.insert(name.clone(), digest);
+        done.insert((artifact, made), baked.clone());
+        all.insert(name.clone(), baked);
     }
-    Ok(digests)
+    Ok(all)
+}
+
+/// Only what is needed to tell artifacts apart.
+pub(crate) fn digests(baked: &BTreeMap<ServiceName, Baked>) -> BTreeMap<ServiceName, Digest> {
+    baked.iter().map(|(name, it)| (name.clone(), it.digest.clone())).collect()
+}
+
+/// What was baked of the services that have new releases, for whoever wants to see what they are.
+pub(crate) fn shown(
+    baked: &BTreeMap<ServiceName, Baked>,
+    definition: &Application,
+    releases: &[String],
+) -> Vec<BakedView> {
+    let is_new = |name: &ServiceName| {
+        releases.iter().any(|it| it.split_once('@').is_some_and(|it| it.0 == name.as_str()))
+    };
+    let view = |(name, it): (&ServiceName, &Baked)| {
+        let source = definition.services.get(name).map(|it| &it.source);
+        let Some(Source::Process { artifact: Some(artifact), .. }) = source else { return None };
+        Some(BakedView {
+            service: name.to_string(),
+            artifact: artifact.clone(),
+            files: it.files,
+            bytes: it.bytes,
+            left_out: it.left_out.count,
+            such_as: it.left_out.shown.iter().map(|(path, by)| format!("{path} ({by})")).collect(),
+        })
+    };
+    baked.iter().filter(|(name, _)| is_new(name)).filter_map(view).collect()
 }

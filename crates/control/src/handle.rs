@@ -97,14 +97,17 @@ impl Platform for Control {
         apply::refuse_what_cannot_run(&apply.definition)?;
         let _not_swept = self.parts.bakes.read().await;
         let bakery = self.parts.bakery.clone();
-        let (apply, artifacts) = blocking(move || {
-            let artifacts = apply::bake(&bakery, &apply)?;
-            Ok((apply, artifacts))
+        let (apply, baked) = blocking(move || {
+            let baked = apply::bake(&bakery, &apply)?;
+            Ok((apply, baked))
         })
         .await?;
         let request::Apply { definition, folder, deploy } = apply;
-        let definition = Arc::new(definition);
-        self.wish(Command::Apply(Apply { definition, folder, artifacts, deploy })).await
+        let (definition, artifacts) = (Arc::new(definition), apply::digests(&baked));
+        let wish = Apply { definition: Arc::clone(&definition), folder, artifacts, deploy };
+        let accepted = self.wish(Command::Apply(wish)).await?;
+        let baked = apply::shown(&baked, &definition, &accepted.releases);
+        Ok(Accepted { baked, ..accepted })
     }
 
     async fn plan(&self, apply: request::Apply) -> Result<PlanView, ApiError> {
@@ -112,7 +115,7 @@ impl Platform for Control {
         let _not_swept = self.parts.bakes.read().await;
         let (bakery, world, traffic) = (self.parts.bakery.clone(), self.world(), self.traffic());
         blocking(move || {
-            let artifacts = apply::bake(&bakery, &apply)?;
+            let artifacts = apply::digests(&apply::bake(&bakery, &apply)?);
             let state = world.application(&apply.definition.name);
             let mut changes = changes(state, &apply.definition, &artifacts);
             outlook::add(&mut changes, &apply.definition, &traffic);

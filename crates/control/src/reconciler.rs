@@ -209,7 +209,7 @@ impl Reconciler {
         let index = self.world.index.0;
         for (answer, result) in answers {
             let result = match &recorded {
-                Ok(()) => result.map(|releases| Accepted { index, releases }),
+                Ok(()) => result.map(|releases| Accepted { index, releases, baked: Vec::new() }),
                 Err(error) => Err(error.clone()),
             };
             // Whoever asked may have gone away.

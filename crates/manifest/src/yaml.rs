@@ -250,6 +250,10 @@ impl<'a> Builder<'a> {
                 }
             }
             Event::Scalar(raw, style, anchor, tag) => {
+                // No argument, variable, path or header can have one, so none is taken along.
+                if raw.contains('\0') {
+                    self.findings.error(place, "a NUL cannot stand in a text; remove it");
+                }
                 let tag = tag.as_deref().map(|it| self.tag(it, place)).unwrap_or_default();
                 let value = match style {
                     ScalarStyle::Plain if tag != Tag::Text => resolve(&raw),

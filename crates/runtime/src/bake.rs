@@ -8,15 +8,18 @@
 //! `.gitignore` is not asked, since what is built (`node_modules`, `dist`) is what must run.
 
 mod entries;
+mod ignored;
 mod store;
+mod venv;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use model::release::Digest;
 
-use entries::{Entry, Kind, Mode};
+use entries::{Entry, Found, Kind, Mode};
 use store::Store;
 
 /// Files and folders an artifact may have: a large `node_modules` has a hundred thousand.
@@ -41,9 +44,17 @@ pub enum BakeError {
         /// Why.
         source: io::Error,
     },
-    /// An ignore file in it is not right, or a folder in it could not be listed.
-    #[error("the artifact cannot be listed")]
-    Walk(#[from] ignore::Error),
+    /// An ignore file in it is not right.
+    #[error("{path} cannot be followed: {why}; correct or remove it")]
+    Ignore {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// It has folders in folders without an end.
+    #[error("the artifact's {0} is too many folders deep; put it into .pelagoignore")]
+    TooDeep(PathBuf),
     /// The copy could not be written.
     #[error("the copy {path} cannot be written")]
     Write {
@@ -66,7 +77,7 @@ pub enum BakeError {
         /// Bytes that can be had.
         spare_bytes: u64,
     },
-    /// It holds a socket, a device or a pipe.
+    /// It is or holds a socket, a device or a pipe.
     #[error("the artifact's {0} is neither a file, a folder nor a link; put it into .pelagoignore")]
     Special(PathBuf),
     /// It holds a link to something outside.
@@ -85,6 +96,37 @@ pub enum BakeError {
     /// A name in it is not text.
     #[error("the name of the artifact's {0} is not UTF-8; rename it")]
     Name(PathBuf),
+}
+
+/// How the files of an artifact came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Made {
+    /// They are there, and some of them perhaps not meant to run.
+    ByHand,
+    /// A command made them: all of it is meant, whatever `.dockerignore` says of the command's input.
+    ByBuild,
+}
+
+/// An artifact that was kept.
+#[derive(Clone, Debug)]
+pub struct Baked {
+    /// What it is found by.
+    pub digest: Digest,
+    /// Files in it.
+    pub files: usize,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// What was not taken along.
+    pub left_out: LeftOut,
+}
+
+/// What ignore files have left out.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut {
+    /// Files and folders; what is in such a folder does not count.
+    pub count: usize,
+    /// The first of them that were found, and the name of the file that left them out.
+    pub shown: BTreeMap<String, &'static str>,
 }
 
 /// Where baked artifacts are kept.
@@ -106,30 +148,47 @@ impl Bakery {
 
     /// Keeps the file or folder at `artifact` as it is now. A file is kept under its own name.
     /// Of a bake that fails nothing stays.
-    pub fn bake(&self, artifact: &Path) -> Result<Digest, BakeError> {
+    pub fn bake(&self, artifact: &Path, made: Made) -> Result<Baked, BakeError> {
         let mut store = Store::open(self.folder.join("objects"))?;
-        let baked = self.bake_into(&mut store, artifact);
+        let baked = self.bake_into(&mut store, artifact, made);
         if baked.is_err() {
             store.take_back();
         }
         baked
     }
 
-    fn bake_into(&self, store: &mut Store, artifact: &Path) -> Result<Digest, BakeError> {
-        let entries = entries::list(artifact)?;
+    fn bake_into(
+        &self,
+        store: &mut Store,
+        artifact: &Path,
+        made: Made,
+    ) -> Result<Baked, BakeError> {
+        let Found { entries, left_out } = entries::list(artifact, made)?;
         let mut kept = Vec::with_capacity(entries.len());
         let mut hasher = blake3::Hasher::new();
-        for entry in entries {
+        let (mut files, mut bytes) = (0, 0);
+        for entry in entries.into_values() {
+            // A file may grow while it is read, or have no end, whatever its size is said to be.
+            let room = ARTIFACT_BYTES_MAX.saturating_sub(bytes);
             let content = match &entry.kind {
                 Kind::Folder => String::new(),
                 Kind::Link(target) => target.clone(),
-                Kind::File(mode) => store.keep(&entry.source, *mode)?,
+                Kind::File(mode) => {
+                    let too_large = || BakeError::TooLarge(artifact.to_owned());
+                    let object = store.keep(&entry.source, *mode, room)?.ok_or_else(too_large)?;
+                    (files, bytes) = (files + 1, bytes.saturating_add(object.bytes));
+                    object.name
+                }
+                Kind::Script(mode, script) => {
+                    (files, bytes) = (files + 1, bytes.saturating_add(script.len() as u64));
+                    store.keep_bytes(&entry.source, script, *mode)?
+                }
             };
             let tag = match entry.kind {
                 Kind::Folder => "folder",
                 Kind::Link(_) => "link",
-                Kind::File(Mode::Plain) => "file",
-                Kind::File(Mode::Program) => "program",
+                Kind::File(Mode::Plain) | Kind::Script(Mode::Plain, _) => "file",
+                Kind::File(Mode::Program) | Kind::Script(Mode::Program, _) => "program",
             };
             for field in [entry.path.as_str(), tag, &content] {
                 hasher.update(&(field.len() as u64).to_le_bytes());
@@ -143,7 +202,7 @@ impl Bakery {
             source: io::Error::other(error),
         })?;
         self.lay_out(&digest, &kept, store)?;
-        Ok(digest)
+        Ok(Baked { digest, files, bytes, left_out })
     }
 
     fn lay_out(
@@ -189,7 +248,9 @@ impl Bakery {
                 Kind::Link(target) => {
                     std::os::unix::fs::symlink(target, &path).map_err(write(&path))?;
                 }
-                Kind::File(_) => store.place(content, &path).map_err(write(&path))?,
+                Kind::File(_) | Kind::Script(..) => {
+                    store.place(content, &path).map_err(write(&path))?;
+                }
             }
         }
         let handle = fs::File::open(draft).map_err(write(draft))?;
@@ -263,8 +324,17 @@ mod tests {
         }
 
         fn bake(&self) -> Result<PathBuf, BakeError> {
-            let digest = self.bakery.bake(&self.folder.path().join("app"))?;
-            Ok(self.bakery.release_folder(&digest))
+            self.bake_made(Made::ByHand).map(|it| it.0)
+        }
+
+        fn bake_made(&self, made: Made) -> Result<(PathBuf, Baked), BakeError> {
+            let baked = self.bakery.bake(&self.folder.path().join("app"), made)?;
+            Ok((self.bakery.release_folder(&baked.digest), baked))
+        }
+
+        fn link(&self, target: &str, path: &str) {
+            let path = self.folder.path().join("app").join(path);
+            std::os::unix::fs::symlink(target, path).unwrap();
         }
     }
 
@@ -304,7 +374,7 @@ mod tests {
         let mut store = Store::open(data.join("objects")).unwrap();
         store.spare_bytes = |_| Ok(1_000);
         let artifact = kitchen.folder.path().join("app");
-        let error = kitchen.bakery.bake_into(&mut store, &artifact).unwrap_err();
+        let error = kitchen.bakery.bake_into(&mut store, &artifact, Made::ByHand).unwrap_err();
         assert!(matches!(&error, BakeError::NoRoom { path, .. } if path.ends_with("large")));
         assert!(error.to_string().contains("make room"), "{error}");
         store.take_back();
@@ -367,8 +437,10 @@ mod tests {
     fn a_single_file_keeps_its_name() {
         let kitchen = Kitchen::new();
         kitchen.write("orders", "elf");
-        let digest = kitchen.bakery.bake(&kitchen.folder.path().join("app/orders")).unwrap();
-        let folder = kitchen.bakery.release_folder(&digest);
+        let orders = kitchen.folder.path().join("app/orders");
+        let baked = kitchen.bakery.bake(&orders, Made::ByHand).unwrap();
+        assert_eq!((baked.files, baked.bytes), (1, 3));
+        let folder = kitchen.bakery.release_folder(&baked.digest);
         assert_eq!(fs::read_to_string(folder.join("orders")).unwrap(), "elf");
     }
 
@@ -383,6 +455,108 @@ mod tests {
         fs::remove_file(app.join("out")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(app.join("socket")).unwrap();
         assert!(matches!(kitchen.bake(), Err(BakeError::Special(_))));
+    }
+
+    /// Issue 12: `.dockerignore` was read as Git reads its files, and what a build had made was lost to it.
+    #[test]
+    fn docker_leaves_out_what_docker_would() {
+        let kitchen = Kitchen::new();
+        for path in ["client.js", "lib/client.js", "node_modules/a/x.js", "b/secret", "b/open"] {
+            kitchen.write(path, "12");
+        }
+        kitchen.write(".dockerignore", "client.js\nnode_modules\nb\n!b/open\n.dockerignore\n");
+        let (release, baked) = kitchen.bake_made(Made::ByHand).unwrap();
+        for (path, is_there) in
+            [("client.js", false), ("lib/client.js", true), ("node_modules", false)]
+                .into_iter()
+                .chain([("b/secret", false), ("b/open", true)])
+        {
+            assert_eq!(release.join(path).exists(), is_there, "{path}");
+        }
+        assert_eq!((baked.files, baked.bytes, baked.left_out.count), (2, 4, 4));
+        let shown: Vec<_> = baked.left_out.shown.into_iter().collect();
+        let by = ignored::DOCKER;
+        let names = [".dockerignore", "b/secret", "client.js", "node_modules/"];
+        assert_eq!(shown, names.map(|it| (it.to_owned(), by)));
+
+        // What a build has made is meant, and what we leave out is left out all the same.
+        kitchen.write(".pelagoignore", "b/secret\n!client.js\n");
+        let (release, baked) = kitchen.bake_made(Made::ByBuild).unwrap();
+        assert!(release.join("node_modules/a/x.js").exists() && release.join("client.js").exists());
+        assert!(!release.join("b/secret").exists());
+        assert_eq!(baked.left_out.shown["b/secret"], ignored::PELAGO);
+        let (release, _) = kitchen.bake_made(Made::ByHand).unwrap();
+        assert!(release.join("client.js").exists(), ".pelagoignore wins");
+    }
+
+    /// Issue 12: a device in place of a file was read without an end.
+    #[test]
+    fn what_has_no_end_is_refused() {
+        let kitchen = Kitchen::new();
+        let bake = |path: &Path| kitchen.bakery.bake(path, Made::ByHand);
+        assert!(matches!(bake(Path::new("/dev/zero")), Err(BakeError::Special(_))));
+        let pipe = kitchen.folder.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RWXU,
+            0,
+        )
+        .unwrap();
+        assert!(matches!(bake(&pipe), Err(BakeError::Special(_))));
+        kitchen.write("a", "a");
+        for name in [".pelagoignore", ".dockerignore"] {
+            let path = kitchen.folder.path().join("app").join(name);
+            for target in ["/dev/zero", pipe.to_str().unwrap()] {
+                kitchen.link(target, name);
+                assert!(matches!(kitchen.bake(), Err(BakeError::Ignore { .. })), "{name}");
+                fs::remove_file(&path).unwrap();
+            }
+            fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+            assert!(matches!(kitchen.bake(), Err(BakeError::Ignore { .. })), "{name}");
+            fs::remove_file(&path).unwrap();
+        }
+        // Its size is said to be nothing.
+        let endless = bake(Path::new("/proc/self/pagemap"));
+        assert!(matches!(endless, Err(BakeError::TooLarge(_) | BakeError::Read { .. })));
+    }
+
+    /// Issue 12: a link may lead out through another.
+    #[test]
+    fn chains_of_links_stay_inside() {
+        let kitchen = Kitchen::new();
+        kitchen.write("sub/deep/a", "a");
+        kitchen.link("sub/deep", "deep");
+        kitchen.link("deep/../deep/a", "inside");
+        kitchen.link("circle", "circle");
+        kitchen.bake().unwrap();
+        kitchen.link(".", "here");
+        kitchen.link("here/../secret", "out");
+        assert!(matches!(kitchen.bake(), Err(BakeError::LinkOutside(it)) if it.ends_with("out")));
+    }
+
+    /// Issue 12: the programs of a virtual environment ran the original.
+    #[test]
+    fn programs_of_a_virtual_environment_run_beside_its_copy() {
+        let kitchen = Kitchen::new();
+        kitchen.write(".venv/pyvenv.cfg", "home = /usr/bin");
+        let bin = kitchen.folder.path().join("app/.venv/bin");
+        fs::create_dir(&bin).unwrap();
+        kitchen.link("/bin/sh", ".venv/bin/python3");
+        let own = format!("#!{}/python3\necho ran\n", bin.display());
+        kitchen.write(".venv/bin/tool", &own);
+        fs::set_permissions(bin.join("tool"), fs::Permissions::from_mode(0o755)).unwrap();
+        kitchen.write(".venv/bin/other", "#!/usr/bin/python3\n");
+        let release = kitchen.bake().unwrap();
+        let text = |it: &str| fs::read_to_string(release.join(".venv/bin").join(it)).unwrap();
+        assert_eq!(text("other"), "#!/usr/bin/python3\n");
+        let tool = text("tool");
+        assert!(!tool.contains(&bin.display().to_string()), "{tool}");
+        let first: Vec<_> = tool.lines().take(2).collect();
+        let second = "'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python3' \"$0\" \"$@\"";
+        assert_eq!(first, ["#!/bin/sh", second]);
+        assert_eq!(fs::metadata(release.join(".venv/bin/tool")).unwrap().mode() & 0o777, 0o555);
     }
 
     #[test]

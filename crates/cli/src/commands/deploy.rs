@@ -10,7 +10,7 @@ use model::release::Origin;
 use model::service::Source;
 
 use super::rollout::{self, Followed};
-use super::wishes;
+use super::{baked, wishes};
 use crate::arguments::{Deploy, StrategyName};
 use crate::client::{Client, Target};
 use crate::error::CommandError;
@@ -63,6 +63,7 @@ async fn attend(
         let made = format!("released {}", accepted.releases.join(", "));
         output.note(&output.paint(Tone::Faint, &made))?;
     }
+    baked::say(accepted, output)?;
     let followed: Vec<Followed> =
         accepted.releases.iter().filter_map(|it| Followed::of(it)).collect();
     // A service that did not run before is started with its release; there is nothing to move.

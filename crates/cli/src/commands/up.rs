@@ -8,7 +8,7 @@ use api::request::{Accepted, Apply, Deploy};
 use api::status::{ApplicationStateView, ApplicationView, ServiceStateView};
 use model::units::parse_duration;
 
-use super::{develop, logs, rollout, stop};
+use super::{baked, develop, logs, rollout, stop};
 use crate::Context;
 use crate::arguments::Up;
 use crate::client::{Client, Target};
@@ -37,6 +37,7 @@ pub(crate) async fn run(
     let apply = Apply { definition: described.application, folder, deploy };
     refuse_other_folder(&client, &name, (&apply.folder, up.take_over), output).await?;
     let accepted: Accepted = client.post(Target::new(&["v1", "applications"]), &apply).await?;
+    baked::say(&accepted, output)?;
     let settled = watch::until(&client, &name, accepted.index, output, settled);
     let interrupted = tokio::signal::ctrl_c();
     let (end, status) = tokio::select! {

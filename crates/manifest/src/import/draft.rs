@@ -250,6 +250,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read(key in ".{1,12}", text in ".{0,40}") {
+            let (key, text) = (key.replace('\0', "0"), text.replace('\0', "0"));
             let mut fields = Fields::default();
             fields.add(&key, Draft::List(vec![Draft::text(text.as_str())]), Place::START);
             let (yaml, origins) = write(&fields.done(), &["a comment".to_owned()]);

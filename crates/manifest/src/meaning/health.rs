@@ -132,6 +132,13 @@ impl Reader<'_> {
                 self.findings.error(at.key("path").place, message);
                 return None;
             }
+            if let Some(stray) = path.chars().find(|it| it.is_whitespace() || it.is_control()) {
+                let message = format!(
+                    "a path has no {stray:?}; write it as a request does, a space as `%20`"
+                );
+                self.findings.error(at.key("path").place, message);
+                return None;
+            }
             return Some(Probe::Http(path.clone()));
         }
         if let Some(command) = &spec.command {

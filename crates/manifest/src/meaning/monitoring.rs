@@ -34,8 +34,9 @@ impl Reader<'_> {
             }
         };
         let path = self.early(spec.path.as_deref().unwrap_or(PATH_DEFAULT), path_at.place)?;
-        if !path.starts_with('/') || path.contains(char::is_whitespace) {
-            let message = format!("`{path}` is no path; write one such as `/metrics`");
+        let is_stray = |it: char| it.is_whitespace() || it.is_control();
+        if !path.starts_with('/') || path.contains(is_stray) {
+            let message = format!("{path:?} is no path; write one such as `/metrics`");
             self.findings.error(path_at.place, message);
             return None;
         }
@@ -102,13 +103,19 @@ impl Reader<'_> {
         }
         let webhook_at = at.key("webhook").place;
         let webhook = spec.webhook.as_deref().and_then(|it| self.early(it, webhook_at));
-        let is_address = |it: &String| it.starts_with("http://") || it.starts_with("https://");
         if let Some(address) = webhook.as_ref().filter(|it| !is_address(it)) {
             let message = format!(
-                "`{address}` is no address to post to; it begins with `http://` or `https://`"
+                "{address:?} is no address to post to; it begins with `http://` or `https://`"
             );
             self.findings.error(webhook_at, message);
         }
         Rules { files, webhook }
     }
+}
+
+/// Whether something can be posted there: one line, with a scheme that is spoken.
+pub(super) fn is_address(text: &str) -> bool {
+    let is_stray = |it: char| it.is_whitespace() || it.is_control();
+    let has_scheme = text.starts_with("http://") || text.starts_with("https://");
+    has_scheme && !text.contains(is_stray)
 }

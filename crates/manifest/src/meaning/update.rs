@@ -4,6 +4,7 @@ use model::rollout::{Analysis, OnInconclusive, Step, Strategy, Update};
 use model::units::Share;
 
 use super::Reader;
+use super::monitoring::is_address;
 use crate::problem::Place;
 use crate::spec::{AnalysisSpec, CanaryStepSpec, OnInconclusiveSpec, StrategySpec, UpdateSpec};
 use crate::yaml::At;
@@ -130,11 +131,11 @@ impl Reader<'_> {
     fn webhook(&mut self, text: &str, place: Place) -> Option<String> {
         let filled = self.filled_now(text);
         let url = self.findings.take(place, filled)?;
-        if url.starts_with("http://") || url.starts_with("https://") {
+        if is_address(&url) {
             return Some(url);
         }
         let message =
-            format!("`{url}` is no address to post to; write one that begins with `https://`");
+            format!("{url:?} is no address to post to; write one that begins with `https://`");
         self.findings.error(place, message);
         None
     }

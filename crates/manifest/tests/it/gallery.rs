@@ -113,3 +113,21 @@ fn values_in_the_clothes_of_others() {
         "`web` is a list; write each item below its name, as in `web:`",
     );
 }
+
+/// Issue 12: what cannot be part of a request or of an argument was only refused by whoever was to use it.
+#[test]
+fn texts_that_go_elsewhere_are_one_line() {
+    check("    command: \"x\\0y\"\n", "a NUL cannot stand in a text; remove it");
+    check(
+        "    command: x\n    healthcheck: {path: \"/a\\r\\nX: y\"}\n",
+        "a path has no '\\r'; write it as a request does, a space as `%20`",
+    );
+    check(
+        "    command: x\n    update: {webhook: \"http://a/\\nb\"}\n",
+        "\"http://a/\\nb\" is no address to post to; write one that begins with `https://`",
+    );
+    check(
+        "    command: x\n    metrics: \"/a\\nb\"\n",
+        "\"/a\\nb\" is no path; write one such as `/metrics`",
+    );
+}

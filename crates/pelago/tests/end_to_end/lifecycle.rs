@@ -147,3 +147,22 @@ fn issue_12_what_was_stopped_starts_without_its_file_and_can_be_removed() {
     site.ok(&["up", "--detach"]);
     assert_eq!(site.instance("a").1, "a.1");
 }
+
+/// Issue 12: what was left out of an artifact, and how large it is, was not to be seen.
+#[test]
+fn what_is_baked_is_said() {
+    let site = Site::with(
+        "name: di\nservices:\n  a: {artifact: ./app, command: [sh, -c, 'find . -type f; exec sleep 1000']}\n",
+    );
+    for path in ["app/client.js", "app/lib/client.js"] {
+        site.write(path, "12345");
+    }
+    site.write("app/.dockerignore", "client.js\n");
+    let up = site.ok(&["up", "--detach"]);
+    let said = "baked a from ./app: 2 files, 15 B; left out: client.js (.dockerignore)";
+    assert!(up.err.contains(said), "{}", up.err);
+    assert!(site.ok(&["logs", "a"]).out.contains("./lib/client.js"));
+    assert!(!site.ok(&["up", "--detach"]).err.contains("baked"), "nothing is new");
+    site.ok(&["down"]);
+    site.assert_nothing_left();
+}

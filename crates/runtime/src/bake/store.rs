@@ -1,8 +1,8 @@
 //! Files by content hash.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,23 +50,61 @@ impl Store {
         }
     }
 
-    /// Keeps the content of `source`, if it is not kept yet, and returns its name.
-    pub(super) fn keep(&mut self, source: &Path, mode: Mode) -> Result<String, BakeError> {
+    /// Keeps the content of `source`, if it is not kept yet; nothing if there is more of it than `room`.
+    pub(super) fn keep(
+        &mut self,
+        source: &Path,
+        mode: Mode,
+        room: u64,
+    ) -> Result<Option<Object>, BakeError> {
         let read = |error| BakeError::Read { path: source.to_owned(), source: error };
-        let mut original = File::open(source).map_err(read)?;
+        let limit = room.saturating_add(1);
+        let mut original = open(source).map_err(read)?.take(limit);
         let hash = copy(&mut original, &mut |_| Ok(())).map_err(read)?;
+        let bytes = limit - original.limit();
+        if room < bytes {
+            return Ok(None);
+        }
         let found = name(&hash, mode);
+        if self.is_intact(&found) {
+            return Ok(Some(Object { name: found, bytes }));
+        }
+        // What is kept is named by the hash of the copy: the original may be changing just now.
+        let mut original = open(source).map_err(read)?.take(limit);
+        let name = self.add(source, &mut original, (mode, bytes))?;
+        let bytes = limit - original.limit();
+        Ok((bytes <= room).then_some(Object { name, bytes }))
+    }
+
+    /// Keeps bytes in place of what is in `source`.
+    pub(super) fn keep_bytes(
+        &mut self,
+        source: &Path,
+        mut bytes: &[u8],
+        mode: Mode,
+    ) -> Result<String, BakeError> {
+        let found = name(&blake3::hash(bytes).to_hex(), mode);
         if self.is_intact(&found) {
             return Ok(found);
         }
-        let bytes = original.metadata().map_err(read)?.len();
+        let length = bytes.len() as u64;
+        self.add(source, &mut bytes, (mode, length))
+    }
+
+    /// Adds an object of about so many bytes, if there is room for it.
+    fn add(
+        &mut self,
+        source: &Path,
+        original: &mut impl Read,
+        (mode, bytes): (Mode, u64),
+    ) -> Result<String, BakeError> {
         let write = |error| BakeError::Write { path: self.folder.clone(), source: error };
         let spare_bytes = (self.spare_bytes)(&self.folder).map_err(write)?;
         if spare_bytes < bytes {
             return Err(self.no_room(source, spare_bytes));
         }
         let draft = self.folder.join(format!("{DRAFT}{}", draft_name()));
-        let kept = self.write(source, mode, &draft);
+        let kept = self.write(source, original, (mode, &draft));
         if kept.is_err() {
             // A full disk, above all, must not be left fuller.
             drop(fs::remove_file(&draft));
@@ -76,14 +114,16 @@ impl Store {
         Ok(name)
     }
 
-    fn write(&self, source: &Path, mode: Mode, draft: &Path) -> Result<String, BakeError> {
-        let read = |error| BakeError::Read { path: source.to_owned(), source: error };
+    fn write(
+        &self,
+        source: &Path,
+        original: &mut impl Read,
+        (mode, draft): (Mode, &Path),
+    ) -> Result<String, BakeError> {
         let write = |error| BakeError::Write { path: draft.to_owned(), source: error };
-        // What is kept is named by the hash of the copy: the original may be changing just now.
-        let mut original = File::open(source).map_err(read)?;
         let mut file = File::create(draft).map_err(write)?;
         let mut full = None;
-        let copied = copy(&mut original, &mut |part| {
+        let copied = copy(original, &mut |part| {
             // It may be growing as well, and others take room at the same time.
             let spare_bytes = (self.spare_bytes)(&self.folder)?;
             if spare_bytes < part.len() as u64 {
@@ -151,12 +191,29 @@ impl Store {
     }
 }
 
+/// A file that is kept.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+}
+
+/// Opens a file to be read. What is none by now is not waited for: a pipe without a writer, a device.
+pub(super) fn open(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+}
+
 fn name(hash: &str, mode: Mode) -> String {
     if mode == Mode::Program { format!("{hash}x") } else { hash.to_owned() }
 }
 
 /// Hashes what it reads, and hands it on.
-fn copy(source: &mut File, target: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {
+fn copy(
+    source: &mut impl Read,
+    target: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {

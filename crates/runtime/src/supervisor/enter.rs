@@ -6,7 +6,8 @@
 //! when it is closed at this end the program runs, or will not.
 
 use std::ffi::OsStr;
-use std::io;
+use std::fs;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -92,12 +93,114 @@ fn program(spec: &LaunchSpec) -> PathBuf {
 fn describe(spec: &LaunchSpec, error: &io::Error) -> String {
     let program = &spec.program;
     match error.kind() {
-        io::ErrorKind::NotFound => {
-            format!("the program `{program}` was not found, in the artifact or in PATH")
-        }
+        io::ErrorKind::NotFound => not_found(spec),
         io::ErrorKind::PermissionDenied => {
             format!("the program `{program}` may not be run; make it executable (chmod +x)")
         }
+        // What the kernel takes for no program at all.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => format!(
+            "`{program}` is neither a program for this machine nor a script; a script begins with a \
+             line such as `#!/bin/sh`"
+        ),
         _ => format!("the program `{program}` could not be run: {error}"),
+    }
+}
+
+/// What is not there: the program, or what it needs to run. The system says the same of both.
+fn not_found(spec: &LaunchSpec) -> String {
+    let name = &spec.program;
+    let path = program(spec);
+    if !path.is_file() {
+        let place =
+            if name.contains('/') { "in the artifact" } else { "in the artifact or in PATH" };
+        return format!("the program `{name}` was not found {place}");
+    }
+    match interpreter(&path) {
+        Some(it) if it.ends_with('\r') => format!(
+            "`{name}` begins with `#!{}` and a carriage return, as Windows ends its lines, so its \
+             interpreter is not found; write the file with line feeds only",
+            it.trim_end()
+        ),
+        Some(it) => {
+            let interpreter = it.split_whitespace().next().unwrap_or_default();
+            format!(
+                "`{name}` begins with `#!{it}`, and its interpreter `{interpreter}` is not there; \
+                 install it, correct the line, or name the interpreter in `command`"
+            )
+        }
+        None => format!(
+            "`{name}` needs a loader or an interpreter that is not on this machine; was it built for \
+             another system?"
+        ),
+    }
+}
+
+/// What a script's first line says that runs it.
+fn interpreter(path: &Path) -> Option<String> {
+    /// Linux reads no more of it (`BINPRM_BUF_SIZE`).
+    const LINE_BYTES_MAX: u64 = 256;
+    let mut line = Vec::new();
+    let read = fs::File::open(path).ok()?.take(LINE_BYTES_MAX).read_to_end(&mut line);
+    read.ok()?;
+    let line = line.split(|it| *it == b'\n').next()?.strip_prefix(b"#!")?;
+    Some(String::from_utf8_lossy(line).trim_matches([' ', '\t']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use model::service::Limits;
+
+    use super::*;
+    use crate::launch::LogLimits;
+
+    /// What is said of a program with this text that the system did not find something for.
+    #[track_caller]
+    fn check(text: Option<&str>, program: &str, expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(text) = text {
+            fs::write(folder.path().join("run"), text).unwrap();
+        }
+        let spec = LaunchSpec {
+            application: "shop".parse().unwrap(),
+            instance: "a.1".parse().unwrap(),
+            program: program.to_owned(),
+            arguments: Vec::new(),
+            environment: BTreeMap::from([("PATH".to_owned(), "/none".to_owned())]),
+            working_folder: folder.path().to_owned(),
+            limits: Limits::default(),
+            stop_grace_period: Duration::ZERO,
+            log: LogLimits::default(),
+            cgroup: String::new(),
+        };
+        assert_eq!(describe(&spec, &io::ErrorKind::NotFound.into()), expected);
+    }
+
+    /// Issue 12: a script without its interpreter was said not to be there itself.
+    #[test]
+    fn what_is_not_found_is_named() {
+        check(
+            Some("#!/nowhere/.venv/bin/python3 -u\nprint(1)\n"),
+            "./run",
+            "`./run` begins with `#!/nowhere/.venv/bin/python3 -u`, and its interpreter \
+             `/nowhere/.venv/bin/python3` is not there; install it, correct the line, or name the \
+             interpreter in `command`",
+        );
+        check(
+            Some("#!/bin/sh\r\n"),
+            "run",
+            "`run` begins with `#!/bin/sh` and a carriage return, as Windows ends its lines, so its \
+             interpreter is not found; write the file with line feeds only",
+        );
+        check(
+            Some("\u{7f}ELF"),
+            "run",
+            "`run` needs a loader or an interpreter that is not on this machine; was it built for \
+             another system?",
+        );
+        check(None, "./run", "the program `./run` was not found in the artifact");
+        check(None, "run", "the program `run` was not found in the artifact or in PATH");
     }
 }

@@ -111,7 +111,7 @@ impl Pretended {
     }
 }
 
-const ACCEPTED: Accepted = Accepted { index: 7, releases: Vec::new() };
+const ACCEPTED: Accepted = Accepted { index: 7, releases: Vec::new(), baked: Vec::new() };
 
 impl Platform for Pretended {
     fn world(&self) -> Arc<World> {
