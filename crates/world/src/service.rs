@@ -258,6 +258,15 @@ impl ServiceState {
         self.active_rollout().map_or_else(|| self.current(), |it| it.from)
     }
 
+    /// The rollout in progress, where it has replaced every instance in its place and none has failed since: whatever
+    /// comes next takes over from its release, which serves.
+    pub fn taken_over(&self) -> Option<&Rollout> {
+        let rollout = self.active_rollout().filter(|it| it.is_in_place() && it.failures == 0)?;
+        let takes = matches!(rollout.stage, Stage::Taking { .. });
+        let is_whole = self.side(rollout.group).is_some_and(|it| it.is_whole());
+        (takes && is_whole).then_some(rollout)
+    }
+
     /// The release that serves where nothing else is said.
     pub fn current_release(&self) -> Option<&Release> {
         self.releases.get(&self.current()).map(AsRef::as_ref)

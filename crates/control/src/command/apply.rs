@@ -147,14 +147,18 @@ impl Apply {
             return Ok(());
         }
         if let Some(rollout) = state.active_rollout() {
-            let reason = match news {
-                News::Back => format!("what is described is {} again", rollout.from),
-                _ => format!("{number} takes its place"),
+            let outcome = match news {
+                News::Back => Outcome::Aborted {
+                    reason: format!("what is described is {} again", rollout.from),
+                },
+                // It has all the traffic, and would only be watched a little longer: it is what there is to go back to.
+                _ if state.taken_over().is_some() => Outcome::Completed,
+                _ => Outcome::Aborted { reason: format!("{number} takes its place") },
             };
             events.push(Event::RolloutEnded {
                 application: application.clone(),
                 service: name.clone(),
-                outcome: Outcome::Aborted { reason },
+                outcome,
             });
         }
         if news == News::Back && !self.deploy.force {
@@ -195,7 +199,7 @@ impl Apply {
             service: name.clone(),
             rollout: Arc::new(RolloutPlan {
                 kind: Kind::Deploy,
-                from: state.stable(),
+                from: state.taken_over().map_or_else(|| state.stable(), |it| it.to),
                 to,
                 group,
                 update,
@@ -440,5 +444,44 @@ mod tests {
         fold(&mut world, Event::RolloutTrafficMoved { application, service, step: 0 });
         let events = apply(&mut world, definition("rolling", 3), Deploy::default());
         assert_eq!(words(&events), ["cart ends", "cart r1 r3 []", "web ends", "web r1 r3 []"]);
+    }
+
+    #[test]
+    fn issue_12_what_has_taken_over_is_what_there_is_to_go_back_to() {
+        let mut world = running("rolling");
+        apply(&mut world, definition("rolling", 2), Deploy::default());
+        for service in ["cart", "web"] {
+            let (application, of) = ("shop".parse().unwrap(), service.parse().unwrap());
+            fold(&mut world, Event::RolloutTrafficMoved { application, service: of, step: 0 });
+        }
+        // One has all its instances, the other none yet.
+        let (application, instance) = ("shop".parse().unwrap(), "web.1".parse().unwrap());
+        let exit = model::instance::Exit::Code(0);
+        fold(&mut world, Event::InstanceExited { application, instance, exit });
+        let id = || ("shop".parse().unwrap(), "web.2".parse().unwrap());
+        let (application, instance) = id();
+        fold(
+            &mut world,
+            Event::InstanceCreated {
+                application,
+                instance,
+                group: GroupNumber(0),
+                purpose: Purpose::Serve,
+                slot: 0,
+                release: ReleaseNumber(2),
+                port: 20_001,
+            },
+        );
+        let (application, instance) = id();
+        let process = model::instance::ProcessId { pid: 1, started_ticks: 1 };
+        fold(&mut world, Event::InstanceStarted { application, instance, process });
+        let (application, instance) = id();
+        fold(&mut world, Event::InstanceReady { application, instance });
+        let events = apply(&mut world, definition("rolling", 3), Deploy::default());
+        assert_eq!(words(&events), ["cart ends", "cart r1 r3 []", "web ends", "web r2 r3 []"]);
+        assert_eq!(
+            world.service(&"shop".parse().unwrap(), &"web".parse().unwrap()).unwrap().stable(),
+            ReleaseNumber(2)
+        );
     }
 }

@@ -124,7 +124,12 @@ fn roll_out(
     let (application, service) = (definition.name.clone(), name.clone());
     let to = state.next_release();
     let mut events = Vec::new();
-    if state.active_rollout().is_some() {
+    let mut from = state.stable();
+    if let Some(before) = state.taken_over() {
+        from = before.to;
+        let (application, service) = (application.clone(), service.clone());
+        events.push(Event::RolloutEnded { application, service, outcome: Outcome::Completed });
+    } else if state.active_rollout().is_some() {
         events.push(abort(name.as_str(), &format!("{to} takes its place")));
     }
     if !state.traffic.shares.is_empty() {
@@ -138,7 +143,7 @@ fn roll_out(
     events.push(Event::ReleaseBaked { application, service, release });
     let plan = RolloutPlan {
         kind: Kind::Deploy,
-        from: state.stable(),
+        from,
         to,
         group: state.main,
         update,
