@@ -56,17 +56,21 @@ impl Changes {
         Ok(Self { changed, filter, _watcher: watcher })
     }
 
-    /// Waits until something has changed and nothing more does: one of the files. It may be given up while
-    /// it waits.
-    pub(crate) async fn next(&mut self) -> Option<PathBuf> {
-        let first = loop {
+    /// Waits until something has changed and nothing more does: the files, in the order they changed. It may be given up
+    /// while it waits for the first.
+    pub(crate) async fn next(&mut self) -> Option<Vec<PathBuf>> {
+        let mut changed = loop {
             let path = self.changed.recv().await?;
             if self.filter.says_something(&path) {
-                break path;
+                break vec![path];
             }
         };
-        while let Ok(Some(_)) = tokio::time::timeout(SETTLED_AFTER, self.changed.recv()).await {}
-        Some(first)
+        while let Ok(Some(path)) = tokio::time::timeout(SETTLED_AFTER, self.changed.recv()).await {
+            if self.filter.says_something(&path) && !changed.contains(&path) {
+                changed.push(path);
+            }
+        }
+        Some(changed)
     }
 
     /// Forgets changes so far: a build has made them.
@@ -160,10 +164,10 @@ mod tests {
         let mut changes = Changes::of(&described).unwrap();
         let file = described.folder.join("web/app.py");
         fs::write(&file, "1").unwrap();
-        assert_eq!(changes.next().await, Some(file));
+        assert_eq!(changes.next().await, Some(vec![file]));
         changes.forget();
         let other = described.folder.join("pelago.yaml");
         fs::write(&other, "x").unwrap();
-        assert_eq!(changes.next().await, Some(other));
+        assert_eq!(changes.next().await, Some(vec![other]));
     }
 }

@@ -196,6 +196,26 @@ pub(crate) async fn say_what_becomes(
     Ok(is_rejected)
 }
 
+/// Waits until the releases that were made have all the traffic, or have lost it: those that were rejected.
+pub(crate) async fn rejected(
+    client: Client,
+    application: String,
+    followed: Vec<Followed>,
+) -> Result<Vec<RolloutView>, CommandError> {
+    let mut ticks = tokio::time::interval(LOOK_EVERY);
+    loop {
+        ticks.tick().await;
+        let views = all(&client, &application).await?;
+        let mut views: Vec<RolloutView> =
+            views.into_iter().filter(|view| followed.iter().any(|it| it.is(view))).collect();
+        // One that is known no more gave way to a later one, which somebody else waits for.
+        if views.iter().all(|it| it.state.is_over()) {
+            views.retain(|it| it.state == RolloutStateView::Rejected);
+            return Ok(views);
+        }
+    }
+}
+
 /// Shows rollouts until all have ended. Ends well if all of them were completed.
 pub(crate) async fn follow(
     client: &Client,

@@ -79,12 +79,35 @@ pub(crate) async fn shutdown(context: &Context, output: &mut Output) -> Result<(
     output.note("the control process has ended; instances go on")
 }
 
-/// Stops the application before the command ends.
+/// What becomes of an application when the command that shows it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// The command started it, and stops it.
+    Stops,
+    /// It ran before, and goes on.
+    GoesOn,
+}
+
+impl Fate {
+    /// What Ctrl-C does, in words.
+    pub(crate) const fn hint(self) -> &'static str {
+        match self {
+            Self::Stops => "Ctrl-C stops the application.",
+            Self::GoesOn => "the application ran before, and goes on after Ctrl-C.",
+        }
+    }
+}
+
+/// Leaves the application before the command ends.
 pub(crate) async fn leave(
     client: &Client,
-    name: &str,
+    (name, fate): (&str, Fate),
     output: &mut Output,
 ) -> Result<ExitCode, CommandError> {
+    if fate == Fate::GoesOn {
+        output.note(&format!("\n{name} ran before, and goes on; `pelago down` stops it"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     output.note("\nstopping; Ctrl-C again to leave it to the control process")?;
     tokio::select! {
         result = stop(client, name, output) => result?,

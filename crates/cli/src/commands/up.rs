@@ -8,7 +8,8 @@ use api::request::{Accepted, Apply, Deploy};
 use api::status::{ApplicationStateView, ApplicationView, ServiceStateView};
 use model::units::parse_duration;
 
-use super::{baked, develop, logs, rollout, stop};
+use super::stop::{self, Fate};
+use super::{baked, develop, logs, rollout};
 use crate::Context;
 use crate::arguments::Up;
 use crate::client::{Client, Target};
@@ -35,7 +36,7 @@ pub(crate) async fn run(
     let deploy = Deploy { origin: origin::of(context, &described.folder), ..Deploy::default() };
     let folder = described.folder.display().to_string();
     let apply = Apply { definition: described.application, folder, deploy };
-    refuse_other_folder(&client, &name, (&apply.folder, up.take_over), output).await?;
+    let fate = check_what_runs(&client, &name, (&apply.folder, up.take_over), output).await?;
     let accepted: Accepted = client.post(Target::new(&["v1", "applications"]), &apply).await?;
     baked::say(&accepted, output)?;
     let settled = watch::until(&client, &name, accepted.index, output, settled);
@@ -46,8 +47,8 @@ pub(crate) async fn run(
             Err(_) => return timed_out(&client, &name, up, output).await,
         },
         _ = interrupted => {
-            output.note("\ninterrupted; stopping what was started")?;
-            stop::stop(&client, &name, output).await?;
+            output.note("\ninterrupted")?;
+            stop::leave(&client, (&name, fate), output).await?;
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -60,9 +61,9 @@ pub(crate) async fn run(
     }
     match (end, up.detach) {
         (End::Running, false) if up.watch => {
-            develop::run(context, up, (&client, &name), output).await
+            develop::run(context, up, (&client, &name, fate), output).await
         }
-        (End::Running, false) => attend(&client, &name, output).await,
+        (End::Running, false) => attend(&client, (&name, fate), output).await,
         (end, _) => conclude(&client, (end, view), output).await,
     }
 }
@@ -101,15 +102,15 @@ pub(super) fn settled(view: &ApplicationView) -> Option<End> {
     }
 }
 
-/// Shows what instances say until somebody interrupts; then stops the application.
+/// Shows what instances say until somebody interrupts.
 async fn attend(
     client: &Client,
-    name: &str,
+    (name, fate): (&str, Fate),
     output: &mut Output,
 ) -> Result<ExitCode, CommandError> {
     if !output.is_json() {
-        let hint = "everything is ready; showing logs. Ctrl-C stops the application.";
-        output.line(&output.paint(Tone::Faint, hint))?;
+        let hint = format!("everything is ready; showing logs. {}", fate.hint());
+        output.line(&output.paint(Tone::Faint, &hint))?;
     }
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
@@ -117,7 +118,7 @@ async fn attend(
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
     }
-    stop::leave(client, name, output).await
+    stop::leave(client, (name, fate), output).await
 }
 
 async fn timed_out(
@@ -193,22 +194,24 @@ fn say_what_is_not_done_yet(
 
 /// Refuses to make an application that runs from another folder what is described here, unless that is asked for: two
 /// clones of one project are one application, unless one of them gets another name. A folder that is gone
-/// claims nothing.
-async fn refuse_other_folder(
+/// claims nothing. Returns what becomes of the application when this command ends.
+async fn check_what_runs(
     client: &Client,
     name: &str,
     (folder, take_over): (&str, bool),
     output: &mut Output,
-) -> Result<(), CommandError> {
+) -> Result<Fate, CommandError> {
     let status: api::StatusView = client.get(Target::new(&["v1", "status"])).await?;
-    let other = status.applications.iter().find(|it| {
-        it.name == name && it.folder != folder && it.state != ApplicationStateView::Stopped
-    });
-    let Some(other) = other else { return Ok(()) };
+    let runs = |it: &&ApplicationView| it.name == name && it.state != ApplicationStateView::Stopped;
+    let Some(other) = status.applications.iter().find(runs) else { return Ok(Fate::Stops) };
+    if other.folder == folder {
+        return Ok(Fate::GoesOn);
+    }
     if take_over || !Path::new(&other.folder).exists() {
         let note =
             format!("note: {name} ran as described in {}; it becomes what is here", other.folder);
-        return output.note(&note);
+        output.note(&note)?;
+        return Ok(Fate::GoesOn);
     }
     Err(CommandError::wrong(format!(
         "{name} runs as described in {}; `--take-over` makes it what is described here. To run both, \

@@ -32,3 +32,4 @@ mod stopping;
 mod telemetry;
 mod telemetry_clients;
 mod telemetry_kept;
+mod watching;

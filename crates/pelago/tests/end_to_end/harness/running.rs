@@ -54,6 +54,11 @@ impl Running {
         fs::read_to_string(&self.out).unwrap()
     }
 
+    /// What it has said of itself so far.
+    pub(crate) fn err(&self) -> String {
+        fs::read_to_string(&self.err).unwrap()
+    }
+
     #[track_caller]
     pub(crate) fn wait(mut self) -> Ran {
         let status = wait(&mut self.child);
