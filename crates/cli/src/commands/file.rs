@@ -4,11 +4,12 @@ use std::fs;
 
 use manifest::import::Growth;
 use manifest::{Beside, Kind, import};
+use model::service::Source;
 
 use crate::Context;
 use crate::arguments::{File, Import, KindName};
 use crate::error::CommandError;
-use crate::input;
+use crate::input::{self, Described};
 use crate::output::{Output, Tone};
 
 pub(crate) fn validate(
@@ -17,6 +18,12 @@ pub(crate) fn validate(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let described = input::read(context, file.file.as_deref(), output)?;
+    let mut refusals = api::refusals(&described.application);
+    refusals.extend(missing(&described));
+    if !refusals.is_empty() {
+        // What `up` would refuse is no right file, though it can be read.
+        return Err(CommandError::wrong(refusals.join("\n")));
+    }
     if output.is_json() {
         return output.json(&described.application);
     }
@@ -26,6 +33,24 @@ pub(crate) fn validate(
     let shown = input::shown(context, &described.file);
     let text = format!("{shown} is right: application {} with {count} {things}", application.name);
     output.line(&output.paint(Tone::Good, &text))
+}
+
+/// Artifacts that are not there, and that no build makes.
+fn missing(described: &Described) -> Vec<String> {
+    let services = described.application.services.iter();
+    let missing = services.filter_map(|(name, service)| match &service.source {
+        Source::Process { artifact: Some(artifact), build, .. }
+            if build.is_empty() && !described.folder.join(artifact).exists() =>
+        {
+            Some(format!(
+                "service `{name}`: its artifact {artifact} is not in {}; put it there, or say how it is \
+                 made with `build`",
+                described.folder.display()
+            ))
+        }
+        _ => None,
+    });
+    missing.collect()
 }
 
 pub(crate) fn import(
