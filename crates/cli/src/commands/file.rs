@@ -2,9 +2,11 @@
 
 use std::fs;
 
-use manifest::import::Growth;
-use manifest::{Beside, Kind, import};
+use manifest::import::{Growth, LeftOut};
+use manifest::{Beside, Kind, Problems, import};
+use model::Application;
 use model::service::Source;
+use serde::Serialize;
 
 use crate::Context;
 use crate::arguments::{File, Import, KindName};
@@ -89,7 +91,13 @@ pub(crate) fn import(
         }
     };
     if output.is_json() {
-        output.json(&imported.application)?;
+        output.json(&Answer {
+            application: &imported.application,
+            yaml: &imported.yaml,
+            scenario: imported.scenario.as_deref(),
+            warnings: &imported.warnings,
+            left_out: &imported.left_out,
+        })?;
     } else if let Some(target) = &asked.output {
         let target = context.folder.join(target);
         write_new(&target, &imported.yaml)?;
@@ -112,6 +120,17 @@ pub(crate) fn import(
         output.note(&format!("{name}:{}: {} is left out: {}", it.place.line, it.key, it.why))?;
     }
     Ok(())
+}
+
+/// What became of a file, for programs.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    application: &'a Application,
+    yaml: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<&'a str>,
+    warnings: &'a Problems,
+    left_out: &'a [LeftOut],
 }
 
 /// Writes a file that must not be there yet: what somebody wrote is not overwritten.

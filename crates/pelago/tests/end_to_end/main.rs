@@ -18,6 +18,7 @@ mod failures;
 mod gateway;
 mod harness;
 mod health;
+mod imports;
 mod killed;
 mod lifecycle;
 mod limits;
