@@ -31,6 +31,11 @@ impl Connected {
         self.stream.as_mut()
     }
 
+    /// The instance it leads to.
+    pub(crate) fn upstream(&self) -> Rc<Upstream> {
+        Rc::clone(&self.upstream)
+    }
+
     /// Keeps it open for the next request.
     pub(crate) fn keep(mut self, now: Instant) {
         if let Some(stream) = self.stream.take() {

@@ -19,6 +19,9 @@ pub(crate) const IDLE_TIME: Duration = Duration::from_secs(75);
 pub(crate) const STALL_TIME: Duration = Duration::from_secs(30);
 /// Time in which some byte must move through a tunnel, or a raw TCP edge.
 pub(crate) const TUNNEL_TIME: Duration = Duration::from_hours(1);
+/// Silence after which a raw connection in which the instance spoke last is taken to be idle: databases answer, and
+/// programs that keep connections open for later say nothing then.
+pub(crate) const QUIET_TIME: Duration = Duration::from_secs(1);
 /// Connections to one instance that are kept open without a request.
 pub(crate) const POOLED_MAX: usize = 256;
 /// Time a connection to an instance is kept without a request.

@@ -60,9 +60,11 @@ pub(crate) async fn serve(core: Rc<Core>, client: TcpStream, edge: Rc<Edge>, pee
         }
     };
     let mut connected = connected;
+    let upstream = connected.upstream();
     let Some(instance) = connected.stream() else { return };
     let said = [Buffer::default(), Buffer::default()];
-    let bytes = tunnel::pass(&core, Stream::Plain(client), instance, said).await;
+    let departure = upstream.left();
+    let bytes = tunnel::pass(&core, Stream::Plain(client), instance, (said, departure)).await;
     core.tick();
     [crossing.bytes_in, crossing.bytes_out] = bytes;
     crossing.finish(&Connection, &End { outcome: Outcome::Ok, status: None, error: None });

@@ -1,7 +1,7 @@
 //! Bytes in both directions, as they come: upgraded connections, and raw TCP edges.
 
-use std::future::poll_fn;
-use std::pin::Pin;
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
@@ -14,7 +14,7 @@ use crate::core::Core;
 use crate::crossing::{Asked, Crossing, End};
 use crate::deadline::Deadline;
 use crate::h1::exchange::Tunnelled;
-use crate::limits::TUNNEL_TIME;
+use crate::limits::{QUIET_TIME, TUNNEL_TIME};
 use crate::stream::{Stream, poll_fill};
 
 /// One direction.
@@ -59,7 +59,8 @@ pub(crate) async fn run(
     let crossing = tunnelled.crossing.take();
     let status = tunnelled.status;
     let Some(stream) = tunnelled.connected.stream() else { return };
-    let bytes = pass(&core, client, stream, said).await;
+    // Whoever upgraded a connection means to keep it, silent or not.
+    let bytes = pass(&core, client, stream, (said, pending())).await;
     core.tick();
     if let Some(mut crossing) = crossing {
         crossing.bytes_in += bytes[0];
@@ -73,19 +74,23 @@ fn finish(crossing: Crossing, status: u16) {
     crossing.finish(&Nothing, &end);
 }
 
-/// Passes bytes on. Returns how many went each way.
+/// Passes bytes on. Returns how many went each way. Once the instance departs, a connection that is idle is closed:
+/// one that somebody keeps for later would hold up its end, for which a database waits.
 pub(crate) async fn pass(
     core: &Core,
     mut client: Stream,
     instance: &mut TcpStream,
-    said: [Buffer; 2],
+    (said, departure): ([Buffer; 2], impl Future<Output = ()>),
 ) -> [u64; 2] {
     let mut deadline = Deadline::new(core.clock, core.clock.now().after(TUNNEL_TIME));
+    let mut quiet = Deadline::new(core.clock, core.clock.now().after(QUIET_TIME));
+    let mut departure = pin!(departure);
+    let (mut departs, mut is_asked) = (false, false);
     let [up, down] = said;
     let mut up = Flow { buffer: up, ..Flow::default() };
     let mut down = Flow { buffer: down, ..Flow::default() };
     poll_fn(|context| {
-        let before = up.bytes + down.bytes;
+        let before = [up.bytes, down.bytes];
         let mut ends = Both { client: &mut client, instance, buffers: &core.buffers };
         let upward = up.poll(context, &mut ends, Way::Up);
         let downward = down.poll(context, &mut ends, Way::Down);
@@ -94,8 +99,16 @@ pub(crate) async fn pass(
         if failed || (upward.is_ready() && downward.is_ready()) {
             return Poll::Ready(());
         }
-        if before < up.bytes + down.bytes {
+        let moved = [before[0] < up.bytes, before[1] < down.bytes];
+        if moved != [false, false] {
+            // What the client said last has no answer yet.
+            is_asked = moved[0];
             deadline.set(core.clock.now().after(TUNNEL_TIME));
+            quiet.set(core.clock.now().after(QUIET_TIME));
+        }
+        departs = departs || departure.as_mut().poll(context).is_ready();
+        if departs && !is_asked && quiet.poll(context).is_ready() {
+            return Poll::Ready(());
         }
         deadline.poll(context)
     })

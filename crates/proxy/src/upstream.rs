@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use model::{InstanceId, Instant, ReleaseNumber};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use traffic::EndpointId;
 
 use crate::h2::Pool;
@@ -26,6 +27,7 @@ pub(crate) struct Upstream {
     in_flight: Cell<u32>,
     open: Cell<u32>,
     gone: Cell<bool>,
+    departure: Notify,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,7 @@ impl Upstream {
             in_flight: Cell::default(),
             open: Cell::default(),
             gone: Cell::default(),
+            departure: Notify::new(),
         }
     }
 
@@ -111,9 +114,17 @@ impl Upstream {
     /// Says that it is in the table no more: what is in flight goes on, nothing new comes.
     pub(crate) fn leave(&self) {
         self.gone.set(true);
+        self.departure.notify_waiters();
         self.h2.close();
         let closed = self.idle.borrow_mut().drain(..).count();
         self.open.set(self.open.get().saturating_sub(u32::try_from(closed).unwrap_or(u32::MAX)));
+    }
+
+    /// Until it is in the table no more.
+    pub(crate) async fn left(&self) {
+        while !self.gone.get() {
+            self.departure.notified().await;
+        }
     }
 
     /// Open connections.

@@ -134,6 +134,41 @@ fn raw_connections_pass_both_ways_and_end_one_way_at_a_time() {
 }
 
 #[test]
+fn issue_12_raw_connections_that_are_idle_end_when_the_instance_leaves() {
+    let (go, going) = std::sync::mpsc::channel::<()>();
+    let going = std::sync::Mutex::new(going);
+    let database = Instance::new(move |mut asked| {
+        asked.wire.send("hello ");
+        match asked.wire.exact(4).as_slice() {
+            b"slow" => going.lock().unwrap().recv().unwrap(),
+            b"fast" => {}
+            other => panic!("{other:?}"),
+        }
+        asked.wire.send("done");
+        asked.wire.rest();
+    });
+    let port = free_port();
+    let mut shop = Shop::new(&[database.port]).speaking(Protocol::Tcp);
+    shop.edge = Some(port);
+    let mut plane = Plane::new(&shop);
+    let mut clients = ["fast", "slow"].map(|asks| {
+        let mut client = Wire::connect(([127, 0, 0, 1], port).into());
+        assert_eq!(client.exact(6), b"hello ");
+        client.send(asks);
+        client
+    });
+    assert_eq!(clients[0].exact(4), b"done");
+    shop.instances.clear();
+    plane.set(&mut shop);
+    // Kept for later: closed. Asked, and not answered yet: not.
+    assert_eq!(clients[0].rest(), b"");
+    go.send(()).unwrap();
+    assert_eq!(clients[1].exact(4), b"done");
+    assert_eq!(clients[1].rest(), b"");
+    plane.end();
+}
+
+#[test]
 fn whoever_waits_and_goes_away_leaves_its_place() {
     let (asking, is_asked) = std::sync::mpsc::channel();
     let (go, going) = std::sync::mpsc::channel::<()>();
