@@ -131,6 +131,15 @@ fn scale(
             ),
         ));
     }
+    if definition.has_own_data() && 1 < replicas {
+        return Err(ApiError::new(
+            ErrorKind::Invalid,
+            format!(
+                "{service} has data for one instance at a time; write `shared: true` in its `data` if it \
+                 can be shared"
+            ),
+        ));
+    }
     let mut assigner = PortAssigner::new(here);
     let mut events = Vec::new();
     // Releases beside the one that serves grow with it.

@@ -9,7 +9,7 @@ use model::name::{address_variable, host_variable, port_variable, url_variable};
 use model::release::Release;
 use model::service::{Protocol, Source};
 use model::{ApplicationName, InstanceId, ServiceName, Template};
-use runtime::launch::{LaunchSpec, LogLimits};
+use runtime::launch::{DataFolder, LaunchSpec, LogLimits};
 use runtime::probe::Try;
 use world::{ApplicationState, Instance, Purpose, World};
 
@@ -53,6 +53,8 @@ pub(crate) struct Folders {
     pub(crate) release: Option<PathBuf>,
     /// Where the instance may put files.
     pub(crate) scratch: PathBuf,
+    /// The data of its service, if that has any.
+    pub(crate) data: Option<DataFolder>,
 }
 
 impl<'a> Launcher<'a> {
@@ -84,6 +86,8 @@ impl<'a> Launcher<'a> {
             working_folder: working_folder(folders),
             limits: self.release.service.limits.clone(),
             stop_grace_period: self.release.service.stop_grace_period,
+            stop_signal: self.release.service.stop_signal,
+            data: folders.data.clone(),
             log: LogLimits::default(),
             cgroup,
         })
@@ -117,6 +121,9 @@ impl<'a> Launcher<'a> {
         tell("PORT", self.instance.port.to_string());
         for (name, port) in &self.instance.ports {
             tell(&name.variable(), port.to_string());
+        }
+        if let Some(data) = &folders.data {
+            tell("DATA_DIR", data.path.display().to_string());
         }
         tell("TMPDIR", folders.scratch.display().to_string());
         tell("PELAGO_APPLICATION", self.application.to_string());
@@ -336,7 +343,7 @@ mod tests {
             Machine { program: "/pelago".into(), inherited: BTreeMap::new(), collector: None };
         let id = "web.1".parse().unwrap();
         let launcher = Launcher::find(&machine, &world, &name, &id).unwrap();
-        let folders = Folders { release: None, scratch: "/tmp".into() };
+        let folders = Folders { release: None, scratch: "/tmp".into(), data: None };
         launcher.environment(&folders).unwrap()
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,10 +100,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let folder = options.folder.clone();
     let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
     let Founded { storage, world, damage, recording, unrecorded } = found(&options).await?;
-    let bakery = Bakery::new(options.folder.join("artifacts"));
-    if let Err(error) = bakery.clear_drafts() {
-        tracing::warn!(%error, "artifacts that were not baked to the end could not be removed");
-    }
+    let bakery = bakery(&options.folder);
     let processes = Processes::new(&options.folder.join("instances"), options.program.clone())
         .map_err(unusable)?;
     let inherited = inherited(&options.environment);
@@ -126,6 +123,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         storage,
         processes,
         bakery,
+        data: options.folder.join("data"),
         bakes: Arc::default(),
         inbox,
         first_port: runtime::ports::start(&options.folder),
@@ -196,6 +194,15 @@ async fn found(options: &Options) -> Result<Founded, OpenError> {
     }
     let unrecorded = unrecorded.map(|it| it.0).unwrap_or_default();
     Ok(Founded { storage, world, damage, recording, unrecorded })
+}
+
+/// Where artifacts are baked, without what was not baked to the end.
+fn bakery(folder: &Path) -> Bakery {
+    let bakery = Bakery::new(folder.join("artifacts"));
+    if let Err(error) = bakery.clear_drafts() {
+        tracing::warn!(%error, "artifacts that were not baked to the end could not be removed");
+    }
+    bakery
 }
 
 /// The variables of this process that are passed on to instances.

@@ -24,6 +24,7 @@ fn of(update: &Update, load: Load) -> String {
     match update.strategy {
         Strategy::Rolling => "rollout: one instance after the other".to_owned(),
         Strategy::Immediate => "rollout: all instances at once".to_owned(),
+        Strategy::Recreate => "rollout: the old instances end, then the new ones start".to_owned(),
         Strategy::Bluegreen => {
             "rollout: all traffic at once, to a full set of new instances".to_owned()
         }

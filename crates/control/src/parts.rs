@@ -1,12 +1,14 @@
 //! What the reconciler and the handle to it both need.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use host::Clock;
 use host::reserve::Reserve;
 use runtime::Processes;
 use runtime::bake::Bakery;
+use runtime::launch::DataFolder;
 use telemetry::Stores;
 use tokio::sync::{RwLock, mpsc};
 
@@ -24,6 +26,8 @@ pub(crate) struct Parts {
     pub(crate) storage: Storage,
     pub(crate) processes: Processes,
     pub(crate) bakery: Bakery,
+    /// Where data is that outlives releases: a folder for each application.
+    pub(crate) data: PathBuf,
     /// Held for reading from the first file baked until the release is recorded, so that no sweep takes a
     /// release away in between.
     pub(crate) bakes: Arc<RwLock<()>>,
@@ -44,7 +48,12 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn folders(&self, launcher: &Launcher<'_>) -> Folders {
         let artifact = launcher.release.artifact.as_ref();
+        let data = launcher.release.service.data.as_ref();
         Folders {
+            data: data.map(|it| DataFolder {
+                path: self.data.join(launcher.application.as_str()).join(it.name.as_str()),
+                shared: it.shared,
+            }),
             release: artifact.map(|it| self.bakery.release_folder(it)),
             scratch: self.processes.folder(launcher.application, launcher.id).scratch(),
         }

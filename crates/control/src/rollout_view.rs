@@ -205,6 +205,7 @@ const fn strategy(rollout: &Rollout) -> &'static str {
         (_, Strategy::Bluegreen) => "bluegreen",
         (_, Strategy::Rolling) => "rolling",
         (_, Strategy::Immediate) => "immediate",
+        (_, Strategy::Recreate) => "recreate",
     }
 }
 

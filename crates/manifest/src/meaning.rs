@@ -20,6 +20,7 @@ use crate::spec::{
 };
 use crate::yaml::{At, Value as Yaml};
 
+mod data;
 pub(crate) mod defaults;
 mod edge;
 mod env_file;

@@ -47,8 +47,9 @@ pub(crate) use scenario::{
     ScenarioSpec, ZoneSpec, ZonesSpec,
 };
 pub(crate) use service::{
-    CallsSpec, CheckMapSpec, CheckSpec, CommandSpec, ConditionSpec, DefaultsSpec, DependencySpec,
-    DependsOnSpec, EnvFileSpec, EnvFilesSpec, EnvironmentSpec, PortSpec, ProtocolSpec, ServiceSpec,
+    CallsSpec, CheckMapSpec, CheckSpec, CommandSpec, ConditionSpec, DataMappingSpec, DataSpec,
+    DefaultsSpec, DependencySpec, DependsOnSpec, EnvFileSpec, EnvFilesSpec, EnvironmentSpec,
+    PortSpec, ProtocolSpec, ServiceSpec,
 };
 pub(crate) use text::{Cpus, Duration, Scalar, Share, Size};
 pub(crate) use work::{WorkMapSpec, WorkSpec};

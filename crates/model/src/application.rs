@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,13 @@ impl Application {
                     "service `{name}` has {replicas} replicas; at most {REPLICAS_MAX} are allowed"
                 ));
             }
+            if service.has_own_data() && 1 < service.replicas {
+                problems.push(format!(
+                    "service `{name}` has {} replicas, and its data is for one instance at a time; \
+                     write `replicas: 1`, or `data: {{name: .., shared: true}}` if it can be shared",
+                    service.replicas
+                ));
+            }
             for other in service.depends_on.keys().chain(service.calls.keys()) {
                 if !self.services.contains_key(other) {
                     problems.push(format!(
@@ -66,10 +74,32 @@ impl Application {
                 ));
             }
         }
+        problems.extend(self.data_with_two_owners());
         problems.extend(self.circle().map(|names| {
             let names: Vec<&str> = names.iter().map(|it| it.as_str()).collect();
             format!("these services depend on each other in a circle: {}", names.join(", "))
         }));
+        problems
+    }
+
+    /// Data that several services have, and one of them alone.
+    fn data_with_two_owners(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let of = |it: &'_ Service| it.data.clone();
+        for (name, service) in &self.services {
+            let Some(data) = of(service) else { continue };
+            let others = self.services.range((Bound::Excluded(name), Bound::Unbounded));
+            for (other, second) in others {
+                let is_same = of(second).is_some_and(|it| it.name == data.name);
+                if is_same && (service.has_own_data() || second.has_own_data()) {
+                    let data = &data.name;
+                    problems.push(format!(
+                        "services `{name}` and `{other}` have the data `{data}` each for itself; give one \
+                         another name, or write `shared: true` in both"
+                    ));
+                }
+            }
+        }
         problems
     }
 

@@ -108,6 +108,11 @@ name! {
     PortName
 }
 
+name! {
+    /// The name of a folder of data that outlives releases, unique in its application.
+    DataName
+}
+
 impl PortName {
     /// The environment variable that tells an instance this port: `PORT_ADMIN` for `admin`.
     pub fn variable(&self) -> String {

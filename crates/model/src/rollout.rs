@@ -101,6 +101,20 @@ pub enum Strategy {
     Rolling,
     /// All instances at once.
     Immediate,
+    /// All instances of the old release end before the first of the new one starts.
+    Recreate,
+}
+
+impl Strategy {
+    /// Whether new instances take the places of the old ones, in place of standing beside them.
+    pub const fn is_in_place(self) -> bool {
+        matches!(self, Self::Rolling | Self::Immediate | Self::Recreate)
+    }
+
+    /// Whether all instances are replaced together.
+    pub const fn is_at_once(self) -> bool {
+        matches!(self, Self::Immediate | Self::Recreate)
+    }
 }
 
 /// One step of a canary.

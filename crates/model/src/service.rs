@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::edge::Resilience;
 use crate::health::{Check, Health, LIVENESS_RETRIES_FACTOR, Probe};
 use crate::monitoring::Exposition;
-use crate::name::{PortName, ServiceName};
+use crate::name::{DataName, PortName, ServiceName};
 use crate::restart::{Restart, RestartPolicy};
-use crate::rollout::Update;
+use crate::rollout::{Strategy, Update};
+use crate::stopping::StopSignal;
 use crate::template::Template;
 use crate::units::{Bytes, Cpus, duration};
 use crate::workload::Workload;
@@ -60,9 +61,15 @@ pub struct Service {
     /// How its instances are checked.
     #[serde(default)]
     pub health: Health,
-    /// Time between SIGTERM and SIGKILL when one is stopped.
+    /// Time between the signal to stop and SIGKILL when one is stopped.
     #[serde(with = "duration")]
     pub stop_grace_period: Duration,
+    /// What one is asked to stop by.
+    #[serde(default, skip_serializing_if = "StopSignal::is_usual")]
+    pub stop_signal: StopSignal,
+    /// The folder of data its instances have, which outlives them and their releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Data>,
     /// What follows an exit.
     pub restart: Restart,
     /// What one instance may use.
@@ -98,6 +105,8 @@ impl Service {
             calls: BTreeMap::new(),
             health: Health { readiness: Some(readiness), liveness: Some(liveness) },
             stop_grace_period: STOP_GRACE_PERIOD_DEFAULT,
+            stop_signal: StopSignal::default(),
+            data: None,
             restart: Restart::default(),
             limits: Limits::default(),
             update: Update::default(),
@@ -109,13 +118,44 @@ impl Service {
     /// Whether two instances can have one place for a while, so that the later can take over: each needs a port of
     /// its own, and a job must not be done twice at once.
     pub fn can_overlap(&self) -> bool {
-        self.fixed_ports().next().is_none() && matches!(self.restart.policy, RestartPolicy::Always)
+        self.fixed_ports().next().is_none()
+            && matches!(self.restart.policy, RestartPolicy::Always)
+            && self.update.strategy != Strategy::Recreate
+            && !self.has_own_data()
+    }
+
+    /// Whether its data is for one instance at a time.
+    pub fn has_own_data(&self) -> bool {
+        self.data.as_ref().is_some_and(|it| !it.shared)
+    }
+
+    /// How it can be replaced if that is wanted by `asked`.
+    pub fn replaced_by(&self, asked: Strategy) -> Strategy {
+        match asked {
+            Strategy::Recreate => asked,
+            _ if self.has_own_data() || self.update.strategy == Strategy::Recreate => {
+                Strategy::Recreate
+            }
+            Strategy::Immediate => asked,
+            _ if self.can_overlap() => asked,
+            _ => Strategy::Rolling,
+        }
     }
 
     /// Ports that every instance must have and so only one can.
     pub fn fixed_ports(&self) -> impl Iterator<Item = u16> + '_ {
         self.port.into_iter().chain(self.ports.values().copied().flatten())
     }
+}
+
+/// A folder of data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Data {
+    /// Its name.
+    pub name: DataName,
+    /// Whether several instances may have it at once.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub shared: bool,
 }
 
 /// What an instance of a service runs.

@@ -96,7 +96,7 @@ fn time_to_be_ready(
 fn replace_outdated(place: &Place<'_>, side: &Side<'_>, plan: &mut Plan) {
     let successor_can_start =
         place.state.waiting_for(place.name).is_empty() && !slot::is_paused(side);
-    let at_once = slot::strategy(side) == Some(Strategy::Immediate);
+    let at_once = slot::strategy(side).is_some_and(Strategy::is_at_once);
     let occupied = slot::occupied(side);
     let mut all_serve = occupied.iter().all(Occupied::serves);
     for it in &occupied {

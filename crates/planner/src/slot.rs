@@ -48,7 +48,8 @@ pub(crate) fn occupied<'a>(side: &Side<'a>) -> Vec<Occupied<'a>> {
     for (number, instance) in side.instances() {
         instances.entry(instance.slot).or_default().push((number, instance));
     }
-    let may_overlap = side.release().is_some_and(|it| it.service.can_overlap());
+    let may_overlap = strategy(side) != Some(Strategy::Recreate)
+        && side.release().is_some_and(|it| it.service.can_overlap());
     let slots = side.wanted_slots();
     slots
         .map(|(number, slot)| Occupied {
@@ -65,6 +66,10 @@ pub(crate) fn occupied<'a>(side: &Side<'a>) -> Vec<Occupied<'a>> {
 /// while all others are at rest, unless the policy says all at once.
 pub(crate) fn lacking<'a>(side: &Side<'a>) -> Vec<Lacking<'a>> {
     let strategy = strategy(side);
+    let is_outdated = |(number, it): (u32, &Instance)| side.is_outdated(number, it.release);
+    if strategy == Some(Strategy::Recreate) && side.instances().any(is_outdated) {
+        return Vec::new();
+    }
     let occupied = occupied(side);
     let unrest = occupied.iter().filter(|it| !it.rests()).count();
     let mut turn_is_free = true;
@@ -77,7 +82,7 @@ pub(crate) fn lacking<'a>(side: &Side<'a>) -> Vec<Lacking<'a>> {
             Tenancy::Outdated if it.overlaps && !is_paused => {
                 let is_its_turn = turn_is_free && unrest == 0;
                 turn_is_free = false;
-                is_its_turn || strategy == Some(Strategy::Immediate)
+                is_its_turn || strategy.is_some_and(Strategy::is_at_once)
             }
             Tenancy::Outdated | Tenancy::Taken => false,
         };

@@ -5,8 +5,9 @@
 //! `refused` (why it could not be), `exit.json` (how it ended), `log.N` (what it said). A file that is there and
 //! cannot be read is damaged, which is an error of its own ([`is_damage`]) and never taken for one that is not there.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use host::files;
@@ -45,6 +46,12 @@ pub struct LossSign {
     _file: File,
 }
 
+/// Held by the supervisor of the one instance that may have a folder of data.
+#[derive(Debug)]
+pub struct DataLock {
+    _folder: Option<File>,
+}
+
 /// Whether a file of the folder was there, and is not what it should be.
 pub fn is_damage(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::InvalidData
@@ -69,6 +76,9 @@ impl InstanceFolder {
     /// Makes the folder and writes down what to start.
     pub fn prepare(&self, spec: &LaunchSpec) -> io::Result<()> {
         fs::create_dir_all(self.scratch())?;
+        if let Some(data) = &spec.data {
+            DirBuilder::new().recursive(true).mode(0o700).create(&data.path)?;
+        }
         File::options().create(true).truncate(false).write(true).open(self.0.join(LOSS))?;
         let bytes = serde_json::to_vec(spec).map_err(io::Error::other)?;
         // The environment may hold secrets: for the owner's eyes only.
@@ -79,6 +89,19 @@ impl InstanceFolder {
     pub fn spec(&self) -> io::Result<LaunchSpec> {
         let bytes = fs::read(self.0.join("launch.json"))?;
         serde_json::from_slice(&bytes).map_err(damaged)
+    }
+
+    /// Takes the instance's data for itself, if it is to have any and nobody else may; nothing if somebody has it.
+    pub fn take_data(spec: &LaunchSpec) -> io::Result<Option<DataLock>> {
+        let Some(data) = spec.data.as_ref().filter(|it| !it.shared) else {
+            return Ok(Some(DataLock { _folder: None }));
+        };
+        let folder = File::open(&data.path)?;
+        match rustix::fs::flock(&folder, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(DataLock { _folder: Some(folder) })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes the lock, or nothing if somebody has it.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::service::Limits;
+use model::stopping::StopSignal;
 use model::units::{Bytes, duration};
 use model::{ApplicationName, InstanceId};
 use serde::{Deserialize, Serialize};
@@ -26,13 +27,28 @@ pub struct LaunchSpec {
     pub working_folder: PathBuf,
     /// What it may use.
     pub limits: Limits,
-    /// Time between SIGTERM and SIGKILL.
+    /// Time between the signal to stop and SIGKILL.
     #[serde(with = "duration")]
     pub stop_grace_period: Duration,
+    /// What it is asked to stop by.
+    #[serde(default)]
+    pub stop_signal: StopSignal,
+    /// The folder of data it has, if any.
+    #[serde(default)]
+    pub data: Option<DataFolder>,
     /// How much of its output is kept.
     pub log: LogLimits,
     /// The name of its control group, unique on the machine.
     pub cgroup: String,
+}
+
+/// A folder that outlives the instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFolder {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether others may have it at the same time.
+    pub shared: bool,
 }
 
 /// How much of an instance's output is kept.

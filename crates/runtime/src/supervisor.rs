@@ -25,6 +25,7 @@ use std::time::Duration;
 use host::{Clock, process};
 use model::Instant;
 use model::instance::{Exit, ProcessId};
+use model::stopping::StopSignal;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
@@ -38,9 +39,6 @@ use recorder::{Now, Recorder};
 use signals::Signals;
 
 pub use enter::enter;
-
-/// What an instance is asked to stop by.
-const STOP: Signal = Signal::TERM;
 
 /// Time for which output is still read when the instance has ended and something it left behind holds
 /// its pipes open.
@@ -80,6 +78,9 @@ pub enum SuperviseError {
     /// The start could not be written down, and was taken back.
     #[error("the start could not be written down")]
     Unrecorded(#[source] io::Error),
+    /// Another instance has the data that is for one at a time.
+    #[error("its data is in use by another instance; only one may have it at a time")]
+    DataInUse,
     /// The machine refused something the supervisor needs.
     #[error("the instance cannot be supervised")]
     Machine(#[from] io::Error),
@@ -94,7 +95,12 @@ pub fn supervise(path: &Path, program: &Path) -> Result<(), SuperviseError> {
         return Ok(());
     }
     let spec = folder.spec().map_err(unusable)?;
-    let exit = match Supervisor::start(&folder, &spec, program) {
+    let data = InstanceFolder::take_data(&spec).map_err(unusable)?;
+    let started = match &data {
+        Some(_data) => Supervisor::start(&folder, &spec, program),
+        None => Err(SuperviseError::DataInUse),
+    };
+    let exit = match started {
         Ok(supervisor) => supervisor.run(),
         Err(error @ SuperviseError::Unrecorded(_)) => {
             say(&format!("{UNRECORDED}{}", model::chain(&error)));
@@ -254,11 +260,12 @@ impl<'a> Supervisor<'a> {
     /// Begins a graceful stop: the first process is told, and tells the rest as it sees fit.
     fn ask_to_stop(&mut self) {
         if self.ending.begin(self.clock.now(), self.spec.stop_grace_period) {
-            if process::ignores(self.process, STOP) {
+            let signal = stop_signal(self.spec.stop_signal);
+            if process::ignores(self.process, signal) {
                 self.ending.rest_is_due_now(self.clock.now());
             }
             // It is our child and was not waited for, so its number is its own.
-            children::signal_one(self.process.pid, STOP);
+            children::signal_one(self.process.pid, signal);
         }
     }
 
@@ -268,7 +275,7 @@ impl<'a> Supervisor<'a> {
         if self.ending.take_rest(now) {
             let leader = self.process.pid;
             let spared = (!self.ending.leader_has_ended).then_some(leader);
-            children::signal_all(leader, spared, STOP);
+            children::signal_all(leader, spared, stop_signal(self.spec.stop_signal));
         }
         if self.ending.take_kill(now) {
             self.kill_all();
@@ -332,6 +339,18 @@ impl<'a> Supervisor<'a> {
             self.stderr.take_in(&mut self.recorder, now);
         }
         self.recorder.retry(now);
+    }
+}
+
+const fn stop_signal(signal: StopSignal) -> Signal {
+    match signal {
+        StopSignal::Term => Signal::TERM,
+        StopSignal::Int => Signal::INT,
+        StopSignal::Quit => Signal::QUIT,
+        StopSignal::Hup => Signal::HUP,
+        StopSignal::Usr1 => Signal::USR1,
+        StopSignal::Usr2 => Signal::USR2,
+        StopSignal::Winch => Signal::WINCH,
     }
 }
 

@@ -182,6 +182,8 @@ fn service(number: u32, count: u32) -> Service {
             liveness: None,
         },
         stop_grace_period: Duration::from_secs(10),
+        stop_signal: model::stopping::StopSignal::default(),
+        data: None,
         restart: Restart::default(),
         limits: Limits::default(),
         update: model::rollout::Update::default(),

@@ -359,8 +359,7 @@ impl Rollout {
 
     /// Whether it replaces the instances of the group that serves, in their slots.
     pub const fn is_in_place(&self) -> bool {
-        matches!(self.kind, Kind::Deploy)
-            && matches!(self.update.strategy, Strategy::Rolling | Strategy::Immediate)
+        matches!(self.kind, Kind::Deploy) && self.update.strategy.is_in_place()
     }
 }
 

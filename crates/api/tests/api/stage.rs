@@ -28,6 +28,8 @@ pub(crate) fn service() -> Service {
         calls: BTreeMap::new(),
         health: Health::default(),
         stop_grace_period: Duration::from_secs(10),
+        stop_signal: model::stopping::StopSignal::default(),
+        data: None,
         restart: Restart::default(),
         limits: Limits::default(),
         update: model::rollout::Update::default(),

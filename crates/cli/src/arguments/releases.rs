@@ -52,6 +52,8 @@ pub enum StrategyName {
     Rolling,
     /// All instances at once.
     Immediate,
+    /// The old instances end before the new ones start.
+    Recreate,
 }
 
 impl StrategyName {
@@ -62,6 +64,7 @@ impl StrategyName {
             Self::Bluegreen => Strategy::Bluegreen,
             Self::Rolling => Strategy::Rolling,
             Self::Immediate => Strategy::Immediate,
+            Self::Recreate => Strategy::Recreate,
         }
     }
 }

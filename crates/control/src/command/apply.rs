@@ -188,7 +188,7 @@ impl Apply {
         let Applied { name, service, .. } = *applied;
         let application = &self.definition.name;
         let update = self.update(service);
-        let in_place = matches!(update.strategy, Strategy::Rolling | Strategy::Immediate);
+        let in_place = update.strategy.is_in_place();
         let group = if in_place { state.main } else { state.free_group() };
         if !in_place {
             let place = Place { application, name, service, state: Some(state), group };
@@ -214,10 +214,8 @@ impl Apply {
     /// How it takes over. Where two instances cannot be there at once, one after the other is the only way.
     fn update(&self, service: &Service) -> Update {
         let mut update = service.update.clone();
-        update.strategy = self.deploy.strategy.unwrap_or(update.strategy);
-        if !service.can_overlap() && update.strategy != Strategy::Immediate {
-            update.strategy = Strategy::Rolling;
-        }
+        let asked = self.deploy.strategy.unwrap_or(update.strategy);
+        update.strategy = service.replaced_by(asked);
         if update.strategy == Strategy::Canary && update.steps.is_empty() {
             update.steps = Step::usual();
         }
@@ -292,7 +290,7 @@ fn group_edges(
     let mut lacking = Vec::new();
     for event in events {
         let Event::RolloutStarted { service: caller, rollout, .. } = event else { continue };
-        let in_place = matches!(rollout.update.strategy, Strategy::Rolling | Strategy::Immediate);
+        let in_place = rollout.update.strategy.is_in_place();
         let calls = definition.services.get(caller).map(|it| &it.calls);
         for callee in rollout.together.iter().filter(|_| !in_place) {
             let is_called = calls.is_some_and(|it| it.contains_key(callee));

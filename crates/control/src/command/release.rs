@@ -52,8 +52,8 @@ pub(super) fn set_traffic(
     let others = releases.iter().any(|it| *it != state.current());
     if others && !definition.can_overlap() {
         return Err(invalid(format!(
-            "{name} has a fixed port or is a job, so two releases of it cannot run at once; \
-             remove `port`"
+            "{name} has a fixed port, data of its own or `strategy: recreate`, or is a job, so two \
+             releases of it cannot run at once"
         )));
     }
     let place = |group| Place { application, name, service: definition, state: Some(state), group };
@@ -210,7 +210,8 @@ pub(super) fn roll_back(
     };
     if !definition.can_overlap() {
         plan.kind = Kind::Deploy;
-        plan.update = Update { strategy: Strategy::Rolling, ..plan.update };
+        let strategy = definition.replaced_by(Strategy::Rolling);
+        plan.update = Update { strategy, ..plan.update };
     } else if let Some(warm) = warm_group(state, to) {
         plan.group = warm;
     } else {

@@ -26,6 +26,8 @@ const PLATFORM_VARIABLES: [&str; 7] = [
     "OTEL_SERVICE_NAME",
     "TMPDIR",
 ];
+/// What an instance of a service with data is told as well.
+const DATA_VARIABLE: &str = "DATA_DIR";
 /// Bytes a value may have with everything put in: what Linux takes for one string of an
 /// environment (`MAX_ARG_STRLEN`, execve(2)).
 const VALUE_BYTES_MAX: usize = 128 << 10;
@@ -53,6 +55,8 @@ pub(crate) struct Scope {
     pub(crate) callees: BTreeMap<String, String>,
     /// `PORT_ADMIN` and the like, and which port each is.
     pub(crate) ports: BTreeMap<String, String>,
+    /// Whether it has data, whose place it is told.
+    pub(crate) has_data: bool,
     /// Resources that were referred to.
     pub(crate) used: BTreeSet<String>,
 }
@@ -71,6 +75,7 @@ impl Scope {
             || self.callees.contains_key(variable)
             || self.ports.contains_key(variable)
             || is_platform(variable)
+            || self.has_data && variable == DATA_VARIABLE
     }
 }
 

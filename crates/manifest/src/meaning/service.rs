@@ -44,6 +44,8 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
         scope.add_callee(callee.as_str());
     }
     let ports = reader.ports(written, &mut scope);
+    let data = reader.data(written);
+    scope.has_data = data.is_some();
     reader.variables(written, &mut scope);
     let environment = reader.environment(&mut scope);
     let source = reader.source(written, behaviour.map(|it| it.meant), &mut scope);
@@ -63,6 +65,8 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
         spec.metrics.as_ref().and_then(|it| reader.exposition(it, &ports, at.key("metrics")));
     let replicas = spec.replicas.unwrap_or(REPLICAS);
     let grace = spec.stop_grace_period.or(written.defaults.stop_grace_period);
+    let update = reader.updating(written);
+    let update = reader.replaced(written, data.as_ref(), update);
     Some(Service {
         release_command: release_command.unwrap_or_default(),
         environment,
@@ -75,9 +79,11 @@ pub(super) fn service(reader: &mut Reader<'_>, written: &Written<'_>) -> Option<
         calls,
         health,
         stop_grace_period: grace.map_or(STOP_GRACE_PERIOD_DEFAULT, |it| it.0),
+        stop_signal: reader.stop_signal(written),
+        data,
         restart: reader.restarting(written),
         limits: limits(written),
-        update: reader.updating(written),
+        update,
         metrics,
         owner,
         source: source?,

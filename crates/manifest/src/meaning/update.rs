@@ -20,6 +20,7 @@ impl Reader<'_> {
             StrategySpec::Bluegreen => Strategy::Bluegreen,
             StrategySpec::Rolling => Strategy::Rolling,
             StrategySpec::Immediate => Strategy::Immediate,
+            StrategySpec::Recreate => Strategy::Recreate,
         });
         let steps = match steps {
             Some(steps) => self.steps(steps, strategy, at),

@@ -97,6 +97,8 @@ pub(crate) enum StrategySpec {
     Rolling,
     /// All instances at once.
     Immediate,
+    /// The old instances end before the new ones start; what a service with data of its own does.
+    Recreate,
 }
 
 /// One step of a canary.

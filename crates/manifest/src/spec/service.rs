@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use model::health::{INTERVAL_DEFAULT, RETRIES_DEFAULT, START_PERIOD_DEFAULT, TIMEOUT_DEFAULT};
 use model::service::{REPLICAS_MAX, STOP_GRACE_PERIOD_DEFAULT};
+use model::stopping::StopSignal;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -22,7 +23,7 @@ pub(crate) struct DefaultsSpec {
     pub(crate) healthcheck: Option<CheckSpec>,
     /// How it is found out whether an instance must be replaced.
     pub(crate) liveness: Option<CheckSpec>,
-    /// Time between SIGTERM and SIGKILL when an instance is stopped.
+    /// Time between the signal to stop and SIGKILL when an instance is stopped.
     #[schemars(extend("default" = duration(STOP_GRACE_PERIOD_DEFAULT), "examples" = ["20s"]))]
     pub(crate) stop_grace_period: Option<Duration>,
     /// The policy of every call.
@@ -98,9 +99,16 @@ pub(crate) struct ServiceSpec {
     /// How it is found out whether an instance must be replaced, or `none`. Without it the
     /// healthcheck decides, with three times the `retries`.
     pub(crate) liveness: Option<CheckSpec>,
-    /// Time between SIGTERM and SIGKILL when an instance is stopped.
+    /// Time between the signal to stop and SIGKILL when an instance is stopped.
     #[schemars(extend("default" = duration(STOP_GRACE_PERIOD_DEFAULT), "examples" = ["20s"]))]
     pub(crate) stop_grace_period: Option<Duration>,
+    /// What an instance is asked to stop by.
+    #[schemars(extend("default" = StopSignal::default().as_str(), "examples" = ["SIGINT"]))]
+    pub(crate) stop_signal: Option<String>,
+    /// A folder of data that outlives its instances and releases, by a name, or a mapping. An instance is told where it is
+    /// in `DATA_DIR`.
+    #[schemars(extend("examples" = ["orders", {"name": "uploads", "shared": true}]))]
+    pub(crate) data: Option<DataSpec>,
     /// What follows an exit: a policy, or a mapping.
     #[schemars(extend("default" = "always", "examples" = ["on-failure"]))]
     pub(crate) restart: Option<RestartSpec>,
@@ -115,6 +123,30 @@ pub(crate) struct ServiceSpec {
     /// Who looks after it, for people to read.
     #[schemars(extend("examples" = ["team-checkout"]))]
     pub(crate) owner: Option<String>,
+}
+
+/// A folder of data: its name, or more about it.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[schemars(rename = "data")]
+pub(crate) enum DataSpec {
+    /// Its name, unique in the application; it is for one instance at a time.
+    Name(String),
+    /// More about it.
+    Mapping(DataMappingSpec),
+}
+
+/// A folder of data.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "data-folder")]
+pub(crate) struct DataMappingSpec {
+    /// Its name, unique in the application.
+    #[schemars(required, extend("examples" = ["uploads"]))]
+    pub(crate) name: Option<String>,
+    /// Whether several instances may have it at once, of releases that follow each other among them.
+    #[schemars(extend("default" = false, "examples" = [true]))]
+    pub(crate) shared: Option<bool>,
 }
 
 /// A further port: `any`, or its number.

@@ -1,5 +1,8 @@
 //! Mistakes people make, and every word that is said about them.
 
+use model::rollout::Strategy;
+use model::stopping::StopSignal;
+
 use crate::{environment, text};
 
 fn problems(name: &str) -> String {
@@ -69,6 +72,39 @@ fn further_ports() {
         "an instance is not told `PORT_ADMIN`; add it to `environment`, or write \
          `${PORT_ADMIN:-default}`; it is told `OTEL_SERVICE_NAME`, `PELAGO_APPLICATION`, \
          `PELAGO_INSTANCE`, `PELAGO_RELEASE`, `PELAGO_SERVICE`, `PORT`, `TMPDIR`",
+    );
+}
+
+/// Issue 12: what is for one instance at a time is replaced when that has ended.
+#[test]
+fn data_chooses_how_it_is_replaced() {
+    let read = |data: &str| {
+        let text = format!(
+            "name: shop\ndefaults: {{update: {{strategy: canary}}}}\nservices:\n  db: {{command: 'x ${{DATA_DIR}}', \
+             data: {data}, stop_signal: INT}}\n"
+        );
+        let read = manifest::read("good.yaml", &text, &environment()).unwrap();
+        read.application.services.values().next().unwrap().clone()
+    };
+    let own = read("orders");
+    assert_eq!((own.update.strategy, own.can_overlap()), (Strategy::Recreate, false));
+    assert_eq!(own.stop_signal, StopSignal::Int);
+    let shared = read("{name: uploads, shared: true}");
+    assert_eq!((shared.update.strategy, shared.can_overlap()), (Strategy::Canary, true));
+}
+
+#[test]
+fn data_and_its_replacement() {
+    check(
+        "    command: x\n    data: orders\n    update: {strategy: rolling}\n",
+        "its data is for one instance at a time, and this lets two of them run; write `strategy: recreate`, or \
+         `shared: true` in `data` if it can be shared",
+    );
+    let nameless = "    command: x\n    data: {shared: true}\n";
+    check(nameless, "`data` has no `name`; add for example `name: uploads`");
+    check(
+        "    command: x\n    stop_signal: SIGKILL\n",
+        "`SIGKILL` is no signal to stop by; write SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2 or SIGWINCH",
     );
 }
 

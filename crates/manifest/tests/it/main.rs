@@ -7,7 +7,6 @@
 )]
 
 mod beside;
-mod compose;
 mod gallery;
 mod generated;
 mod import;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use model::release::Release;
-use model::restart::RestartPolicy;
 use model::rollout::Strategy;
 use model::units::Share;
 use model::{Application, ReleaseNumber, Service, ServiceName, Timestamp};
@@ -137,9 +136,7 @@ fn roll_out(
     }
     let release = Arc::new(Release { number: to, ..release.clone() });
     let mut update = release.service.update.clone();
-    if release.service.port.is_some() || release.service.restart.policy != RestartPolicy::Always {
-        update.strategy = Strategy::Rolling;
-    }
+    update.strategy = release.service.replaced_by(update.strategy);
     events.push(Event::ReleaseBaked { application, service, release });
     let plan = RolloutPlan {
         kind: Kind::Deploy,
@@ -162,8 +159,7 @@ fn start(
     (name, state): (&ServiceName, &ServiceState),
     mut plan: RolloutPlan,
 ) -> Vec<Event> {
-    let in_place = matches!(plan.update.strategy, Strategy::Rolling | Strategy::Immediate)
-        && plan.kind == Kind::Deploy;
+    let in_place = plan.update.strategy.is_in_place() && plan.kind == Kind::Deploy;
     let (application, service) = (definition.name.clone(), name.clone());
     let mut events = Vec::new();
     if let Some(warm) = state.group_of(plan.to).filter(|_| !in_place) {
@@ -196,8 +192,8 @@ pub(crate) fn roll_back(world: &World, service: &str) -> Vec<Event> {
     let mut update = state.releases[&to].service.update.clone();
     let current = &state.current_release().unwrap().service;
     let mut kind = Kind::Rollback;
-    if current.port.is_some() || current.restart.policy != RestartPolicy::Always {
-        (kind, update.strategy) = (Kind::Deploy, Strategy::Rolling);
+    if !current.can_overlap() {
+        (kind, update.strategy) = (Kind::Deploy, current.replaced_by(Strategy::Rolling));
     }
     let plan = RolloutPlan {
         kind,

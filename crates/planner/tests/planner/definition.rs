@@ -29,6 +29,8 @@ pub(crate) fn service() -> Service {
         uses: BTreeMap::new(),
         calls: BTreeMap::new(),
         health: Health::default(),
+        stop_signal: model::stopping::StopSignal::default(),
+        data: None,
         stop_grace_period: Duration::from_secs(10),
         restart: Restart::default(),
         limits: Limits::default(),
@@ -79,6 +81,7 @@ fn read_line(line: &str) -> (ServiceName, Service) {
             }
             "crash_loop" => service.restart.crash_loop = value.parse().unwrap(),
             "immediate" => service.update.strategy = Strategy::Immediate,
+            "recreate" => service.update.strategy = Strategy::Recreate,
             "bluegreen" => service.update.strategy = Strategy::Bluegreen,
             "canary" => {
                 service.update.strategy = Strategy::Canary;

@@ -294,3 +294,35 @@ exit web.2 0
       do launch web.3
     ");
 }
+
+/// Nothing of the new release starts while something of the old one is there, and the other way round.
+#[test]
+fn issue_12_old_instances_end_before_new_ones_start() {
+    let played = play(
+        "
+apply
+  web replicas=2 recreate
+started web.1, ready web.1, started web.2, ready web.2
+deploy
+  web replicas=2 recreate owner=ada
+exit web.1 0
+exit web.2 0
+started web.3, ready web.3, started web.4, ready web.4
+rollback web
+exit web.4 0
+exit web.3 0
+",
+    );
+    let place = |part: &str| played.find(part).unwrap_or_else(|| panic!("{part} in {played}"));
+    let (one, two) = (place("stop web.1: superseded"), place("stop web.2: superseded"));
+    let deployed = place("> deploy");
+    assert!(deployed < one && deployed < two && one.max(two) < place("> exit web.1 0"), "{played}");
+    let ended = place("> exit web.2 0");
+    assert!(
+        ended < place("create web.3 in slot 0, r2") && ended < place("create web.4"),
+        "{played}"
+    );
+    let back = place("> rollback web");
+    assert!(back < place("stop web.3: superseded") && back < place("stop web.4: superseded"));
+    assert!(place("> exit web.3 0") < place("create web.5 in slot 0, r1"), "{played}");
+}

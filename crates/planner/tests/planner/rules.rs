@@ -203,6 +203,10 @@ fn assert_dependencies(state: &ApplicationState, service: &ServiceName) {
 /// A slot has place for one instance, or for one more where one is to be replaced: at one slot at a time, if
 /// it serves.
 fn assert_has_place(side: &Side<'_>, slot: u32, port: u16, new: &InstanceId) {
+    if is_recreated(side) {
+        let mut all = side.instances();
+        assert!(!all.any(|(it, of)| side.is_outdated(it, of.release)), "{new} beside what is old");
+    }
     let present: Vec<_> = side.in_slot(slot).collect();
     let state = &side.group.slots[&slot];
     assert!(port == state.port || Some(port) == state.spare_port, "{new} has a foreign port");
@@ -226,6 +230,16 @@ fn assert_has_place(side: &Side<'_>, slot: u32, port: u16, new: &InstanceId) {
     }
 }
 
+/// Whether nothing old may be left when something new begins.
+fn is_recreated(side: &Side<'_>) -> bool {
+    let rollout = side.service.active_rollout().filter(|it| it.group == side.number);
+    let strategy = match rollout.filter(|it| it.is_in_place()) {
+        Some(rollout) => rollout.update.strategy,
+        None => side.release().unwrap().service.update.strategy,
+    };
+    strategy == Strategy::Recreate
+}
+
 /// Whether the instances of a group are replaced all at once: as the rollout says that replaces them, or else
 /// their release.
 fn at_once(side: &Side<'_>) -> bool {
@@ -234,11 +248,12 @@ fn at_once(side: &Side<'_>) -> bool {
         Some(rollout) => rollout.update.strategy,
         None => side.release().unwrap().service.update.strategy,
     };
-    strategy == Strategy::Immediate
+    strategy.is_at_once()
 }
 
 fn may_overlap(side: &Side<'_>, slot: u32) -> bool {
-    side.group.slots[&slot].spare_port.is_some()
+    !is_recreated(side)
+        && side.group.slots[&slot].spare_port.is_some()
         && side.restart_policy() == RestartPolicy::Always
         && side.release().unwrap().service.port.is_none()
 }

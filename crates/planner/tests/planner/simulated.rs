@@ -84,6 +84,7 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         Just(UpdateStrategy::Bluegreen),
         Just(UpdateStrategy::Rolling),
         Just(UpdateStrategy::Immediate),
+        Just(UpdateStrategy::Recreate),
     ];
     let on_inconclusive = prop_oneof![
         Just(OnInconclusive::Hold),

@@ -171,6 +171,8 @@ mod tests {
             environment: BTreeMap::from([("PATH".to_owned(), "/none".to_owned())]),
             working_folder: folder.path().to_owned(),
             limits: Limits::default(),
+            stop_signal: model::stopping::StopSignal::default(),
+            data: None,
             stop_grace_period: Duration::ZERO,
             log: LogLimits::default(),
             cgroup: String::new(),

@@ -34,6 +34,8 @@ pub(crate) fn service(replicas: u32) -> Service {
         calls: BTreeMap::new(),
         health: Health::default(),
         stop_grace_period: Duration::from_secs(10),
+        stop_signal: model::stopping::StopSignal::default(),
+        data: None,
         restart: Restart::default(),
         limits: Limits::default(),
         update: model::rollout::Update::default(),

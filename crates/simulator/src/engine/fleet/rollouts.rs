@@ -109,13 +109,11 @@ impl Engine<'_> {
             workload.errors = Share::from_millionths(millionths(errors));
         }
         let mut update = service.update.clone();
-        if !service.can_overlap() && update.strategy != Strategy::Immediate {
-            update.strategy = Strategy::Rolling;
-        }
+        update.strategy = service.replaced_by(update.strategy);
         if update.strategy == Strategy::Canary && update.steps.is_empty() {
             update.steps = Step::usual();
         }
-        let in_place = matches!(update.strategy, Strategy::Rolling | Strategy::Immediate);
+        let in_place = update.strategy.is_in_place();
         let group = if in_place { state.main } else { state.free_group() };
         if let (Some(place), Some(managed)) = (self.system.place(name), &mut self.fleet.managed) {
             let place = u32::try_from(place).unwrap_or(NONE);
