@@ -457,7 +457,7 @@ mod tests {
         insta::assert_snapshot!(parse("pelago statsu").unwrap_err(), @"
         error: unrecognized subcommand 'statsu'
 
-          tip: a similar subcommand exists: 'status'
+          tip: some similar subcommands exist: 'start', 'status'
 
         Usage: pelago [OPTIONS] <COMMAND>
 
@@ -498,6 +498,8 @@ mod tests {
         Commands:
           up        Start an application, or change it to what the file says
           down      Stop an application
+          start     Start an application that was stopped, as it was described last; its file is not needed
+          remove    Forget an application that was stopped: its releases, its instances' logs, its ports
           ps        List what runs
           status    Show how everything is, now or in the past
           logs      Show what instances say

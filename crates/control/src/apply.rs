@@ -13,20 +13,7 @@ use runtime::bake::{Baked, Bakery, Made};
 /// Refuses what is not right, and what this version of the platform cannot run, each with where and what to do.
 pub(crate) fn refuse_what_cannot_run(definition: &Application) -> Result<(), ApiError> {
     let mut problems = definition.problems();
-    for (name, service) in &definition.services {
-        if let Source::Image { reference, .. } = &service.source {
-            problems.push(format!(
-                "service `{name}` is the image {reference}, and this version runs processes only; \
-                 give it an `artifact` and a `command`, or describe its `behaviour`"
-            ));
-        }
-        for resource in service.uses.keys() {
-            problems.push(format!(
-                "service `{name}` depends on resource `{resource}`, and this version cannot run \
-                 resources; run it yourself and pass its address by `environment`"
-            ));
-        }
-    }
+    problems.extend(api::refusals(definition));
     problems.extend(crate::telemetry::rules::problems(&definition.rules));
     if problems.is_empty() {
         return Ok(());

@@ -108,7 +108,9 @@ fn by_content(root: &Node) -> Kind {
     if services.entries().iter().any(|it| has(&it.node, &ours)) {
         return Kind::Pelago;
     }
-    let is_compose = |it: &Entry| has(&it.node, &inner) || lists_ports(&it.node);
+    // An image says nothing of whose file it is; one of ours has a name.
+    let is_image = |it: &Entry| root.get("name").is_none() && it.node.get("image").is_some();
+    let is_compose = |it: &Entry| has(&it.node, &inner) || lists_ports(&it.node) || is_image(it);
     if has(root, &top) || services.entries().iter().any(is_compose) {
         return Kind::Compose;
     }

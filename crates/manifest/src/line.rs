@@ -3,7 +3,7 @@
 //! Made into the same tree as YAML, so that the same schema, the same meaning and the same words of complaint apply.
 
 use crate::problem::{Findings, Place};
-use crate::yaml::{Entry, Node, Value, resolve};
+use crate::yaml::{Entry, Mark, Node, Value, resolve};
 
 /// Words a line may have: thrice the keys a fault has.
 const WORDS_MAX: usize = 100;
@@ -45,7 +45,7 @@ pub(crate) fn node(
         findings.error(whole, message);
         return None;
     }
-    Some(Node { place: whole, raw: text.to_owned(), value: Value::Map(entries) })
+    Some(Node { place: whole, raw: text.to_owned(), value: Value::Map(entries), mark: Mark::None })
 }
 
 /// The words of a line, each with its offset.
@@ -65,5 +65,5 @@ fn scalar(raw: &str, place: Place) -> Node {
     } else {
         resolve(raw)
     };
-    Node { place, raw: raw.to_owned(), value }
+    Node { place, raw: raw.to_owned(), value, mark: Mark::None }
 }

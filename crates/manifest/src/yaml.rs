@@ -22,6 +22,8 @@ pub const NODES_MAX: usize = 100_000;
 /// Entries of one mapping or list, in which keys are searched one after another: an application
 /// of a thousand services is past what one file is for.
 pub const ENTRIES_MAX: usize = 2_000;
+/// Documents of one file.
+const DOCUMENTS_MAX: usize = 100;
 /// Levels of nesting: what people write has about ten.
 pub const DEPTH_MAX: usize = 64;
 
@@ -32,6 +34,29 @@ pub(crate) struct Node {
     /// A scalar's text as written, without quotes.
     pub(crate) raw: String,
     pub(crate) value: Value,
+    /// What becomes of it when files are merged.
+    pub(crate) mark: Mark,
+}
+
+/// What a tag of Compose says of a value in a file that is laid over another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// It is merged with what it is laid over.
+    #[default]
+    None,
+    /// `!reset`: it takes away what is there.
+    Reset,
+    /// `!override`: it replaces what is there.
+    Override,
+}
+
+/// Whose YAML it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    /// Ours: one document, and no tags but those of YAML.
+    Ours,
+    /// Compose's: several documents, and tags that say how they are merged.
+    Compose,
 }
 
 /// The kinds of YAML's core schema (YAML 1.2.2, chapter 10.3).
@@ -150,6 +175,23 @@ impl<'a> At<'a> {
 /// Reads one document. What is wrong is added to `findings`; what could be read is returned, with
 /// nothing in it if the text is no YAML at all.
 pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
+    parse_as(Dialect::Ours, text, findings)?.pop()
+}
+
+/// Reads the documents of a Compose file.
+pub(crate) fn parse_compose(text: &str, findings: &mut Findings) -> Option<Vec<Node>> {
+    let mut strict = Findings::default();
+    match parse_as(Dialect::Compose, text, &mut strict) {
+        Some(roots) => {
+            findings.errors.append(&mut strict.errors);
+            Some(roots)
+        }
+        // What other readers of YAML take and ours does not is tried once more as if it were written otherwise.
+        None => parse_as(Dialect::Compose, &syntax::lenient(text), findings),
+    }
+}
+
+fn parse_as(dialect: Dialect, text: &str, findings: &mut Findings) -> Option<Vec<Node>> {
     if TEXT_BYTES_MAX < text.len() {
         findings.error(
             Place::START,
@@ -159,6 +201,7 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
     }
     let stripped = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder::new(stripped, findings);
+    builder.dialect = dialect;
     builder.skipped = text.len() - stripped.len();
     let mut parser = Parser::new_from_str(stripped);
     while let Some(step) = builder.step(&mut parser) {
@@ -166,7 +209,11 @@ pub(crate) fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
             return None;
         }
     }
-    builder.root.or(Some(Node { place: Place::START, raw: String::new(), value: Value::Null }))
+    let mut roots = builder.roots;
+    let nothing =
+        || Node { place: Place::START, raw: String::new(), value: Value::Null, mark: Mark::None };
+    roots.push(builder.root.unwrap_or_else(nothing));
+    Some(roots)
 }
 
 /// A collection that is still open.
@@ -177,6 +224,7 @@ struct Open {
     items: Vec<Node>,
     entries: Option<Vec<Entry>>,
     key: Option<(String, Place)>,
+    mark: Mark,
 }
 
 #[derive(Debug)]
@@ -190,6 +238,9 @@ struct Builder<'a> {
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
     documents: usize,
+    dialect: Dialect,
+    /// Documents before this one.
+    roots: Vec<Node>,
     root: Option<Node>,
     findings: &'a mut Findings,
 }
@@ -205,6 +256,8 @@ impl<'a> Builder<'a> {
             anchors: BTreeMap::new(),
             nodes: 0,
             documents: 0,
+            dialect: Dialect::Ours,
+            roots: Vec::new(),
             root: None,
             findings,
         }
@@ -240,7 +293,12 @@ impl<'a> Builder<'a> {
         match event {
             Event::DocumentStart(_) => {
                 self.documents += 1;
-                if 1 < self.documents {
+                self.roots.extend(self.root.take());
+                if DOCUMENTS_MAX < self.documents {
+                    self.findings.error(place, format!("more than {DOCUMENTS_MAX} documents"));
+                    return Some(false);
+                }
+                if 1 < self.documents && self.dialect == Dialect::Ours {
                     self.findings.error(
                         place,
                         "a second document begins here; one file is one application: remove the \
@@ -259,11 +317,16 @@ impl<'a> Builder<'a> {
                     ScalarStyle::Plain if tag != Tag::Text => resolve(&raw),
                     _ => Value::Text,
                 };
-                return Some(self.add(Node { place, raw: raw.into_owned(), value }, anchor));
+                let mark = tag.mark();
+                return Some(self.add(Node { place, raw: raw.into_owned(), value, mark }, anchor));
             }
-            Event::SequenceStart(anchor, _) => return Some(self.begin(place, anchor, None)),
-            Event::MappingStart(anchor, _) => {
-                return Some(self.begin(place, anchor, Some(Vec::new())));
+            Event::SequenceStart(anchor, tag) => {
+                let mark = self.mark(tag.as_deref(), place);
+                return Some(self.begin(place, (anchor, mark), None));
+            }
+            Event::MappingStart(anchor, tag) => {
+                let mark = self.mark(tag.as_deref(), place);
+                return Some(self.begin(place, (anchor, mark), Some(Vec::new())));
             }
             Event::SequenceEnd | Event::MappingEnd => return Some(self.end()),
             Event::Alias(anchor) => return Some(self.alias(anchor, place)),
@@ -272,8 +335,18 @@ impl<'a> Builder<'a> {
         Some(true)
     }
 
+    /// What the tag of a collection says of merging; others mean nothing, as before.
+    fn mark(&mut self, tag: Option<&saphyr_parser::Tag>, place: Place) -> Mark {
+        match (self.dialect, tag) {
+            (Dialect::Compose, Some(tag)) => self.tag(tag, place).mark(),
+            _ => Mark::None,
+        }
+    }
+
     fn tag(&mut self, tag: &saphyr_parser::Tag, place: Place) -> Tag {
         match tag.suffix.as_str() {
+            "reset" if self.dialect == Dialect::Compose => Tag::Mark(Mark::Reset),
+            "override" if self.dialect == Dialect::Compose => Tag::Mark(Mark::Override),
             "str" if tag.is_yaml_core_schema() => Tag::Text,
             _ if tag.is_yaml_core_schema() => Tag::Other,
             _ => {
@@ -284,12 +357,17 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn begin(&mut self, place: Place, anchor: usize, entries: Option<Vec<Entry>>) -> bool {
+    fn begin(
+        &mut self,
+        place: Place,
+        (anchor, mark): (usize, Mark),
+        entries: Option<Vec<Entry>>,
+    ) -> bool {
         if DEPTH_MAX <= self.open.len() {
             self.findings.error(place, format!("more than {DEPTH_MAX} levels of nesting"));
             return false;
         }
-        self.open.push(Open { place, anchor, items: Vec::new(), entries, key: None });
+        self.open.push(Open { place, anchor, items: Vec::new(), entries, key: None, mark });
         true
     }
 
@@ -299,7 +377,8 @@ impl<'a> Builder<'a> {
             Some(entries) => Value::Map(self.merged(entries)),
             None => Value::List(open.items),
         };
-        self.add(Node { place: open.place, raw: String::new(), value }, open.anchor)
+        let node = Node { place: open.place, raw: String::new(), value, mark: open.mark };
+        self.add(node, open.anchor)
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> bool {
@@ -398,6 +477,16 @@ enum Tag {
     #[default]
     Other,
     Text,
+    Mark(Mark),
+}
+
+impl Tag {
+    const fn mark(self) -> Mark {
+        match self {
+            Self::Mark(mark) => mark,
+            Self::Other | Self::Text => Mark::None,
+        }
+    }
 }
 
 #[cfg(test)]

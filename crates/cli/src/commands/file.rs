@@ -2,13 +2,16 @@
 
 use std::fs;
 
-use manifest::import::Growth;
-use manifest::{Beside, Kind, import};
+use manifest::import::{Growth, LeftOut};
+use manifest::{Beside, Kind, Problems, import};
+use model::Application;
+use model::service::Source;
+use serde::Serialize;
 
 use crate::Context;
 use crate::arguments::{File, Import, KindName};
 use crate::error::CommandError;
-use crate::input;
+use crate::input::{self, Described};
 use crate::output::{Output, Tone};
 
 pub(crate) fn validate(
@@ -17,6 +20,12 @@ pub(crate) fn validate(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let described = input::read(context, file.file.as_deref(), output)?;
+    let mut refusals = api::refusals(&described.application);
+    refusals.extend(missing(&described));
+    if !refusals.is_empty() {
+        // What `up` would refuse is no right file, though it can be read.
+        return Err(CommandError::wrong(refusals.join("\n")));
+    }
     if output.is_json() {
         return output.json(&described.application);
     }
@@ -26,6 +35,24 @@ pub(crate) fn validate(
     let shown = input::shown(context, &described.file);
     let text = format!("{shown} is right: application {} with {count} {things}", application.name);
     output.line(&output.paint(Tone::Good, &text))
+}
+
+/// Artifacts that are not there, and that no build makes.
+fn missing(described: &Described) -> Vec<String> {
+    let services = described.application.services.iter();
+    let missing = services.filter_map(|(name, service)| match &service.source {
+        Source::Process { artifact: Some(artifact), build, .. }
+            if build.is_empty() && !described.folder.join(artifact).exists() =>
+        {
+            Some(format!(
+                "service `{name}`: its artifact {artifact} is not in {}; put it there, or say how it is \
+                 made with `build`",
+                described.folder.display()
+            ))
+        }
+        _ => None,
+    });
+    missing.collect()
 }
 
 pub(crate) fn import(
@@ -64,7 +91,13 @@ pub(crate) fn import(
         }
     };
     if output.is_json() {
-        output.json(&imported.application)?;
+        output.json(&Answer {
+            application: &imported.application,
+            yaml: &imported.yaml,
+            scenario: imported.scenario.as_deref(),
+            warnings: &imported.warnings,
+            left_out: &imported.left_out,
+        })?;
     } else if let Some(target) = &asked.output {
         let target = context.folder.join(target);
         write_new(&target, &imported.yaml)?;
@@ -87,6 +120,17 @@ pub(crate) fn import(
         output.note(&format!("{name}:{}: {} is left out: {}", it.place.line, it.key, it.why))?;
     }
     Ok(())
+}
+
+/// What became of a file, for programs.
+#[derive(Debug, Serialize)]
+struct Answer<'a> {
+    application: &'a Application,
+    yaml: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<&'a str>,
+    warnings: &'a Problems,
+    left_out: &'a [LeftOut],
 }
 
 /// Writes a file that must not be there yet: what somebody wrote is not overwritten.

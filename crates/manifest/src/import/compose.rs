@@ -6,14 +6,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use unknown::Answer;
+
 use super::draft::{Draft, Field, Fields};
 use super::{Import, Imported, name_like, project};
 use crate::beside::Beside;
+use crate::check::did_you_mean;
 use crate::interpolate::interpolate;
 use crate::problem::{Findings, Place, Problems};
-use crate::yaml::{Node, Value, parse};
+use crate::yaml::{Entry, Node, Value};
 
 mod health;
+mod load;
+mod merge;
+mod ports;
 mod service;
 mod unknown;
 
@@ -34,15 +40,15 @@ pub fn compose_beside(name: &str, text: &str, beside: &Beside<'_>) -> Result<Imp
     let mut import = Import::new(name, text, &beside);
     import.findings = findings;
     let text = std::sync::Arc::clone(&import.text);
-    let Some(root) = parse(&text, &mut import.findings) else {
-        return Err(import.problems());
-    };
+    let loaded = load::load(name, &text, import.files, &mut import.findings);
+    let Some(root) = loaded else { return Err(import.problems()) };
     let Some(services) = root.get("services").filter(|it| !it.entries().is_empty()) else {
         import.findings.error(root.place, "a Compose file has `services`, and this one has none");
         return Err(import.problems());
     };
     let mut compose = Compose {
         names: names(services),
+        written: services.entries().iter().map(|it| it.key.clone()).collect(),
         ports: BTreeSet::new(),
         completed: BTreeSet::new(),
         routes: Vec::new(),
@@ -73,6 +79,8 @@ struct Compose<'a> {
     import: Import<'a>,
     /// Names as ours allow them, by how they are written; without services that cannot come along.
     names: BTreeMap<String, String>,
+    /// Names as they are written, of all services.
+    written: BTreeSet<String>,
     /// Ports of processes, which share the machine's.
     ports: BTreeSet<u16>,
     /// Services others wait for to complete.
@@ -133,17 +141,34 @@ impl Compose<'_> {
         let project = project(self.import.name, self.import.environment).to_owned();
         let name = match root.get("name") {
             Some(node) => self.text(node),
-            None => project,
+            // As Compose has it, in small letters.
+            None => project.to_lowercase(),
         };
         fields.add("name", Draft::text(name_like(&name, "app")), root.place);
         fields.add("services", services, root.place);
         fields.add("routes", Draft::List(std::mem::take(&mut self.routes)), root.place);
         for entry in root.entries() {
-            if let Some(why) = unknown::top(&entry.key) {
-                self.import.leave_out(entry.place, entry.key.as_str(), why);
-            }
+            let path = entry.key.as_str();
+            self.answer(entry, path, unknown::top(path), &unknown::TOP);
         }
         fields
+    }
+
+    /// What becomes of a key with this answer; one that is not known is a mistake, as in Compose.
+    fn answer(&mut self, entry: &Entry, path: &str, answer: Answer, known: &[&str]) {
+        match answer {
+            Answer::Carried => {}
+            Answer::LeftOut(why) => self.import.leave_out(entry.place, path, why),
+            Answer::Unknown => {
+                let key = &entry.key;
+                let remedy = match did_you_mean(key, known.iter().copied()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => "remove it, or begin it with `x-`".to_owned(),
+                };
+                let message = format!("Compose has no key `{key}` here; {remedy}");
+                self.import.findings.error(entry.place, message);
+            }
+        }
     }
 
     /// A scalar with its references filled.

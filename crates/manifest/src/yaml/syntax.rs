@@ -56,6 +56,26 @@ const KNOWN: &[(&str, &str)] = &[
     ("while parsing a block mapping", "a key and a `:` were expected here"),
 ];
 
+/// A text with what other readers of YAML take written as ours takes it, each sign in its line: a bracket that closes
+/// at the column of its key, and a tab behind a colon.
+pub(super) fn lenient(text: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split('\n') {
+        let line = line.replace(":\t", ": ");
+        let closes = line.trim_start().starts_with([']', '}']);
+        // It goes to the end of the line before, and leaves an empty one.
+        let before = lines.iter_mut().rev().find(|it| !it.trim().is_empty());
+        match before.filter(|it| closes && !it.contains('#')) {
+            Some(before) => {
+                before.push_str(line.trim_end());
+                lines.push(String::new());
+            }
+            None => lines.push(line),
+        }
+    }
+    lines.join("\n")
+}
+
 /// What to say of what the parser says.
 pub(super) fn explain(theirs: &str) -> String {
     let ours = KNOWN.iter().find(|(part, _)| theirs.contains(part)).map(|(_, ours)| *ours);

@@ -7,6 +7,7 @@
 )]
 
 mod beside;
+mod compose;
 mod gallery;
 mod generated;
 mod import;

@@ -159,3 +159,23 @@ fn a_port_that_another_program_has_taken_is_given_up() {
     assert_ne!(now, url);
     place(&site.events(), "a.2 ended: exit code 1");
 }
+
+#[test]
+fn issue_12_what_up_refuses_is_no_valid_file() {
+    let site = Site::serving();
+    for (services, part) in [
+        ("{a: {image: 'example/a:1'}}", "is the image example/a:1"),
+        ("{a: {artifact: ./gone, command: ./run}}", "./gone"),
+        (
+            "{a: {behaviour: {work: 1ms}, depends_on: {db: {condition: service_healthy}}}}\nresources: {db: {type: redis}}",
+            "resource `db`",
+        ),
+    ] {
+        site.manifest(&format!("name: not\nservices: {services}\n"));
+        for command in [&["validate"][..], &["up", "--detach"]] {
+            let refused = site.run(command);
+            assert_ne!(refused.code, Some(0), "{services} {command:?}");
+            assert!(refused.err.contains(part), "{services} {command:?}: {refused:?}");
+        }
+    }
+}

@@ -6,32 +6,13 @@ use model::units::Bytes;
 use super::super::draft::{Draft, Fields};
 use super::super::{escaped, name_like};
 use super::{Compose, unknown};
+use crate::check::did_you_mean;
 use crate::problem::Place;
 use crate::yaml::{Entry, Node, Value};
 
-/// Images of datastores and brokers, which nobody should reach from outside by HTTP.
-const DATASTORES: [&str; 16] = [
-    "postgres",
-    "mysql",
-    "mariadb",
-    "redis",
-    "valkey",
-    "memcached",
-    "mongo",
-    "cassandra",
-    "rabbitmq",
-    "kafka",
-    "zookeeper",
-    "nats",
-    "etcd",
-    "elasticsearch",
-    "clickhouse",
-    "cockroach",
-];
-
 /// How a service runs, which decides whose ports it listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Runs {
+pub(super) enum Runs {
     Container,
     Process,
 }
@@ -66,11 +47,10 @@ impl Compose<'_> {
         self.replicas(node, &path, &mut fields);
         self.dependencies(node, &path, &mut fields);
         self.lifecycle(name, node, &path, &mut fields);
-        self.limits(node, &mut fields);
+        self.limits(node, &path, &mut fields);
         for entry in node.entries() {
-            if let Some(why) = unknown::service(&entry.key) {
-                self.import.leave_out(entry.place, format!("{path}.{}", entry.key), why);
-            }
+            let path = format!("{path}.{}", entry.key);
+            self.answer(entry, &path, unknown::service(&entry.key), &unknown::SERVICE);
         }
         (fields.done(), None)
     }
@@ -164,7 +144,7 @@ impl Compose<'_> {
                 self.import.leave_out(place, key, why);
                 continue;
             }
-            if let Some(host) = value.as_deref().and_then(|it| self.host_in(it)) {
+            if let Some(host) = value.as_deref().and_then(|it| self.host_in(&name, it)) {
                 let message = format!(
                     "`{name}` names the host `{host}`, which is none here; take the address from \
                      `${{{}}}`",
@@ -181,72 +161,18 @@ impl Compose<'_> {
         environment.done()
     }
 
-    /// A service whose name is used as a host name.
-    fn host_in(&self, value: &str) -> Option<String> {
+    /// A service whose name is used as a host name. A name alone is one only where a host is asked for: `postgres` is
+    /// as well the name of a user.
+    fn host_in(&self, variable: &str, value: &str) -> Option<String> {
+        let asks = ["HOST", "ADDR", "SERVER", "URL", "URI", "ENDPOINT", "BROKER", "NODE"];
+        let variable = variable.to_ascii_uppercase();
+        if !value.contains(':') && !asks.iter().any(|it| variable.contains(it)) {
+            return None;
+        }
         let authority = value.split_once("://").map_or(value, |(_, rest)| rest);
         let host = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
         let host = host.split([':', '/', ',']).next().unwrap_or_default();
         self.names.contains_key(host).then(|| host.to_owned())
-    }
-
-    fn ports(&mut self, name: &str, node: &Node, runs: Runs, fields: &mut Fields) {
-        let ports = node.get("ports").map(|it| self.ports_of(it)).unwrap_or_default();
-        let exposed = node.get("expose").map(|it| self.ports_of(it)).unwrap_or_default();
-        let path = format!("services.{name}.ports");
-        for (inner, _, place) in ports.iter().chain(&exposed).skip(1) {
-            let why = format!("a service has one port; {inner} is not known to Pelago");
-            self.import.leave_out(*place, path.as_str(), why);
-        }
-        let Some((inner, outer, place)) = ports.first().or(exposed.first()).cloned() else {
-            return;
-        };
-        if runs == Runs::Process && !(self.ports.insert(inner) && replicas(node).is_none()) {
-            let why = format!("port {inner} cannot be taken twice; listen on `${{PORT}}`");
-            self.import.leave_out(place, path.as_str(), why);
-        } else if !fields.has("port") {
-            fields.add("port", Draft::plain(inner), place);
-        }
-        let image = node.get("image").map(|it| it.raw.clone()).unwrap_or_default();
-        if DATASTORES.iter().any(|it| image.contains(it)) || ports.is_empty() {
-            return;
-        }
-        if let Some(service) = self.names.get(name).cloned() {
-            let host = format!("{}.localhost", service.replace('_', "-").to_lowercase());
-            let outer = outer.unwrap_or_else(|| "a free port".to_owned());
-            let why = format!("the outside reaches it as `{host}` through a route, not at {outer}");
-            self.import.leave_out(place, path, why);
-            let mut route = Fields::default();
-            route.add("host", Draft::text(host), place);
-            route.add("service", Draft::text(service), place);
-            self.routes.push(route.done());
-        }
-    }
-
-    /// The port inside, and what it is published as.
-    fn ports_of(&mut self, node: &Node) -> Vec<(u16, Option<String>, Place)> {
-        let mut ports = Vec::new();
-        for item in node.items() {
-            let (inner, outer) = if let Some(target) = item.get("target") {
-                let outer = item.get("published").map(|it| self.text(it));
-                (self.text(target), outer)
-            } else {
-                let text = self.text(item);
-                let text = text.split('/').next().unwrap_or_default().to_owned();
-                match text.rsplit_once(':') {
-                    Some((outer, inner)) => (inner.to_owned(), Some(outer.to_owned())),
-                    None => (text, None),
-                }
-            };
-            let first = inner.split('-').next().unwrap_or_default();
-            match first.parse() {
-                Ok(port) if port != 0 => ports.push((port, outer, item.place)),
-                _ => {
-                    let message = format!("`{inner}` is not a port; write for example `8080:80`");
-                    self.import.findings.error(item.place, message);
-                }
-            }
-        }
-        ports
     }
 
     fn replicas(&mut self, node: &Node, path: &str, fields: &mut Fields) {
@@ -270,6 +196,21 @@ impl Compose<'_> {
         let mut calls = Vec::new();
         let mut plain = true;
         for (written, condition, place) in dependencies(node) {
+            let entry = node.get("depends_on").and_then(|it| it.get(&written));
+            self.dependency_keys(&written, entry, path);
+            let is_required = entry
+                .and_then(|it| it.get("required"))
+                .is_none_or(|it| it.value != Value::Boolean(false));
+            if is_required && !self.written.contains(&written) {
+                let known = self.written.iter().map(String::as_str);
+                let remedy = match did_you_mean(&written, known) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => "add it, or remove the dependency".to_owned(),
+                };
+                let message = format!("there is no service `{written}`; {remedy}");
+                self.import.findings.error(place, message);
+                continue;
+            }
             let Some(name) = self.names.get(&written).cloned() else {
                 let why = format!("`{written}` did not come along");
                 self.import.leave_out(place, format!("{path}.depends_on.{written}"), why);
@@ -294,10 +235,23 @@ impl Compose<'_> {
         fields.add("calls", Draft::List(calls), place);
     }
 
+    /// What else is said of a dependency.
+    fn dependency_keys(&mut self, name: &str, entry: Option<&Node>, path: &str) {
+        for it in entry.into_iter().flat_map(Node::entries) {
+            let why = match it.key.as_str() {
+                "condition" => continue,
+                "required" => "a dependency that is there is always waited for",
+                "restart" => "a service is not restarted with what it depends on",
+                _ => "there is no counterpart",
+            };
+            self.import.leave_out(it.place, format!("{path}.depends_on.{name}.{}", it.key), why);
+        }
+    }
+
     fn lifecycle(&mut self, name: &str, node: &Node, path: &str, fields: &mut Fields) {
         if let Some(entry) = node.entry("healthcheck") {
             let key = format!("{path}.healthcheck");
-            let draft = self.healthcheck(&entry.node, entry.place, &key);
+            let draft = self.healthcheck(entry, &key, own_port(fields));
             fields.add("healthcheck", draft, entry.place);
         }
         if let Some(grace) = node.get("stop_grace_period") {
@@ -377,9 +331,22 @@ impl Compose<'_> {
         Draft::List(files)
     }
 
-    fn limits(&mut self, node: &Node, fields: &mut Fields) {
-        let limits = node.get("deploy").and_then(|it| it.get("resources"));
-        let limits = limits.and_then(|it| it.get("limits"));
+    fn limits(&mut self, node: &Node, path: &str, fields: &mut Fields) {
+        let resources = node.get("deploy").and_then(|it| it.get("resources"));
+        for group in resources.into_iter().flat_map(Node::entries) {
+            for it in group.node.entries() {
+                if group.key == "limits" && ["cpus", "memory"].contains(&it.key.as_str()) {
+                    continue;
+                }
+                let key = format!("{path}.deploy.resources.{}.{}", group.key, it.key);
+                let why = match group.key.as_str() {
+                    "limits" => "of limits there are `limits: {cpus, memory}`",
+                    _ => "nothing is reserved; an instance takes what it needs up to its limits",
+                };
+                self.import.leave_out(it.place, key, why);
+            }
+        }
+        let limits = resources.and_then(|it| it.get("limits"));
         let mut draft = Fields::default();
         if let Some(cpus) = limits.and_then(|it| it.get("cpus")).or_else(|| node.get("cpus")) {
             let text = self.text(cpus);
@@ -400,8 +367,14 @@ impl Compose<'_> {
     }
 }
 
-fn replicas(node: &Node) -> Option<&Node> {
+pub(super) fn replicas(node: &Node) -> Option<&Node> {
     node.get("deploy").and_then(|it| it.get("replicas")).or_else(|| node.get("scale"))
+}
+
+/// The port that a service was found to have.
+fn own_port(fields: &Fields) -> Option<u16> {
+    let port = fields.0.iter().find(|it| it.key == "port")?;
+    if let Draft::Plain(text) = &port.value { text.parse().ok() } else { None }
 }
 
 /// What a service depends on: name, condition, place.

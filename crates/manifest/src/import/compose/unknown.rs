@@ -1,30 +1,85 @@
 //! Keys of Compose that have no counterpart, and why.
 
-/// Why a key at the top does not come along; nothing for those that do, or that mean nothing.
-pub(super) fn top(key: &str) -> Option<&'static str> {
-    Some(match key {
-        "name" | "services" | "version" => return None,
-        key if key.starts_with("x-") => return None,
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It comes along, or means nothing.
+    Carried,
+    /// It does not, for this reason.
+    LeftOut(&'static str),
+    /// Compose does not know it either.
+    Unknown,
+}
+
+/// The keys at the top.
+pub(super) const TOP: [&str; 9] = [
+    "name", "services", "version", "volumes", "networks", "secrets", "configs", "include", "models",
+];
+/// Keys of a service of which people mistake the letters; the others are found all the same.
+pub(super) const SERVICE: [&str; 34] = [
+    "image",
+    "build",
+    "command",
+    "entrypoint",
+    "environment",
+    "env_file",
+    "ports",
+    "expose",
+    "depends_on",
+    "healthcheck",
+    "restart",
+    "deploy",
+    "scale",
+    "mem_limit",
+    "cpus",
+    "stop_grace_period",
+    "stop_signal",
+    "profiles",
+    "container_name",
+    "hostname",
+    "volumes",
+    "networks",
+    "network_mode",
+    "links",
+    "labels",
+    "secrets",
+    "configs",
+    "logging",
+    "extends",
+    "working_dir",
+    "user",
+    "privileged",
+    "platform",
+    "tmpfs",
+];
+
+/// What becomes of a key at the top.
+pub(super) fn top(key: &str) -> Answer {
+    Answer::LeftOut(match key {
+        "name" | "services" | "version" => return Answer::Carried,
+        key if key.starts_with("x-") => return Answer::Carried,
         "volumes" => "data lives in `resources`, which are kept for you; files of an image are not",
         "networks" => "services reach what they name under `calls`; no networks are needed",
         "secrets" => "write `environment: {TOKEN: \"${env.TOKEN}\"}` to take one from your shell",
         "configs" => "write the values under `config`, or bake the files into an artifact",
         "include" => "an application is one file; import the other one too and copy its services",
         "models" => "there is no counterpart",
-        _ => "it is not known to the Compose specification either",
+        _ => return Answer::Unknown,
     })
 }
 
-/// Why a key of a service does not come along; nothing for those that do.
-pub(super) fn service(key: &str) -> Option<&'static str> {
-    Some(match key {
+/// What becomes of a key of a service.
+pub(super) fn service(key: &str) -> Answer {
+    Answer::LeftOut(match key {
         "image" | "build" | "command" | "entrypoint" | "environment" | "ports" | "expose"
         | "depends_on" | "healthcheck" | "restart" | "deploy" | "scale" | "mem_limit" | "cpus"
-        | "stop_grace_period" | "stop_signal" | "profiles" | "env_file" | "container_name"
-        | "hostname" => {
-            return None;
+        | "stop_grace_period" | "stop_signal" | "profiles" | "env_file" => {
+            return Answer::Carried;
         }
-        key if key.starts_with("x-") => return None,
+        key if key.starts_with("x-") => return Answer::Carried,
+        "container_name" | "hostname" | "domainname" => {
+            "an instance is called as its service; whoever calls it is told where it is"
+        }
         "volumes" | "volumes_from" | "tmpfs" => {
             "files of a service are its artifact or image, and data lives in `resources`"
         }
@@ -68,7 +123,11 @@ pub(super) fn service(key: &str) -> Option<&'static str> {
         }
         "read_only" => "an image's files may be written",
         "post_start" | "pre_stop" => "there are no hooks; `release_command` runs once per release",
-        _ => "there is no counterpart",
+        "label_file" | "credential_spec" | "storage_opt" | "mac_address" | "models"
+        | "provider" | "use_api_socket" | "pre_start" | "cgroupns_mode" => {
+            "there is no counterpart"
+        }
+        _ => return Answer::Unknown,
     })
 }
 
