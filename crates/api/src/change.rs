@@ -46,6 +46,17 @@ pub enum ChangeAction {
     Remove,
 }
 
+/// Whether values of environment variables are shown. They hold passwords, and what is shown ends up in the logs of
+/// a build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Values {
+    /// Only that they differ.
+    #[default]
+    Masked,
+    /// As they are: somebody asked for it.
+    Shown,
+}
+
 impl fmt::Display for ChangeAction {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.pad(match self {
@@ -75,6 +86,7 @@ pub fn changes(
     state: Option<&ApplicationState>,
     definition: &Application,
     artifacts: &BTreeMap<ServiceName, Digest>,
+    values: Values,
 ) -> Vec<ChangeView> {
     let mut changes = Vec::new();
     for (name, service) in &definition.services {
@@ -83,7 +95,7 @@ pub fn changes(
             None => Some((ChangeAction::Create, created(service))),
             Some(before) => {
                 let desired = state.map_or(Desired::Stopped, |it| it.desired);
-                changed(before, service, artifacts.get(name), desired)
+                changed(before, (service, artifacts.get(name)), desired, values)
             }
         };
         changes.extend(action.map(|(action, details)| ChangeView {
@@ -110,9 +122,9 @@ fn created(service: &Service) -> Vec<String> {
 
 fn changed(
     before: &ServiceState,
-    service: &Service,
-    artifact: Option<&Digest>,
+    (service, artifact): (&Service, Option<&Digest>),
     desired: Desired,
+    values: Values,
 ) -> Option<(ChangeAction, Vec<String>)> {
     let mut details = Vec::new();
     if before.replicas != service.replicas {
@@ -123,7 +135,7 @@ fn changed(
             if current.artifact.as_ref() != artifact {
                 details.push("artifact: its files have changed".to_owned());
             }
-            details.extend(differences(&current.service, service));
+            details.extend(differences(&current.service, service, values));
         }
         return Some((ChangeAction::Release, details));
     }
@@ -134,7 +146,7 @@ fn changed(
 }
 
 /// The keys in which two services differ, as paths, with both values where they are short.
-pub(crate) fn differences(before: &Service, after: &Service) -> Vec<String> {
+pub(crate) fn differences(before: &Service, after: &Service, values: Values) -> Vec<String> {
     let without_replicas = |service: &Service| {
         let mut value = serde_json::to_value(service).unwrap_or_default();
         if let Value::Object(map) = &mut value {
@@ -143,15 +155,18 @@ pub(crate) fn differences(before: &Service, after: &Service) -> Vec<String> {
         value
     };
     let mut lines = Vec::new();
-    compare("", &without_replicas(before), &without_replicas(after), &mut lines);
+    compare("", &without_replicas(before), &without_replicas(after), (values, &mut lines));
     lines
 }
 
 /// Keys with names below them that people chose; the key is left out where there are none.
 const MAPS: [&str; 5] = ["environment", "depends_on", "uses", "calls", "limits"];
 
+/// What environment variables are below.
+const ENVIRONMENT: &str = "environment.";
+
 /// Adds a line for each leaf that differs below `path`.
-fn compare(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
+fn compare(path: &str, before: &Value, after: &Value, (values, lines): (Values, &mut Vec<String>)) {
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
             let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -162,16 +177,24 @@ fn compare(path: &str, before: &Value, after: &Value, lines: &mut Vec<String>) {
                     &join(path, key),
                     &old.unwrap_or_default(),
                     &new.unwrap_or_default(),
-                    lines,
+                    (values, lines),
                 );
             }
         }
         (old, new) if old == new => {}
         (Value::Null, Value::Object(_)) if MAPS.contains(&path) => {
-            compare(path, &Value::Object(Map::new()), after, lines);
+            compare(path, &Value::Object(Map::new()), after, (values, lines));
         }
         (Value::Object(_), Value::Null) if MAPS.contains(&path) => {
-            compare(path, before, &Value::Object(Map::new()), lines);
+            compare(path, before, &Value::Object(Map::new()), (values, lines));
+        }
+        (old, new) if values == Values::Masked && path.starts_with(ENVIRONMENT) => {
+            let what = match (old, new) {
+                (Value::Null, _) => "added",
+                (_, Value::Null) => "removed",
+                _ => "changed",
+            };
+            lines.push(format!("{path}: {what}"));
         }
         // What is in it would only repeat its defaults.
         (Value::Null, Value::Object(_)) => lines.push(format!("{path}: added")),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{ApplicationName, Index, InstanceId, ServiceName};
 use world::{Recorded, World};
 
-use crate::change::PlanView;
+use crate::change::{PlanView, Values};
 use crate::error::ApiError;
 use crate::logs::{ExecView, Finding, LogPage, LogQuery};
 use crate::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
@@ -35,7 +35,11 @@ pub trait Platform: Clone + Send + Sync + 'static {
     fn apply(&self, apply: Apply) -> impl Future<Output = Result<Accepted, ApiError>> + Send;
 
     /// What `apply` would change.
-    fn plan(&self, apply: Apply) -> impl Future<Output = Result<PlanView, ApiError>> + Send;
+    fn plan(
+        &self,
+        apply: Apply,
+        values: Values,
+    ) -> impl Future<Output = Result<PlanView, ApiError>> + Send;
 
     /// Makes an application stop.
     fn stop(

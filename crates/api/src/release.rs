@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use world::rollout::Outcome;
 use world::{ApplicationState, ServiceState, World};
 
-use crate::change::differences;
+use crate::change::{Values, differences};
 use crate::error::{ApiError, ErrorKind};
 
 /// A release of a service.
@@ -181,6 +181,7 @@ pub fn diff(
     application: &ApplicationName,
     name: &ServiceName,
     (from, to): (ReleaseNumber, ReleaseNumber),
+    shown: Values,
 ) -> Result<DiffView, ApiError> {
     let service = service(state(world, application)?, application, name)?;
     let find = |number: ReleaseNumber| {
@@ -200,7 +201,7 @@ pub fn diff(
         };
         lines.push(format!("artifact: {} -> {}", short(before), short(after)));
     }
-    lines.extend(differences(&before.service, &after.service));
+    lines.extend(differences(&before.service, &after.service, shown));
     lines.extend(values("config", &before.config, &after.config));
     lines.extend(values("flags", &before.flags, &after.flags));
     let name = |number: ReleaseNumber| format!("{name}@{number}");

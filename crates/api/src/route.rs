@@ -32,6 +32,8 @@ const APPLICATION: (&str, &str) = ("application", "only this application");
 const AT: (&str, &str) = ("at", "the state then: `@INDEX`, or a time in RFC 3339");
 const AFTER: (&str, &str) =
     ("after", "answer when the index is above this (a long poll, with `wait`)");
+const SHOW_VALUES: (&str, &str) =
+    ("show_values", "`true` shows the values of environment variables, which may be secret");
 const WAIT: (&str, &str) = ("wait", "longest time to wait, such as `30s`; at most `5m`");
 const SERVICE: (&str, &str) = ("service", "only this service");
 const SINCE: (&str, &str) = ("since", "only from this time on, in RFC 3339");
@@ -114,7 +116,7 @@ pub const ROUTES: &[Route] = &[
         method: Method::Post,
         path: "/v1/plan",
         summary: "What applying a description would change.",
-        query: &[],
+        query: &[SHOW_VALUES],
         request: Some("Apply"),
         response: "PlanView",
     },
@@ -186,7 +188,7 @@ pub const ROUTES: &[Route] = &[
         method: Method::Get,
         path: "/v1/applications/{application}/services/{service}/diff",
         summary: "How two releases of a service differ.",
-        query: &[("from", "the first, such as `r11`"), ("to", "the second")],
+        query: &[("from", "the first, such as `r11`"), ("to", "the second"), SHOW_VALUES],
         request: None,
         response: "DiffView",
     },

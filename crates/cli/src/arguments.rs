@@ -128,7 +128,7 @@ pub enum Asking {
     #[command(flatten)]
     Looking(Looking),
     /// Show what `up` would change
-    Plan(File),
+    Plan(Plan),
     /// Simulate an application in virtual time: how it does, what it bears, whether it recovers
     Sim(simulation::Sim),
     /// Look for what is wrong with the machine, or with the platform on it
@@ -165,6 +165,17 @@ pub enum Looking {
 pub struct File {
     /// File, or a folder with one [default: pelago.yaml, compose.yaml or Procfile here]
     pub file: Option<PathBuf>,
+}
+
+/// `pelago plan`.
+#[derive(Clone, Debug, Args)]
+pub struct Plan {
+    /// Which file.
+    #[command(flatten)]
+    pub file: File,
+    /// Show the values of environment variables, which may be secret
+    #[arg(long)]
+    pub show_values: bool,
 }
 
 /// `pelago up`.

@@ -59,7 +59,7 @@ pub(crate) async fn run(
         Asking::Events(events) => events::run(context, &events, output).await?,
         Asking::Looking(looking) => look(context, looking, output).await?,
         Asking::Sim(sim) => return sim::run(context, sim, output),
-        Asking::Plan(file) => plan::run(context, &file, output).await?,
+        Asking::Plan(asked) => plan::run(context, &asked, output).await?,
         Asking::Doctor => return doctor::run(context, output).await,
         Asking::Validate(file) => file::validate(context, &file, output)?,
         Asking::Import(import) => file::import(context, &import, output)?,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::change::{PlanView, changes};
+use api::change::{PlanView, Values, changes};
 use api::logs::{ExecView, Finding, LogPage, LogQuery};
 use api::request::{self, Accepted, At, EventQuery, Rollback, SetTraffic, Steer};
 use api::rollout::RolloutView;
@@ -110,14 +110,14 @@ impl Platform for Control {
         Ok(Accepted { baked, ..accepted })
     }
 
-    async fn plan(&self, apply: request::Apply) -> Result<PlanView, ApiError> {
+    async fn plan(&self, apply: request::Apply, values: Values) -> Result<PlanView, ApiError> {
         apply::refuse_what_cannot_run(&apply.definition)?;
         let _not_swept = self.parts.bakes.read().await;
         let (bakery, world, traffic) = (self.parts.bakery.clone(), self.world(), self.traffic());
         blocking(move || {
             let artifacts = apply::digests(&apply::bake(&bakery, &apply)?);
             let state = world.application(&apply.definition.name);
-            let mut changes = changes(state, &apply.definition, &artifacts);
+            let mut changes = changes(state, &apply.definition, &artifacts, values);
             outlook::add(&mut changes, &apply.definition, &traffic);
             Ok(PlanView { application: apply.definition.name.to_string(), changes })
         })

@@ -1,6 +1,6 @@
 //! The native API: one handler per route of `api::route::ROUTES`.
 
-use api::change::PlanView;
+use api::change::{PlanView, Values};
 use api::logs::{ExecView, Finding, LogPage, LogQuery};
 use api::openapi::{self, Health};
 use api::request::{Accepted, Apply, At, EventQuery, Scale};
@@ -263,11 +263,26 @@ async fn apply<P: Platform>(
     Ok(Json(shared.platform.apply(body(request)?).await?))
 }
 
+/// Whether values are shown: `show_values=true`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlanQuery {
+    #[serde(default)]
+    show_values: bool,
+}
+
+fn shown(show_values: bool) -> Values {
+    if show_values { Values::Shown } else { Values::Masked }
+}
+
 async fn plan<P: Platform>(
     State(shared): Shape<P>,
+    query: Asked<PlanQuery>,
     request: Result<Json<Apply>, JsonRejection>,
 ) -> Result<Json<PlanView>, Failure> {
-    Ok(Json(shared.platform.plan(body(request)?).await?))
+    let Query(query) = query?;
+    let values = shown(query.show_values);
+    Ok(Json(shared.platform.plan(body(request)?, values).await?))
 }
 
 async fn stop<P: Platform>(

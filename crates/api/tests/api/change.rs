@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use api::change::changes;
+use api::change::{Values, changes};
 use insta::assert_snapshot;
 use model::edge::Resilience;
 use model::health::{Check, Health, Probe};
@@ -14,10 +14,14 @@ use model::{Application, Service};
 use crate::stage::{Stage, application, name, needing_db, service};
 
 fn text(stage: &Stage, definition: &Application) -> String {
+    text_with(stage, definition, Values::Masked)
+}
+
+fn text_with(stage: &Stage, definition: &Application, values: Values) -> String {
     let artifacts = BTreeMap::from([(name("baked"), "0".repeat(64).parse().unwrap())]);
     let state = stage.0.application(&definition.name);
     let mut text = String::new();
-    for change in changes(state, definition, &artifacts) {
+    for change in changes(state, definition, &artifacts, values) {
         writeln!(text, "{} {}", change.action, change.service).unwrap();
         change.details.iter().for_each(|it| writeln!(text, "    {it}").unwrap());
     }
@@ -25,11 +29,15 @@ fn text(stage: &Stage, definition: &Application) -> String {
 }
 
 fn after(changed: Service) -> String {
+    after_with(changed, Values::Masked)
+}
+
+fn after_with(changed: Service, values: Values) -> String {
     let mut before = service();
     before.environment.insert("LOG_LEVEL".to_owned(), "info".parse().unwrap());
     before.calls.insert(name("db"), Resilience::default());
     let stage = Stage::with(&[("web", before)]);
-    text(&stage, &application(&[("web", changed)]))
+    text_with(&stage, &application(&[("web", changed)]), values)
 }
 
 #[test]
@@ -104,8 +112,8 @@ fn a_new_release_says_which_keys_differ() {
         replicas: 1 -> 2
         calls.db.timeout: 1s -> 2s
         calls.mail: added
-        environment.LOG_LEVEL: info -> debug
-        environment.REGION: (none) -> eu
+        environment.LOG_LEVEL: changed
+        environment.REGION: added
         health.readiness: added
         owner: (none) -> a very long name of a team that nobody would ever write, and..
         port: (none) -> 8080
@@ -122,8 +130,21 @@ fn another_kind_of_source() {
     assert_snapshot!(after(Service { source: image, ..service() }), @"
     release web
         calls.db: removed
-        environment.LOG_LEVEL: info -> (none)
+        environment.LOG_LEVEL: removed
         image: added
         process: removed
     ");
+}
+
+/// Plans are in the logs of builds, and variables hold passwords (issue 12).
+#[test]
+fn values_of_variables_are_shown_to_whoever_asks_for_them() {
+    let mut changed = service();
+    changed.environment.insert("LOG_LEVEL".to_owned(), "debug".parse().unwrap());
+    changed.environment.insert("PASSWORD".to_owned(), "hunter2".parse().unwrap());
+    changed.calls.insert(name("db"), Resilience::default());
+    assert!(!after(changed.clone()).contains("hunter2"));
+    let shown = after_with(changed, Values::Shown);
+    assert!(shown.contains("environment.LOG_LEVEL: info -> debug"), "{shown}");
+    assert!(shown.contains("environment.PASSWORD: (none) -> hunter2"), "{shown}");
 }

@@ -83,6 +83,9 @@ pub struct Diff {
     pub from: String,
     /// The second: `cart@r12`, or `r12` [default: the one that serves]
     pub to: Option<String>,
+    /// Show the values of environment variables, which may be secret
+    #[arg(long)]
+    pub show_values: bool,
 }
 
 /// `pelago rollout`.

@@ -3,7 +3,7 @@
 use api::change::{ChangeAction, PlanView};
 use api::request::{Apply, Deploy};
 
-use crate::arguments::File;
+use crate::arguments::Plan;
 use crate::client::Target;
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
@@ -11,14 +11,16 @@ use crate::{Context, daemon, input};
 
 pub(crate) async fn run(
     context: &Context,
-    file: &File,
+    asked: &Plan,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let described = input::read(context, file.file.as_deref(), output)?;
+    let described = input::read(context, asked.file.file.as_deref(), output)?;
     let client = daemon::ensure(context).await?;
     let folder = described.folder.display().to_string();
     let apply = Apply { definition: described.application, folder, deploy: Deploy::default() };
-    let plan: PlanView = client.post(Target::new(&["v1", "plan"]), &apply).await?;
+    let shown = asked.show_values.then_some("true");
+    let target = Target::new(&["v1", "plan"]).with("show_values", shown);
+    let plan: PlanView = client.post(target, &apply).await?;
     if output.is_json() {
         return output.json(&plan);
     }

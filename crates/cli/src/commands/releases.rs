@@ -109,6 +109,7 @@ pub(crate) async fn diff(
     };
     let path = ["v1", "applications", &application, "services", service, "diff"];
     let target = Target::new(&path).with("from", Some(from)).with("to", Some(&to));
+    let target = target.with("show_values", asked.show_values.then_some("true"));
     let view: DiffView = client.get(target).await?;
     if output.is_json() {
         return output.json(&view);

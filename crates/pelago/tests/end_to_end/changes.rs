@@ -85,7 +85,8 @@ fn a_new_environment_is_a_new_release() {
     site.manifest(&sleepers("two", 2));
     let plan = site.ok(&["plan"]).out;
     assert!(plan.contains("~ release a"), "{plan}");
-    assert!(plan.contains("one -> two"), "{plan}");
+    assert!(plan.contains("environment.WORD: changed"), "{plan}");
+    assert!(site.ok(&["plan", "--show-values"]).out.contains("environment.WORD: one -> two"));
     let before = site.index();
     site.ok(&["up", "--detach"]);
     let events = site.events_after(before);

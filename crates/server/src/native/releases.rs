@@ -11,7 +11,7 @@ use model::{ApplicationName, ReleaseNumber, ServiceName};
 use serde::Deserialize;
 
 use super::traffic::only;
-use super::{Asked, Named, Shape, body, parse, parse_some};
+use super::{Asked, Named, Shape, body, parse, parse_some, shown};
 use crate::answer::{Failure, invalid};
 
 #[derive(Debug, Deserialize)]
@@ -37,6 +37,8 @@ pub(super) async fn list<P: Platform>(
 pub(super) struct DiffQuery {
     from: Option<String>,
     to: Option<String>,
+    #[serde(default)]
+    show_values: bool,
 }
 
 pub(super) async fn diff<P: Platform>(
@@ -50,7 +52,8 @@ pub(super) async fn diff<P: Platform>(
         parse::<ReleaseNumber>(name, text.ok_or_else(missing)?)
     };
     let between = (number("from", query.from.as_deref())?, number("to", query.to.as_deref())?);
-    Ok(Json(release::diff(&shared.platform.world(), &application, &service, between)?))
+    let (world, values) = (shared.platform.world(), shown(query.show_values));
+    Ok(Json(release::diff(&world, &application, &service, between, values)?))
 }
 
 pub(super) async fn set_traffic<P: Platform>(

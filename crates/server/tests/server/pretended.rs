@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use api::change::PlanView;
+use api::change::{PlanView, Values};
 use api::logs::{ExecView, Finding, LogLine, LogPage, LogQuery};
 use api::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
 use api::rollout::RolloutView;
@@ -146,7 +146,7 @@ impl Platform for Pretended {
         Ok(ACCEPTED)
     }
 
-    async fn plan(&self, apply: Apply) -> Result<PlanView, ApiError> {
+    async fn plan(&self, apply: Apply, _: Values) -> Result<PlanView, ApiError> {
         Ok(PlanView { application: apply.definition.name.to_string(), changes: Vec::new() })
     }
 
