@@ -1,6 +1,7 @@
 //! Finding the control process, and starting it where there is none.
 
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -70,9 +71,11 @@ async fn start(context: &Context) -> Result<Client, CommandError> {
         let path = path.to_owned();
         move |source| CommandError::File { path, verb, source }
     };
-    fs::create_dir_all(&context.data).map_err(unusable(&context.data, "created"))?;
+    let folder = DirBuilder::new().recursive(true).mode(0o700).create(&context.data);
+    folder.map_err(unusable(&context.data, "created"))?;
     let path = context.data.join("serve.log");
-    let log = File::create(&path).map_err(unusable(&path, "written"))?;
+    let log = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+    let log = log.map_err(unusable(&path, "written"))?;
     let errors = log.try_clone().map_err(unusable(&path, "written"))?;
     let mut child = Command::new(&context.program)
         .arg("serve")

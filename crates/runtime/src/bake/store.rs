@@ -136,7 +136,7 @@ impl Store {
             Some(spare_bytes) => self.no_room(source, spare_bytes),
             None => write(error),
         })?;
-        let bits = if mode == Mode::Program { 0o555 } else { 0o444 };
+        let bits = if mode == Mode::Program { 0o500 } else { 0o400 };
         fs::set_permissions(draft, Permissions::from_mode(bits)).map_err(write)?;
         let name = name(&hash, mode);
         fs::rename(draft, self.folder.join(&name)).map_err(write)?;
