@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use model::Instant;
 use model::health::{Check, Health};
+use runtime::probe::Tried;
 
 /// The first pause between two tries of an instance that is starting. Each is half as long again, so
 /// that a service that needs 20 ms is seen after 30, and one that needs a minute costs little.
@@ -95,17 +96,18 @@ impl Checkup {
         pause
     }
 
-    /// Takes in the result of a try that ended at `now`.
-    pub(crate) fn on_result(&mut self, now: Instant, result: Result<(), String>) -> Vec<Verdict> {
+    /// Takes in the result of a try that ended at `now`. A try that could not be made counts for nothing.
+    pub(crate) fn on_result(&mut self, now: Instant, result: Tried) -> Vec<Verdict> {
         let complaint = match result {
-            Ok(()) => {
+            Tried::Unknown(_) => return Vec::new(),
+            Tried::Healthy => {
                 self.failures = 0;
                 self.has_succeeded = true;
                 let became_ready = self.kind == Kind::Readiness && !self.ready;
                 self.ready |= became_ready;
                 return if became_ready { vec![Verdict::Ready] } else { Vec::new() };
             }
-            Err(complaint) => complaint,
+            Tried::Unhealthy(complaint) => complaint,
         };
         let starting = !self.has_succeeded && now.since(self.started_at) < self.check.start_period;
         if starting {
@@ -159,8 +161,26 @@ mod tests {
         Instant::from_nanos(millis * 1_000_000)
     }
 
-    fn down() -> Result<(), String> {
-        Err("down".to_owned())
+    fn down() -> Tried {
+        Tried::Unhealthy("down".to_owned())
+    }
+
+    fn unknown() -> Tried {
+        Tried::Unknown("too many open files".to_owned())
+    }
+
+    #[test]
+    fn tries_that_could_not_be_made_are_no_verdict() {
+        let health = Health { readiness: Some(check(2)), liveness: Some(check(3)) };
+        for mut checkup in Checkup::of(&health, Instant::ZERO, Readiness::Ready) {
+            for second in 1..100 {
+                assert_eq!(checkup.on_result(at(second * 1_000), unknown()), []);
+            }
+            assert_eq!(checkup.on_result(at(100_000), down()), []);
+            assert_eq!(checkup.on_result(at(101_000), unknown()), []);
+            let verdicts = checkup.on_result(at(102_000), down());
+            assert_eq!(verdicts, [Verdict::Unready("down".into())]);
+        }
     }
 
     #[test]
@@ -168,12 +188,12 @@ mod tests {
         let health = Health { readiness: Some(check(2)), liveness: None };
         let mut checkup = Checkup::of(&health, Instant::ZERO, Readiness::NotYet).remove(0);
         assert_eq!(checkup.on_result(at(100), down()), []);
-        assert_eq!(checkup.on_result(at(200), Ok(())), [Verdict::Ready]);
-        assert_eq!(checkup.on_result(at(300), Ok(())), []);
+        assert_eq!(checkup.on_result(at(200), Tried::Healthy), [Verdict::Ready]);
+        assert_eq!(checkup.on_result(at(300), Tried::Healthy), []);
         assert_eq!(checkup.on_result(at(400), down()), []);
         assert_eq!(checkup.on_result(at(500), down()), [Verdict::Unready("down".into())]);
         assert_eq!(checkup.on_result(at(600), down()), []);
-        assert_eq!(checkup.on_result(at(700), Ok(())), [Verdict::Ready]);
+        assert_eq!(checkup.on_result(at(700), Tried::Healthy), [Verdict::Ready]);
     }
 
     #[test]
@@ -218,7 +238,7 @@ mod tests {
             checkup.next_pause();
         }
         assert_eq!(checkup.next_pause(), STARTING_PAUSE_MAX);
-        checkup.on_result(at(1), Ok(()));
+        checkup.on_result(at(1), Tried::Healthy);
         assert_eq!(checkup.next_pause(), Duration::from_secs(5));
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn examine(
 ) -> Vec<Finding> {
     let mut findings = vec![control(world), data_plane(observed, now)];
     findings.extend(addresses(observed, world));
-    findings.extend([space(folder), limits(), applications(world)]);
+    findings.extend([space(folder), open_files(), limits(), applications(world)]);
     findings
 }
 
@@ -215,6 +215,26 @@ fn space(folder: &Path) -> Finding {
         Err(error) => {
             let detail = format!("{} cannot be examined: {error}", folder.display());
             finding(subject, FindingVerdict::Bad, detail)
+        }
+    }
+}
+
+/// Descriptors: without them nothing can be started, checked or answered.
+fn open_files() -> Finding {
+    let subject = "open files";
+    let raise = "raise the hard limit (`ulimit -Hn`, or LimitNOFILE= in systemd) and start `pelago serve` again";
+    match (host::limits::open_files(), host::limits::open_files_max()) {
+        (Ok(open), None) => {
+            finding(subject, FindingVerdict::Good, format!("{open}, without limit"))
+        }
+        (Ok(open), Some(limit)) if open < limit / 4 * 3 => {
+            finding(subject, FindingVerdict::Good, format!("{open} of {limit}"))
+        }
+        (Ok(open), Some(limit)) => {
+            finding(subject, FindingVerdict::Limited, format!("{open} of {limit}; {raise}"))
+        }
+        (Err(error), _) => {
+            finding(subject, FindingVerdict::Bad, format!("cannot be counted: {error}; {raise}"))
         }
     }
 }

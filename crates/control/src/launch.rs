@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use host::limits::Usual;
 use model::health::{Check, Probe};
 use model::name::{address_variable, host_variable, port_variable, url_variable};
 use model::release::Release;
@@ -33,6 +34,18 @@ pub(crate) struct Machine {
     pub(crate) inherited: BTreeMap<String, String>,
     /// Where instances may send what they measure.
     pub(crate) collector: Option<SocketAddr>,
+    /// What instances are allowed, if not what this process is.
+    pub(crate) usual: Option<Usual>,
+}
+
+impl Machine {
+    /// The command line before a program that runs it with what is usual here.
+    fn through(&self) -> Vec<String> {
+        let Some(Usual { open_files, umask }) = self.usual else { return Vec::new() };
+        let open_files = open_files.map_or_else(|| "unlimited".to_owned(), |it| it.to_string());
+        let program = self.program.display().to_string();
+        vec![program, "as-usual".to_owned(), open_files, umask.to_string()]
+    }
 }
 
 /// An instance with everything around it that its start depends on.
@@ -90,6 +103,7 @@ impl<'a> Launcher<'a> {
             data: folders.data.clone(),
             log: LogLimits::default(),
             cgroup,
+            usual: self.machine.usual.map(Into::into),
         })
     }
 
@@ -199,6 +213,7 @@ impl<'a> Launcher<'a> {
                     arguments: arguments.to_vec(),
                     environment,
                     folder: working_folder(folders),
+                    through: self.machine.through(),
                 }
             }
         })
@@ -339,8 +354,12 @@ mod tests {
         let name: ApplicationName = "shop".parse().unwrap();
         let mut world = World::default();
         world.applications.insert(name.clone(), std::sync::Arc::new(application));
-        let machine =
-            Machine { program: "/pelago".into(), inherited: BTreeMap::new(), collector: None };
+        let machine = Machine {
+            program: "/pelago".into(),
+            inherited: BTreeMap::new(),
+            collector: None,
+            usual: None,
+        };
         let id = "web.1".parse().unwrap();
         let launcher = Launcher::find(&machine, &world, &name, &id).unwrap();
         let folders = Folders { release: None, scratch: "/tmp".into(), data: None };

@@ -29,6 +29,7 @@ mod parts;
 mod reconciler;
 mod recording;
 mod rollout_view;
+mod room;
 mod storage;
 mod strays;
 mod sweep;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use host::limits::{self, Usual};
 use host::reserve::Reserve;
 use host::{Clock, process};
 use journal::{Damage, FolderLock};
@@ -24,6 +25,7 @@ use crate::lookout::Lookout;
 use crate::parts::Parts;
 use crate::reconciler::Reconciler;
 use crate::recording::Recording;
+use crate::room::Room;
 use crate::storage::{Storage, StorageError};
 use crate::telemetry::Keeper;
 
@@ -54,6 +56,8 @@ pub struct Options {
     pub stores: Arc<Stores>,
     /// Where instances may send what they measure, if anywhere.
     pub collector: Option<SocketAddr>,
+    /// What instances are allowed, whatever this process gives itself; as this process is, if nothing is said.
+    pub usual: Option<Usual>,
     /// Where metrics are sent on to by remote write, if anywhere.
     pub remote_write: Option<String>,
 }
@@ -103,7 +107,8 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let bakery = bakery(&options.folder);
     let processes = Processes::new(&options.folder.join("instances"), options.program.clone())
         .map_err(unusable)?;
-    let inherited = inherited(&options.environment);
+    let machine = machine(&options);
+    let workers = options.data_plane.as_ref().map_or(0, |it| it.workers);
     let (inbox, received) = mpsc::channel(INBOX_LENGTH);
     let (published, worlds) = watch::channel(Arc::new(world));
     let stores = options.stores;
@@ -118,7 +123,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let (data_plane, feeding) = started.unzip();
     let data_plane = data_plane.unwrap_or_else(DataPlane::absent);
     let parts = Parts {
-        machine: Machine { program: options.program, inherited, collector: options.collector },
+        machine,
         clock: options.clock,
         storage,
         processes,
@@ -133,6 +138,7 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
         described: options.described.into(),
         stores: Arc::clone(&stores),
         collector: options.collector,
+        room: Room::new(limits::open_files_max(), workers),
     };
     let keeping = Keeper {
         stores,
@@ -205,10 +211,15 @@ fn bakery(folder: &Path) -> Bakery {
     bakery
 }
 
-/// The variables of this process that are passed on to instances.
-fn inherited(environment: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let passed_on = |it: &&str| Some(((*it).to_owned(), environment.get(*it)?.clone()));
-    INHERITED.iter().filter_map(passed_on).collect()
+/// What instances get of this process and of the machine.
+fn machine(options: &Options) -> Machine {
+    let passed_on = |it: &&str| Some(((*it).to_owned(), options.environment.get(*it)?.clone()));
+    Machine {
+        program: options.program.clone(),
+        inherited: INHERITED.iter().filter_map(passed_on).collect(),
+        collector: options.collector,
+        usual: options.usual,
+    }
 }
 
 /// Events that could not be recorded, and why.

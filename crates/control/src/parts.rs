@@ -16,6 +16,7 @@ use crate::dataplane::DataPlane;
 use crate::inbox::Input;
 use crate::launch::{Folders, Launcher, Machine};
 use crate::recording::Recording;
+use crate::room::Room;
 use crate::storage::Storage;
 
 /// The journal, the machine, and the way to the reconciler.
@@ -43,6 +44,7 @@ pub(crate) struct Parts {
     /// What is kept of what is measured, and where it is taken in.
     pub(crate) stores: Arc<Stores>,
     pub(crate) collector: Option<SocketAddr>,
+    pub(crate) room: Room,
 }
 
 impl Parts {

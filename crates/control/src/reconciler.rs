@@ -193,7 +193,10 @@ impl Reconciler {
                 Input::Wish { command, answer } => {
                     let first_port = self.parts.first_port;
                     let here = Here { world: &draft.world, now: draft.at, first_port };
-                    let result = command.events(&here).map(|events| {
+                    let admitted = command
+                        .events(&here)
+                        .and_then(|events| self.parts.room.admit(&draft, &events).map(|()| events));
+                    let result = admitted.map(|events| {
                         let releases = events.iter().filter_map(release_of).collect();
                         for event in events {
                             draft.add(event);
@@ -419,6 +422,7 @@ impl Reconciler {
             clock: self.parts.clock,
             inbox: self.parts.inbox.clone(),
             recording: self.parts.recording.clone(),
+            room: self.parts.room.clone(),
         }
     }
 

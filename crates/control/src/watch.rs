@@ -9,7 +9,7 @@ use model::health::Health;
 use model::instance::Exit;
 use model::{ApplicationName, InstanceId};
 use runtime::launch::LaunchSpec;
-use runtime::probe::Try;
+use runtime::probe::{Tried, Try};
 use runtime::processes::ProcessesError;
 use runtime::{Observed, Processes, ports};
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::checkup::{Checkup, Kind, Readiness, Verdict};
 use crate::inbox::{Fact, Input, Sight};
 use crate::recording::Recording;
+use crate::room::Room;
 
 /// Time after which an instance without a readiness check counts as ready, if it has not ended by then. What
 /// cannot start mostly ends at once, and must not be called ready before; supervisord waits as long
@@ -43,6 +44,7 @@ pub(crate) struct Watched {
     pub(crate) clock: Clock,
     pub(crate) inbox: mpsc::Sender<Input>,
     pub(crate) recording: Recording,
+    pub(crate) room: Room,
 }
 
 /// The checks of an instance, as it is asked and as it is tried.
@@ -68,7 +70,7 @@ impl Watched {
         let found = match spec {
             Ok(spec) => {
                 self.await_ports(&checks.fixed_ports).await;
-                self.insist(|| self.processes.launch(&spec)).await
+                self.insist(|| self.launched(&spec)).await
             }
             Err(reason) => Err(reason),
         };
@@ -99,6 +101,12 @@ impl Watched {
                 left = left.saturating_sub(LOOK_AGAIN);
             }
         }
+    }
+
+    /// Starts the instance when there is room for a start.
+    async fn launched(&self, spec: &LaunchSpec) -> Result<Observed, ProcessesError> {
+        let _permit = self.room.launch().await;
+        self.processes.launch(spec).await
     }
 
     /// Asks the instance to stop until it has.
@@ -217,7 +225,12 @@ impl Watched {
     async fn check(self: Arc<Self>, mut checkup: Checkup, try_: Try) {
         loop {
             tokio::time::sleep(checkup.next_pause()).await;
+            let permit = self.room.check().await;
             let result = try_.run(checkup.check().timeout).await;
+            drop(permit);
+            if let Tried::Unknown(reason) = &result {
+                tracing::warn!(instance = %self.instance, reason, "a check could not be tried");
+            }
             for verdict in checkup.on_result(self.clock.now(), result) {
                 self.tell(match verdict {
                     Verdict::Ready => Fact::Ready,

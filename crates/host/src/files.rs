@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use crate::limits::is_shortage;
+
 /// Writes `bytes` to `path` such that a reader finds the old content or the new, never a part: to a
 /// file beside it, then renamed. It outlives this process; it is not forced to the disk.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -93,17 +95,8 @@ pub fn may_work_later(error: &io::Error) -> bool {
     use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, ResourceBusy, StorageFull};
     let by_kind =
         matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | ResourceBusy);
-    let errno = rustix::io::Errno::from_io_error(error);
-    let by_number = matches!(
-        errno,
-        Some(
-            rustix::io::Errno::IO
-                | rustix::io::Errno::MFILE
-                | rustix::io::Errno::NFILE
-                | rustix::io::Errno::NOMEM
-        )
-    );
-    by_kind || by_number
+    let is_broken = rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO);
+    by_kind || is_broken || is_shortage(error)
 }
 
 fn write(path: &OsString, bytes: &[u8], mode: u32) -> io::Result<File> {

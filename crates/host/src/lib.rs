@@ -1,4 +1,4 @@
-//! The machine: clock, entropy, processes, whole files.
+//! The machine: clock, entropy, processes, whole files, limits.
 //!
 //! The only crate that reads a clock or draws a seed, so that everything above can be handed both. It
 //! knows nothing of applications and services.
@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod entropy;
 pub mod files;
+pub mod limits;
 pub mod process;
 pub mod reserve;
 

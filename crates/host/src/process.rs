@@ -1,4 +1,7 @@
 //! Processes of this machine, told apart also when their numbers are used again.
+//!
+//! Whether one runs has three answers, not two: where this process may open no more files, it cannot look,
+//! and what it cannot see has not ended.
 
 use std::fs;
 use std::io;
@@ -15,29 +18,59 @@ pub fn boot_id() -> io::Result<String> {
 /// This process.
 pub fn this() -> io::Result<ProcessId> {
     let pid = std::process::id();
-    identify(pid).ok_or_else(|| io::Error::other("this process is not in /proc; is it mounted?"))
+    let missing = || io::Error::other("this process is not in /proc; is it mounted?");
+    identify(pid)?.ok_or_else(missing)
+}
+
+/// Whether a process runs, as far as that can be told.
+#[derive(Debug)]
+pub enum Life {
+    /// It runs.
+    Alive,
+    /// It has ended; its number may be another's by now.
+    Ended,
+    /// It could not be looked at.
+    Unknown(io::Error),
+}
+
+impl Life {
+    /// Whether it surely runs.
+    pub const fn is_alive(&self) -> bool {
+        matches!(self, Self::Alive)
+    }
+
+    /// Whether it has surely ended.
+    pub const fn has_ended(&self) -> bool {
+        matches!(self, Self::Ended)
+    }
 }
 
 /// The process that has number `pid` now, unless it has ended (a zombie has).
-pub fn identify(pid: u32) -> Option<ProcessId> {
-    let (state, started_ticks) = stat(pid)?;
-    (!matches!(state, 'Z' | 'X')).then_some(ProcessId { pid, started_ticks })
+pub fn identify(pid: u32) -> io::Result<Option<ProcessId>> {
+    let found = stat(pid)?.filter(|(state, _)| !matches!(state, 'Z' | 'X'));
+    Ok(found.map(|(_, started_ticks)| ProcessId { pid, started_ticks }))
 }
 
 /// A child of this process, which keeps its number until it is waited for: also one that has ended.
-pub fn identify_child(pid: u32) -> Option<ProcessId> {
-    stat(pid).map(|(_, started_ticks)| ProcessId { pid, started_ticks })
+pub fn identify_child(pid: u32) -> io::Result<Option<ProcessId>> {
+    Ok(stat(pid)?.map(|(_, started_ticks)| ProcessId { pid, started_ticks }))
 }
 
 /// Whether this very process still runs.
-pub fn is_alive(process: ProcessId) -> bool {
-    identify(process.pid) == Some(process)
+pub fn life(process: ProcessId) -> Life {
+    match identify(process.pid) {
+        Ok(found) if found == Some(process) => Life::Alive,
+        Ok(_) => Life::Ended,
+        Err(error) => Life::Unknown(error),
+    }
 }
 
 /// Sends a signal to this very process; to nobody if it has ended.
 pub fn signal(process: ProcessId, signal: Signal) -> io::Result<()> {
-    if !is_alive(process) {
-        return Ok(());
+    match life(process) {
+        Life::Alive => {}
+        Life::Ended => return Ok(()),
+        Life::Unknown(error) => return Err(error),
     }
     let Some(pid) = to_pid(process.pid) else { return Ok(()) };
     // The descriptor is held to the process found, whatever becomes of its number after.
@@ -46,8 +79,10 @@ pub fn signal(process: ProcessId, signal: Signal) -> io::Result<()> {
         Err(rustix::io::Errno::SRCH) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    if !is_alive(process) {
-        return Ok(());
+    match life(process) {
+        Life::Alive => {}
+        Life::Ended => return Ok(()),
+        Life::Unknown(error) => return Err(error),
     }
     match rustix::process::pidfd_send_signal(&descriptor, signal) {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
@@ -82,7 +117,7 @@ pub fn ignores(process: ProcessId, signal: Signal) -> bool {
     let mask = mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok()).unwrap_or(0);
     // Signal 1 is the lowest bit (proc(5)).
     let place = signal.as_raw() - 1;
-    is_alive(process) && mask >> place & 1 == 1
+    life(process).is_alive() && mask >> place & 1 == 1
 }
 
 /// Leaves the terminal: this process gets a session of its own, which no terminal's end can reach.
@@ -116,9 +151,9 @@ pub struct Usage {
 /// Processes looked at for one of them, at most.
 const FAMILY_MAX: usize = 1_024;
 
-/// What a process and its descendants use; nothing if it has ended.
+/// What a process and its descendants use; nothing if it has ended or cannot be looked at.
 pub fn usage(process: ProcessId) -> Option<Usage> {
-    if !is_alive(process) {
+    if !life(process).is_alive() {
         return None;
     }
     let mut usage = Usage::default();
@@ -155,10 +190,11 @@ pub fn with_last_words(words: &[&str]) -> io::Result<Vec<ProcessId>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|it| it.parse().ok());
-        let Some(process) = pid.and_then(identify) else { continue };
+        let Some(pid) = pid else { continue };
+        let Some(process) = identify(pid)? else { continue };
         // It may have ended meanwhile.
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if line.ends_with(&ending) && is_alive(process) {
+        if line.ends_with(&ending) && life(process).is_alive() {
             found.push(process);
         }
     }
@@ -173,7 +209,7 @@ pub fn leads_group(pid: u32) -> bool {
 
 /// Processor time of a process, its threads among it; of its children only those it has waited for.
 pub fn cpu(process: ProcessId) -> Option<Duration> {
-    if is_alive(process) { cpu_ticks(process.pid).map(duration) } else { None }
+    if life(process).is_alive() { cpu_ticks(process.pid).map(duration) } else { None }
 }
 
 fn duration(ticks: u64) -> Duration {
@@ -193,15 +229,31 @@ fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
 
-/// State and start time. The command name in parentheses may hold anything, so count from its end.
-fn stat(pid: u32) -> Option<(char, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+/// State and start time, or nothing if there is no such process.
+fn stat(pid: u32) -> io::Result<Option<(char, u64)>> {
+    let text = match fs::read(format!("/proc/{pid}/stat")) {
+        // A name that is no UTF-8 is no reason not to find the process.
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if is_no_process(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let strange = || io::Error::other(format!("/proc/{pid}/stat is not understood"));
+    state_and_start(&text).map(Some).ok_or_else(strange)
+}
+
+/// Whether an error says that there is no such process: no file, or one whose process ended while it was read.
+fn is_no_process(error: &io::Error) -> bool {
+    let ended = rustix::io::Errno::SRCH.raw_os_error();
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ended)
+}
+
+/// The command name in parentheses may hold anything, so count from its end.
+fn state_and_start(text: &str) -> Option<(char, u64)> {
     let (_, after_name) = text.rsplit_once(')')?;
     let mut fields = after_name.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     // Field 22 of the line; `state` was field 3.
-    let started_ticks = fields.nth(18)?.parse().ok()?;
-    Some((state, started_ticks))
+    Some((state, fields.nth(18)?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -211,8 +263,8 @@ mod tests {
     #[test]
     fn this_process_is_alive_and_another_with_its_number_is_not() {
         let this = this().unwrap();
-        assert!(is_alive(this));
-        assert!(!is_alive(ProcessId { started_ticks: this.started_ticks + 1, ..this }));
+        assert!(life(this).is_alive());
+        assert!(life(ProcessId { started_ticks: this.started_ticks + 1, ..this }).has_ended());
         assert!(resident_bytes(this.pid).unwrap() > 0);
     }
 
@@ -223,13 +275,13 @@ mod tests {
             .stdin(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        let process = identify(child.id()).unwrap();
+        let process = identify(child.id()).unwrap().unwrap();
         while usage(process).unwrap().processes != 3 {
             std::thread::yield_now();
         }
         assert!(resident_bytes(process.pid).unwrap() < usage(process).unwrap().resident_bytes);
         for pid in children(child.id()) {
-            terminate(identify(pid).unwrap()).unwrap();
+            terminate(identify(pid).unwrap().unwrap()).unwrap();
         }
         drop(child.stdin.take());
         child.wait().unwrap();
@@ -240,13 +292,13 @@ mod tests {
     #[test]
     fn a_child_that_has_ended_is_known_to_its_parent() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let known = identify_child(child.id()).unwrap();
-        while identify(child.id()).is_some() {
+        let known = identify_child(child.id()).unwrap().unwrap();
+        while identify(child.id()).unwrap().is_some() {
             std::thread::yield_now();
         }
-        assert_eq!(identify_child(child.id()), Some(known));
+        assert_eq!(identify_child(child.id()).unwrap(), Some(known));
         child.wait().unwrap();
-        assert_eq!(identify_child(child.id()), None);
+        assert_eq!(identify_child(child.id()).unwrap(), None);
     }
 
     #[test]
@@ -259,7 +311,7 @@ mod tests {
             .unwrap();
         let mut line = [0; 1];
         io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
-        let process = identify(child.id()).unwrap();
+        let process = identify(child.id()).unwrap().unwrap();
         assert!(ignores(process, Signal::TERM));
         assert!(!ignores(process, Signal::HUP), "it acts on this one");
         assert!(!ignores(process, Signal::INT));
@@ -271,14 +323,14 @@ mod tests {
     #[test]
     fn signals_reach_only_the_process_meant() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let process = identify(child.id()).unwrap();
+        let process = identify(child.id()).unwrap().unwrap();
         let other = ProcessId { started_ticks: process.started_ticks + 1, ..process };
         signal(other, Signal::KILL).unwrap();
-        assert!(is_alive(process));
+        assert!(life(process).is_alive());
         signal(process, Signal::TERM).unwrap();
         let status = child.wait().unwrap();
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
-        assert!(!is_alive(process));
+        assert!(!life(process).is_alive());
         signal(process, Signal::KILL).unwrap();
     }
 }

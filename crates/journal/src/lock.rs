@@ -103,7 +103,8 @@ fn lock(file: &File, path: &Path) -> io::Result<Taken> {
             return Err(error.into());
         }
         let pid = owner(path);
-        let is_gone = pid.is_some_and(|it| host::process::identify(it).is_none());
+        // One that cannot be looked at is there.
+        let is_gone = pid.is_some_and(|it| matches!(host::process::identify(it), Ok(None)));
         if !is_gone || tries_left == 0 {
             return Ok(Taken::Owned(pid));
         }

@@ -62,7 +62,7 @@ impl<'de> Deserialize<'de> for InstanceId {
 
 /// A process as the operating system knows it. The number alone is used again; with the start time it is
 /// not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId {
     /// Its number.
     pub pid: u32,

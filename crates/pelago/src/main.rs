@@ -8,6 +8,7 @@ mod serve;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use clap::Parser as _;
 use cli::Context;
 use cli::arguments::{Arguments, Command, Format, Settings};
 use host::Clock;
+use host::limits::Usual;
 
 fn main() -> ExitCode {
     // The processes beside instances come first: there are many of them, and each is to be small and
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     match (words.next(), words.next()) {
         (Some(word), Some(folder)) if word == "supervise" => supervise(&folder),
         (Some(word), Some(folder)) if word == "enter" => enter(&folder),
+        (Some(word), Some(open_files)) if word == "as-usual" => as_usual(&open_files, words),
         _ => command(),
     }
 }
@@ -41,15 +44,44 @@ fn enter(folder: &OsString) -> ExitCode {
     fail(&runtime::supervisor::enter(Path::new(folder)))
 }
 
+/// Becomes a health check's program, with what was usual before the control process gave itself more.
+fn as_usual(open_files: &OsString, mut words: impl Iterator<Item = OsString>) -> ExitCode {
+    let open_files = open_files.to_str().and_then(|it| it.parse().ok());
+    let umask = words.next().and_then(|it| it.to_str()?.parse().ok()).unwrap_or_default();
+    let Some(program) = words.next() else { return ExitCode::from(NOT_RUN) };
+    if let Err(error) = host::limits::give_back(Usual { open_files, umask }) {
+        return fail(&error);
+    }
+    let source = std::process::Command::new(&program).args(words).exec();
+    // Where even this cannot be written, the exit code says it.
+    drop(writeln!(std::io::stderr(), "{}", model::chain(&NotRun { program, source })));
+    ExitCode::from(NOT_RUN)
+}
+
+/// What a shell ends with when it cannot run a program (POSIX, 2.8.2).
+const NOT_RUN: u8 = 127;
+
+#[derive(Debug, thiserror::Error)]
+#[error("`{}` could not be run", program.display())]
+struct NotRun {
+    program: OsString,
+    source: std::io::Error,
+}
+
 fn command() -> ExitCode {
     let Arguments { settings, command } = Arguments::parse();
+    let serves_many = matches!(
+        command,
+        Command::Serve(_) | Command::Proxy(_) | Command::Emulate | Command::Load(_)
+    );
+    let usual = serves_many.then(host::limits::prepare);
     let context = match context(&settings) {
         Ok(context) => context,
         Err(error) => return fail(&*error),
     };
     let result = match command {
         Command::Asking(asking) => in_runtime(cli::run(context, asking)),
-        Command::Serve(asked) => in_runtime(serve::run(context, asked)),
+        Command::Serve(asked) => in_runtime(serve::run(context, asked, usual)),
         Command::Proxy(asked) => Ok(proxy::run(asked)),
         Command::Emulate => in_one_thread(emulate::run(context)),
         Command::Load(asked) => in_one_thread(load::run(context, asked)),

@@ -5,7 +5,7 @@ mod options;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use cli::arguments::{Format, Listen, Serve};
 use cli::{Context, Relief};
 use control::dataplane::{AccessLog, GatewayOptions, Settings};
 use control::{Control, FolderLock, LockError};
+use host::limits::Usual;
 use host::reserve::{Reserve, Tended};
 use host::{Clock, files};
 use model::Index;
@@ -61,7 +62,7 @@ enum ServeError {
     Server(#[source] io::Error),
 }
 
-pub(crate) async fn run(context: Context, asked: Serve) -> ExitCode {
+pub(crate) async fn run(context: Context, asked: Serve, usual: Option<Usual>) -> ExitCode {
     let json = context.format == Format::Json;
     let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
     // A log that cannot be written must not end what is logged.
@@ -71,7 +72,7 @@ pub(crate) async fn run(context: Context, asked: Serve) -> ExitCode {
     } else {
         subscriber.init();
     }
-    match serve(&context, &asked).await {
+    match serve(&context, &asked, usual).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{}", model::chain(&error));
@@ -80,7 +81,7 @@ pub(crate) async fn run(context: Context, asked: Serve) -> ExitCode {
     }
 }
 
-async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
+async fn serve(context: &Context, asked: &Serve, usual: Option<Usual>) -> Result<(), ServeError> {
     if asked.background {
         host::process::leave_terminal().map_err(ServeError::Signals)?;
     }
@@ -89,14 +90,9 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
         idle_exit.map_err(|source| ServeError::Unit { option: "--idle-exit", source })?;
     let folder = &context.data;
     let file = |source| ServeError::File { path: folder.clone(), source };
-    fs::create_dir_all(folder).map_err(file)?;
-    // It holds environments, and a socket through which programs can be run.
-    match fs::set_permissions(folder, fs::Permissions::from_mode(0o700)) {
-        Err(error) if files::may_work_later(&error) => {
-            tracing::warn!(%error, "the data folder's permissions are as they were");
-        }
-        other => other.map_err(file)?,
-    }
+    // It holds environments, and a socket through which programs can be run: a folder that is made here is nobody
+    // else's. One that was there is left as its owner made it, who may have others in it.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file)?;
     // Before anything else in the folder is looked at: another control process may be in charge of it.
     let lock = Arc::new(take_charge(context, asked).await?);
     tend_reserve(folder);
@@ -115,6 +111,7 @@ async fn serve(context: &Context, asked: &Serve) -> Result<(), ServeError> {
         stores: Arc::clone(&stores),
         collector: collector.as_ref().and_then(|it| it.local_addr().ok()),
         remote_write: options.remote_write.clone(),
+        usual,
     })
     .await?;
     if let Some(damage) = &opened.damage {

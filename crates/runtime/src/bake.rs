@@ -556,7 +556,7 @@ mod tests {
         let first: Vec<_> = tool.lines().take(2).collect();
         let second = "'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/'python3' \"$0\" \"$@\"";
         assert_eq!(first, ["#!/bin/sh", second]);
-        assert_eq!(fs::metadata(release.join(".venv/bin/tool")).unwrap().mode() & 0o777, 0o555);
+        assert_eq!(fs::metadata(release.join(".venv/bin/tool")).unwrap().mode() & 0o777, 0o500);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use host::limits;
 use model::service::Limits;
 use model::stopping::StopSignal;
 use model::units::{Bytes, duration};
@@ -40,6 +41,31 @@ pub struct LaunchSpec {
     pub log: LogLimits,
     /// The name of its control group, unique on the machine.
     pub cgroup: String,
+    /// What processes are usually allowed here, whatever ours give themselves; as this process is, if nothing
+    /// is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usual: Option<Usual>,
+}
+
+/// What the control process was started with, and instances are to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usual {
+    /// The soft limit of open files; unlimited if there is none.
+    pub open_files: Option<u64>,
+    /// The permissions that new files do not get.
+    pub umask: u32,
+}
+
+impl From<limits::Usual> for Usual {
+    fn from(limits::Usual { open_files, umask }: limits::Usual) -> Self {
+        Self { open_files, umask }
+    }
+}
+
+impl From<Usual> for limits::Usual {
+    fn from(Usual { open_files, umask }: Usual) -> Self {
+        Self { open_files, umask }
+    }
 }
 
 /// A folder that outlives the instance.

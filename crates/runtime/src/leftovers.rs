@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 
-use host::process;
+use host::{limits, process};
 use model::instance::ProcessId;
 use rustix::process::Signal;
 
@@ -39,9 +39,15 @@ fn with_environment(environment: &BTreeMap<String, String>) -> io::Result<Vec<Pr
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|it| it.parse().ok());
-        let Some(process) = pid.and_then(process::identify) else { continue };
-        // Unreadable: it belongs to another user, or has ended.
-        let Ok(given) = fs::read(entry.path().join("environ")) else { continue };
+        let Some(pid) = pid else { continue };
+        let Some(process) = process::identify(pid)? else { continue };
+        let given = match fs::read(entry.path().join("environ")) {
+            Ok(given) => given,
+            // Not looked at is not gone.
+            Err(error) if limits::is_shortage(&error) => return Err(error),
+            // It belongs to another user, or has ended.
+            Err(_) => continue,
+        };
         if wanted.iter().all(|it| given.split(|byte| *byte == 0).any(|given| given == it)) {
             found.push(process);
         }
@@ -65,7 +71,7 @@ mod tests {
         let mut child =
             std::process::Command::new("sleep").arg("60").env_clear().envs(&mine).spawn().unwrap();
         let found = with_environment(&mine).unwrap();
-        assert_eq!(found, [process::identify(child.id()).unwrap()]);
+        assert_eq!(found, [process::identify(child.id()).unwrap().unwrap()]);
         assert_eq!(with_environment(&environment("0")).unwrap(), []);
         assert_eq!(with_environment(&BTreeMap::new()).unwrap(), []);
         child.kill().unwrap();

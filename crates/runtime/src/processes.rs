@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use host::{files, process};
+use host::files;
+use host::process::{self, Life};
 use model::instance::{Exit, ProcessId};
 use model::{ApplicationName, InstanceId};
 use rustix::process::Signal;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::Command;
+use tokio::process::ChildStdout;
 
 use crate::cgroup;
 use crate::departures::Departures;
@@ -142,10 +144,11 @@ impl Processes {
             .spawn()
             .map_err(ProcessesError::Supervisor)?;
         let stdout = supervisor.stdout.take();
-        // Its end is seen by everybody through its folder; this task only reaps it.
-        tokio::spawn(async move { supervisor.wait().await.map(drop) });
+        // Its end is seen by everybody through its folder; this only reaps it.
+        tokio::spawn(self.departures.clone().reap(supervisor));
         if let Some(stdout) = stdout {
             let mut line = String::new();
+            let stdout = ChildStdout::from_std(stdout).map_err(ProcessesError::Supervisor)?;
             let mut stdout = BufReader::new(stdout);
             let read = tokio::time::timeout(LAUNCH_TIMEOUT, stdout.read_line(&mut line)).await;
             read.map_err(|_| ProcessesError::Timeout)?.map_err(ProcessesError::Supervisor)?;
@@ -203,11 +206,12 @@ impl Processes {
         }
         match folder.status() {
             Ok(Some(status)) if status.boot_id != self.boot_id => Ok(Observed::Ended(Exit::Lost)),
-            Ok(Some(status)) if process::is_alive(status.supervisor) => {
-                Ok(Observed::Running(status))
-            }
-            // The supervisor is gone. It may have written its last words since they were looked for.
-            Ok(Some(_)) => Ok(Observed::Ended(last_words(folder)?.unwrap_or(Exit::Lost))),
+            Ok(Some(status)) => match process::life(status.supervisor) {
+                Life::Alive => Ok(Observed::Running(status)),
+                // It may have written its last words since they were looked for.
+                Life::Ended => Ok(Observed::Ended(last_words(folder)?.unwrap_or(Exit::Lost))),
+                Life::Unknown(error) => Err(error),
+            },
             Ok(None) if folder.is_locked()? => Ok(Observed::Starting),
             Ok(None) => match last_words(folder)? {
                 Some(exit) => Ok(Observed::Ended(exit)),
@@ -431,7 +435,8 @@ impl Processes {
         let Some((application, id)) = rest.split_once('.') else { return false };
         match (application.parse(), id.parse()) {
             (Ok(application), Ok(id)) => {
-                self.observe(&application, &id).is_ok_and(|it| it.is_alive())
+                // What cannot be looked at may live.
+                self.observe(&application, &id).map_or(true, |it| it.is_alive())
             }
             _ => false,
         }

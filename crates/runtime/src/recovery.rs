@@ -16,7 +16,8 @@ pub(crate) fn find(folder: &InstanceFolder, boot_id: &str) -> io::Result<Option<
     for supervisor in process::with_last_words(&["supervise", path])? {
         let mut children = process::children(supervisor.pid).into_iter();
         let leader = children.find(|it| process::leads_group(*it));
-        if let Some(process) = leader.and_then(process::identify) {
+        let Some(leader) = leader else { continue };
+        if let Some(process) = process::identify(leader)? {
             return Ok(Some(Status { supervisor, process, boot_id: boot_id.to_owned() }));
         }
     }

@@ -190,7 +190,7 @@ impl<'a> Supervisor<'a> {
         };
         let status = Status {
             supervisor: process::this()?,
-            process: process::identify_child(leader)
+            process: process::identify_child(leader)?
                 .ok_or_else(|| io::Error::other("the instance is not in /proc; is it mounted?"))?,
             boot_id: process::boot_id()?,
         };

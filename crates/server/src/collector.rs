@@ -3,7 +3,6 @@
 //! There is no token here: SDKs and dashboards have no place for one. Whoever reaches loopback may send and ask, as with
 //! any collector on a developer's machine; pages of other sites may not, since a browser says whose they are.
 
-use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -14,25 +13,16 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use telemetry::Stores;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 use crate::guard::is_this_machine;
-use crate::stopped;
 
-/// Serves until `stop` becomes true.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    dialects: Router,
-    stores: Arc<Stores>,
-    stop: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let routes = Router::new()
+/// What is answered at this port.
+pub(crate) fn routes(dialects: Router, stores: Arc<Stores>) -> Router {
+    Router::new()
         .route("/", get(page))
         .merge(dialects)
         .layer(middleware::from_fn_with_state(stores, room))
-        .layer(middleware::from_fn(check));
-    axum::serve(listener, routes).with_graceful_shutdown(stopped(stop)).await
+        .layer(middleware::from_fn(check))
 }
 
 /// What stands at the root: clients look there whether somebody is home.

@@ -9,6 +9,7 @@ mod answer;
 mod body;
 mod collector;
 mod guard;
+mod listen;
 mod native;
 mod otlp;
 mod prometheus;
@@ -73,18 +74,19 @@ pub async fn serve<P: Platform>(
         .merge(dialects.clone());
     let stores = Arc::clone(&measured.stores);
     let dialects = dialects.merge(otlp::routes(measured));
-    let unix = axum::serve(faces.unix, routes.clone());
-    let unix = unix.with_graceful_shutdown(stopped(stop.clone()));
+    let connections_max = listen::connections_max(host::limits::open_files_max());
+    let unix = listen::serve(faces.unix, routes.clone(), connections_max, stop.clone());
     let tcp = async {
         let Some((listener, token)) = faces.tcp else { return Ok(()) };
         let guarded = guard(routes, token);
-        axum::serve(listener, guarded).with_graceful_shutdown(stopped(stop.clone())).await
+        listen::serve(listener, guarded, connections_max, stop.clone()).await
     };
     let collector = async {
         let Some(listener) = faces.collector else { return Ok(()) };
-        collector::serve(listener, dialects, stores, stop.clone()).await
+        let routes = collector::routes(dialects, stores);
+        listen::serve(listener, routes, connections_max, stop.clone()).await
     };
-    tokio::try_join!(unix.into_future(), tcp, collector).map(drop)
+    tokio::try_join!(unix, tcp, collector).map(drop)
 }
 
 fn guard(routes: Router, token: Token) -> Router {

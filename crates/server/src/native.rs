@@ -267,12 +267,11 @@ async fn apply<P: Platform>(
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlanQuery {
-    #[serde(default)]
-    show_values: bool,
+    show_values: Option<bool>,
 }
 
-fn shown(show_values: bool) -> Values {
-    if show_values { Values::Shown } else { Values::Masked }
+fn shown(show_values: Option<bool>) -> Values {
+    if show_values == Some(true) { Values::Shown } else { Values::Masked }
 }
 
 async fn plan<P: Platform>(

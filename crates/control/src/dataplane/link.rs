@@ -138,7 +138,8 @@ impl Link {
 /// The process that made the socket a stream is connected to, in so far as it still runs.
 fn process_of(stream: &UnixStream) -> Option<ProcessId> {
     let pid = u32::try_from(stream.peer_cred().ok()?.pid()?).ok()?;
-    identify(pid).filter(|it| it.pid != std::process::id())
+    // One that cannot be looked at is not ended on suspicion.
+    identify(pid).ok().flatten().filter(|it| it.pid != std::process::id())
 }
 
 /// The process on the other side.
@@ -305,7 +306,10 @@ impl Listener<'_> {
 
     fn greeted(&mut self) {
         let Some(hello) = self.shared.observed().hello.clone() else { return };
-        self.peer.process = identify(hello.pid);
+        match identify(hello.pid) {
+            Ok(found) => self.peer.process = found,
+            Err(error) => tracing::warn!(%error, "the data plane's process cannot be looked at"),
+        }
         self.shared.connected();
         tracing::info!(pid = hello.pid, version = hello.version, "the data plane is connected");
         let settings = &self.place.settings;

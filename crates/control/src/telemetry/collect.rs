@@ -233,7 +233,7 @@ fn instances(
 
 fn platform(sheet: &mut Sheet, world: &World, seen: &Seen, stores: &Stores) {
     sheet.count(names::INDEX, &[], world.index.0);
-    let data_plane = seen.pid.and_then(process::identify);
+    let data_plane = seen.pid.and_then(|it| process::identify(it).ok().flatten());
     for (name, id) in [("control", process::this().ok()), ("data plane", data_plane)] {
         own_process(sheet, name, id);
     }

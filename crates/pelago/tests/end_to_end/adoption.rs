@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use host::process;
 use serde_json::{Value, json};
 
 use crate::harness::processes::{self, Role};
@@ -45,7 +44,7 @@ fn what_runs_is_taken_over_and_watched() {
     assert_eq!(texts(&site.events_after(before)).len(), 1, "only that control was started");
     let (pid, id) = site.instance("b");
     assert_eq!(id, "b.1");
-    processes::kill(process::identify(pid).unwrap());
+    processes::kill(processes::identify(pid).unwrap());
     site.text(before, "b.1 ended: killed by SIGKILL");
     site.text(before, "b.2 is ready");
     site.ok(&["down"]);
@@ -58,7 +57,7 @@ fn an_end_nobody_saw_is_read_from_the_folder() {
     let before = site.index();
     let (pid, _) = site.instance("a");
     site.kill_control();
-    processes::kill(process::identify(pid).unwrap());
+    processes::kill(processes::identify(pid).unwrap());
     let exit = site.instance_folder("pair", "a.1").join("exit.json");
     until("the supervisor's last words", || exit.exists().then_some(()));
     site.start();
@@ -86,7 +85,7 @@ fn everything_that_was_lost_comes_back() {
     let events = site.events_after(before);
     place(&events, "a.1 ended: gone without a trace");
     place(&events, "b.1 ended: gone without a trace");
-    assert!(!all.iter().any(|it| process::is_alive(*it)), "what was left is gone");
+    assert!(!all.iter().any(|it| processes::is_alive(*it)), "what was left is gone");
     site.ok(&["down"]);
     site.assert_nothing_left();
 }
@@ -99,7 +98,7 @@ fn after_a_reboot_nobody_else_is_taken_for_an_instance() {
     site.kill_control();
     processes::kill_all(&site.data());
     let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-    let id = process::identify(other.id()).unwrap();
+    let id = processes::identify(other.id()).unwrap();
     let own = json!({"pid": id.pid, "started_ticks": id.started_ticks});
     for instance in ["a.1", "b.1"] {
         drop(fs::remove_file(site.instance_folder("pair", instance).join("exit.json")));
@@ -111,7 +110,7 @@ fn after_a_reboot_nobody_else_is_taken_for_an_instance() {
     site.text(before, "a.2 is ready");
     site.text(before, "b.2 is ready");
     place(&site.events_after(before), "a.1 ended: gone without a trace");
-    assert!(process::is_alive(id), "a process of somebody else was killed");
+    assert!(processes::is_alive(id), "a process of somebody else was killed");
     other.kill().unwrap();
     other.wait().unwrap();
 }
@@ -124,7 +123,7 @@ fn a_number_that_is_used_again_is_nobody_we_know() {
     site.kill_control();
     processes::kill_all(&site.data());
     let mut other = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-    let id = process::identify(other.id()).unwrap();
+    let id = processes::identify(other.id()).unwrap();
     drop(fs::remove_file(site.instance_folder("pair", "a.1").join("exit.json")));
     edit(&site, "a.1", |status| {
         status["supervisor"]["pid"] = id.pid.into();
@@ -133,7 +132,7 @@ fn a_number_that_is_used_again_is_nobody_we_know() {
     site.start();
     site.text(before, "a.2 is ready");
     place(&site.events_after(before), "a.1 ended: gone without a trace");
-    assert!(process::is_alive(id), "a process of somebody else was killed");
+    assert!(processes::is_alive(id), "a process of somebody else was killed");
     other.kill().unwrap();
     other.wait().unwrap();
 }
@@ -196,7 +195,7 @@ fn issue_12_an_instance_that_lives_is_found_without_its_status() {
         assert_eq!((id.as_str(), processes::leaders(&site.data())), ("a.1", leaders));
         let written = fs::read_to_string(status_file(&site, "a.1")).unwrap();
         assert!(written.contains(&format!("\"pid\":{pid}")), "{written}");
-        processes::kill(process::identify(pid).unwrap());
+        processes::kill(processes::identify(pid).unwrap());
         site.text(before, "a.1 ended: killed by SIGKILL");
         site.text(before, "a.2 is ready");
         site.ok(&["down"]);
@@ -210,7 +209,7 @@ fn issue_12_an_end_that_cannot_be_read_is_an_end() {
     let before = site.index();
     let (pid, _) = site.instance("a");
     site.kill_control();
-    processes::kill(process::identify(pid).unwrap());
+    processes::kill(processes::identify(pid).unwrap());
     let path = site.instance_folder("pair", "a.1").join("exit.json");
     until("its end", || path.exists().then_some(()));
     fs::write(&path, "").unwrap();

@@ -91,7 +91,7 @@ fn pid(site: &Site, service: &str) -> Value {
 
 fn kill(site: &Site, service: &str) {
     let (pid, _) = site.instance(service);
-    processes::kill(host::process::identify(pid).unwrap());
+    processes::kill(processes::identify(pid).unwrap());
 }
 
 fn lines_of(site: &Site, instance: &str) -> String {

@@ -430,7 +430,7 @@ impl Drop for Site {
         }
         // A command may have started one.
         owners.extend(owner(&self.data()));
-        for process in owners.into_iter().filter_map(host::process::identify) {
+        for process in owners.into_iter().filter_map(processes::identify) {
             drop(host::process::signal(process, Signal::KILL));
         }
         processes::data_planes(&self.data()).into_iter().for_each(processes::kill);

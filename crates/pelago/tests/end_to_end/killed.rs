@@ -1,6 +1,5 @@
 //! Instances and supervisors that are killed, and how it is told.
 
-use host::process;
 use model::instance::ProcessId;
 
 use crate::harness::processes::{self, Role};
@@ -30,7 +29,7 @@ fn all(site: &Site) -> Vec<ProcessId> {
 
 fn wait_until_gone(processes: &[ProcessId]) {
     until("processes to end", || {
-        (!processes.iter().any(|it| process::is_alive(*it))).then_some(())
+        (!processes.iter().any(|it| processes::is_alive(*it))).then_some(())
     });
 }
 
@@ -41,7 +40,7 @@ fn a_killed_instance_is_replaced_on_its_port() {
     let (before, url) = (site.index(), site.service("a")["instances"][0]["url"].clone());
     let (pid, id) = site.instance("a");
     assert_eq!(id, "a.1");
-    processes::kill(process::identify(pid).unwrap());
+    processes::kill(processes::identify(pid).unwrap());
     site.text(before, "a.2 is ready");
     let events = site.events_after(before);
     assert_eq!(place(&events, "a.1 ended: killed by SIGKILL"), 0);
@@ -58,7 +57,7 @@ fn what_a_killed_instance_started_ends_with_it() {
     let before = site.index();
     let mut all = all(&site);
     let (pid, _) = site.instance("a");
-    processes::kill(process::identify(pid).unwrap());
+    processes::kill(processes::identify(pid).unwrap());
     site.text(before, "a.2 is ready");
     all.retain(|it| it.pid != site.control_pid());
     wait_until_gone(&all);

@@ -103,7 +103,7 @@ services:
     site.text(before, "a.2 is ready");
     place(&site.events_after(before), "a.1 ended: gone without a trace");
     until("what the first instance started to end", || {
-        let alive = all.iter().any(|it| host::process::is_alive(it.id));
+        let alive = all.iter().any(|it| processes::is_alive(it.id));
         (!alive).then_some(())
     });
     site.ok(&["down"]);

@@ -60,7 +60,11 @@ fn separate(spec: &LaunchSpec, tie: &OwnedFd) -> io::Result<()> {
     if is_closed(tie)? {
         return Err(io::Error::other("its supervisor is gone"));
     }
-    Cgroup::join(&spec.cgroup)
+    Cgroup::join(&spec.cgroup)?;
+    match spec.usual {
+        Some(usual) => host::limits::give_back(usual.into()),
+        None => Ok(()),
+    }
 }
 
 /// Whether the other end of a pipe is closed.
@@ -176,6 +180,7 @@ mod tests {
             stop_grace_period: Duration::ZERO,
             log: LogLimits::default(),
             cgroup: String::new(),
+            usual: None,
         };
         assert_eq!(describe(&spec, &io::ErrorKind::NotFound.into()), expected);
     }

@@ -37,8 +37,7 @@ pub(super) async fn list<P: Platform>(
 pub(super) struct DiffQuery {
     from: Option<String>,
     to: Option<String>,
-    #[serde(default)]
-    show_values: bool,
+    show_values: Option<bool>,
 }
 
 pub(super) async fn diff<P: Platform>(

@@ -40,7 +40,7 @@ pub(crate) fn of(data: &Path) -> Vec<Process> {
 }
 
 fn look(pid: u32, instances: &str) -> Option<Process> {
-    let id = process::identify(pid)?;
+    let id = identify(pid)?;
     let read = |name: &str| {
         let bytes = fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -87,7 +87,17 @@ pub(crate) fn data_planes(data: &Path) -> Vec<ProcessId> {
         let words: Vec<&str> = command.split('\0').collect();
         words.get(1) == Some(&"proxy") && words.contains(&socket.as_str())
     };
-    numbers.filter(is_one).filter_map(process::identify).collect()
+    numbers.filter(is_one).filter_map(identify).collect()
+}
+
+/// The process that has this number now, if it runs.
+pub(crate) fn identify(pid: u32) -> Option<ProcessId> {
+    process::identify(pid).unwrap()
+}
+
+/// Whether this very process runs.
+pub(crate) fn is_alive(process: ProcessId) -> bool {
+    process::life(process).is_alive()
 }
 
 /// Kills exactly this process.
