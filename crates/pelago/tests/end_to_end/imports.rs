@@ -12,6 +12,6 @@ fn a_program_is_told_what_is_lost() {
     assert_eq!(answer["application"]["services"]["a"]["source"]["image"]["reference"], "x:7");
     assert_eq!(answer["left_out"][0]["key"], "services.a.hostname");
     assert!(answer["yaml"].as_str().unwrap().contains("image: x:7"));
-    let procfile = site.run(&["import", "stack.yml", "--kind", "procfile"]);
-    assert_ne!(procfile.code, Some(0), "it is none");
+    let architecture = site.run(&["import", "stack.yml", "--kind", "spigo"]);
+    assert_ne!(architecture.code, Some(0), "it is none");
 }
