@@ -217,6 +217,7 @@ pub struct Status {
 
 /// `pelago logs`.
 #[derive(Clone, Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line, each by itself")]
 pub struct Logs {
     /// Services or instances (`cart`, `cart.7`) [default: all]
     pub services: Vec<String>,
@@ -244,6 +245,9 @@ pub struct Logs {
     /// Show when each line was written
     #[arg(long, short)]
     pub timestamps: bool,
+    /// Write what was said as it is, also what a terminal would act on: to a file or a pipe only
+    #[arg(long)]
+    pub raw: bool,
 }
 
 /// `pelago exec`.
@@ -577,6 +581,8 @@ mod tests {
                                      error, fatal
               --trace <ID>           Search for what was said in this trace
           -t, --timestamps           Show when each line was written
+              --raw                  Write what was said as it is, also what a terminal would act on: to a
+                                     file or a pipe only
           -h, --help                 Print help
         "#);
         insta::assert_snapshot!(help("top"), @"

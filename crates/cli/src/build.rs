@@ -105,7 +105,7 @@ fn side_by_side(builds: &[Build], output: &mut Output) -> Result<(), CommandErro
     let mut result = Ok(());
     for built in ended {
         if built.result.is_err() {
-            output.note(&String::from_utf8_lossy(&built.said))?;
+            output.notes(&String::from_utf8_lossy(&built.said))?;
         }
         result = result.and(built.result);
     }

@@ -23,8 +23,10 @@ impl Canvas {
             lines => format!("\u{1b}[{lines}A"),
         };
         // A line that the terminal wraps would be two, and the next drawing would begin in the wrong row.
-        let drawn =
-            lines.iter().map(|it| "\u{1b}[2K".to_owned() + &cut(it, columns) + "\u{1b}[0m\n");
+        let drawn = lines.iter().map(|it| {
+            let line = cut(&output.finished(it), columns);
+            format!("\u{1b}[2K{line}\u{1b}[0m\n")
+        });
         let drawn: String = drawn.collect();
         let clear = if lines.len() < self.drawn_lines { "\u{1b}[J" } else { "" };
         self.drawn_lines = lines.len();

@@ -54,6 +54,14 @@ pub async fn relieve(context: &Context) -> Relief {
     }
 }
 
+/// Whether the control process that has the folder goes on: then a command needs no other.
+pub async fn attended(context: &Context) -> Relief {
+    match client(context).presence().await {
+        Presence::There(_) => Relief::Refused,
+        Presence::Absent | Presence::Silent => Relief::Unheard,
+    }
+}
+
 /// The control process of the data folder; one is started if none is there.
 pub(crate) async fn ensure(context: &Context) -> Result<Client, CommandError> {
     match find(context).await? {

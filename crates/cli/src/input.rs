@@ -78,7 +78,7 @@ pub(crate) fn read(
         }
     };
     if !warnings.is_empty() {
-        output.note(&warnings.to_string())?;
+        output.notes(&warnings.to_string())?;
     }
     for line in left_out {
         output.note(&line)?;
@@ -200,8 +200,8 @@ pub(crate) fn report(problems: &Problems, output: &mut Output) -> Result<(), Com
         return output.json(problems);
     }
     match output.look() {
-        crate::output::Look::Terminal => output.note(&problems.render(WIDTH)),
-        crate::output::Look::Plain => output.note(&problems.to_string()),
+        crate::output::Look::Terminal => output.notes(&problems.render(WIDTH)),
+        crate::output::Look::Plain => output.notes(&problems.to_string()),
     }
 }
 

@@ -11,6 +11,8 @@ mod client;
 mod commands;
 mod daemon;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod input;
 mod meant;
 mod origin;
@@ -19,6 +21,7 @@ mod plot;
 mod rollout_tree;
 mod table;
 mod tree;
+pub mod visible;
 mod watch;
 mod when;
 
@@ -29,7 +32,7 @@ use std::process::ExitCode;
 use arguments::{Asking, Format, Settings};
 use model::Timestamp;
 
-pub use daemon::{Relief, relieve};
+pub use daemon::{Relief, attended, relieve};
 pub use error::CommandError;
 pub use output::Output;
 

@@ -1,4 +1,7 @@
 //! Standard output and error: colour where a person reads, plain text where a program does.
+//!
+//! Whatever is written goes through [`visible`]: what others named or said can do nothing to a terminal. Our own colours
+//! are marks until then, which text of others does not become.
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -6,9 +9,10 @@ use anstyle::{AnsiColor, Style};
 use api::ApiError;
 use serde::Serialize;
 
-use crate::Context;
 use crate::arguments::Format;
 use crate::error::CommandError;
+use crate::visible::Mark;
+use crate::{Context, visible};
 
 /// Where answers go.
 pub struct Output {
@@ -17,6 +21,26 @@ pub struct Output {
     look: Look,
     size: Size,
     format: Format,
+    place: Place,
+}
+
+/// What answers are written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A terminal, with colours or without: it acts on what it is shown.
+    Terminal,
+    /// A file or a pipe.
+    Elsewhere,
+}
+
+/// How what others said is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// With escapes for what a terminal would act on.
+    #[default]
+    Visible,
+    /// As it is; not to a terminal.
+    AsItIs,
 }
 
 /// How much a terminal shows.
@@ -66,7 +90,23 @@ const SOURCES: [AnsiColor; 6] = [
     AnsiColor::BrightBlue,
 ];
 
+/// The tones without those of sources.
+const TONES: [Tone; 5] = [Tone::Good, Tone::Busy, Tone::Bad, Tone::Faint, Tone::Strong];
+
 impl Tone {
+    /// The number by which the tone is known among all that look different.
+    fn number(self) -> Option<usize> {
+        match self {
+            Self::Source(number) => Some(TONES.len() + number % SOURCES.len()),
+            other => TONES.iter().position(|it| *it == other),
+        }
+    }
+
+    fn of_number(number: usize) -> Self {
+        let source = || Self::Source(number.saturating_sub(TONES.len()));
+        TONES.get(number).copied().unwrap_or_else(source)
+    }
+
     fn style(self) -> Style {
         let coloured = |it: AnsiColor| Style::new().fg_color(Some(it.into()));
         match self {
@@ -88,7 +128,9 @@ impl Output {
     pub(crate) fn of_process(context: &Context) -> Self {
         let wanted = !context.environment.contains_key("NO_COLOR")
             && context.environment.get("TERM").is_none_or(|it| it != "dumb");
-        let look = if wanted && io::stdout().is_terminal() { Look::Terminal } else { Look::Plain };
+        let is_terminal = io::stdout().is_terminal();
+        let look = if wanted && is_terminal { Look::Terminal } else { Look::Plain };
+        let place = if is_terminal { Place::Terminal } else { Place::Elsewhere };
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok();
         let or = |found: Option<u16>, default| {
             found.map(usize::from).filter(|it| 0 < *it).unwrap_or(default)
@@ -98,7 +140,7 @@ impl Output {
             rows: or(size.map(|it| it.ws_row), SIZE_DEFAULT.rows),
         };
         let (out, err) = (Box::new(io::stdout()), Box::new(io::stderr()));
-        Self { out, err, look, size, format: context.format }
+        Self { out, err, look, size, format: context.format, place }
     }
 
     pub(crate) const fn look(&self) -> Look {
@@ -110,13 +152,58 @@ impl Output {
         self.format == Format::Json
     }
 
-    /// `text` in the colour of `tone`, if colours are used.
+    /// What answers are written to.
+    pub(crate) const fn place(&self) -> Place {
+        self.place
+    }
+
+    /// `text` in the colour of `tone`, if colours are used: marks of it, for [`line`](Self::line) and the like.
     pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
-        let style = tone.style();
-        if self.look == Look::Plain || text.is_empty() || tone == Tone::Plain {
+        if self.look == Look::Plain || text.is_empty() {
             return text.to_owned();
         }
-        format!("{}{text}{}", style.render(), style.render_reset())
+        let text = visible::line(text);
+        let Some(number) = tone.number() else { return text.into_owned() };
+        let (from, to) = (Mark::Colour(number).character(), Mark::Plain.character());
+        format!("{from}{text}{to}")
+    }
+
+    /// A line as a terminal is shown it: colours where marks were, and nothing else that acts.
+    pub(crate) fn finished(&self, text: &str) -> String {
+        self.coloured(&match self.look {
+            Look::Plain => visible::line(text),
+            Look::Terminal => visible::marked(text),
+        })
+    }
+
+    fn finished_block(&self, text: &str) -> String {
+        self.coloured(&match self.look {
+            Look::Plain => visible::block(text),
+            Look::Terminal => visible::marked_block(text),
+        })
+    }
+
+    fn coloured(&self, text: &str) -> String {
+        if self.look == Look::Plain {
+            return text.to_owned();
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut style = Style::new();
+        for it in text.chars() {
+            let Some(mark) = Mark::of(it) else {
+                out.push(it);
+                continue;
+            };
+            // Where a colour ends and another begins, nothing of the first is left.
+            out.push_str(&style.render_reset().to_string());
+            style = match mark {
+                Mark::Plain => Style::new(),
+                Mark::Colour(number) => Tone::of_number(number).style(),
+            };
+            out.push_str(&style.render().to_string());
+        }
+        out.push_str(&style.render_reset().to_string());
+        out
     }
 
     /// The size of the terminal.
@@ -126,11 +213,34 @@ impl Output {
 
     /// Writes a line of the answer.
     pub(crate) fn line(&mut self, text: &str) -> Result<(), CommandError> {
+        let text = self.finished(text);
         writeln!(self.out, "{text}")?;
         Ok(())
     }
 
-    /// Writes as it is.
+    /// Writes a line of what others said.
+    pub(crate) fn said(&mut self, text: &str, writing: Writing) -> Result<(), CommandError> {
+        match (writing, self.place) {
+            (Writing::AsItIs, Place::Elsewhere) => self.raw(&format!("{text}\n")),
+            _ => self.line(text),
+        }
+    }
+
+    /// Writes lines of the answer, each with its end.
+    pub(crate) fn block(&mut self, text: &str) -> Result<(), CommandError> {
+        let text = self.finished_block(text);
+        self.raw(&text)
+    }
+
+    /// Writes the content of a file: as it is to where it becomes one, visible to a terminal.
+    pub(crate) fn document(&mut self, text: &str) -> Result<(), CommandError> {
+        match self.place {
+            Place::Terminal => self.block(text),
+            Place::Elsewhere => self.raw(text),
+        }
+    }
+
+    /// Writes as it is: what we made ourselves, or what was asked for so.
     pub(crate) fn raw(&mut self, text: &str) -> Result<(), CommandError> {
         self.out.write_all(text.as_bytes())?;
         self.out.flush()?;
@@ -140,17 +250,27 @@ impl Output {
     /// Writes a whole JSON document, for people to read as well.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
         let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-        self.line(&text)
+        writeln!(self.out, "{}", visible::json(&text))?;
+        Ok(())
     }
 
     /// Writes a JSON document on one line, where more follow.
     pub(crate) fn json_line(&mut self, value: &impl Serialize) -> Result<(), CommandError> {
         let text = serde_json::to_string(value).map_err(io::Error::other)?;
-        self.line(&text)
+        writeln!(self.out, "{}", visible::json(&text))?;
+        Ok(())
     }
 
     /// Writes a line beside the answer: what goes on, what to mind.
     pub(crate) fn note(&mut self, text: &str) -> Result<(), CommandError> {
+        let text = self.finished(text);
+        writeln!(self.err, "{text}")?;
+        Ok(())
+    }
+
+    /// The same, with several lines.
+    pub(crate) fn notes(&mut self, text: &str) -> Result<(), CommandError> {
+        let text = self.finished_block(text);
         writeln!(self.err, "{text}")?;
         Ok(())
     }
@@ -163,17 +283,23 @@ impl Output {
             Format::Json => {
                 let error = ApiError::new(error.kind(), text);
                 let json = serde_json::to_string(&error).unwrap_or_default();
-                writeln!(self.err, "{json}")
+                writeln!(self.err, "{}", visible::json(&json))
             }
-            Format::Text => writeln!(self.err, "{} {text}", self.paint(Tone::Bad, "error:")),
+            Format::Text => {
+                let painted = self.paint(Tone::Bad, "error:");
+                let text = self.finished_block(&format!("{painted} {text}"));
+                writeln!(self.err, "{text}")
+            }
         });
     }
 }
 
 /// `text` on one line: what a check or a program said may have several, and a table has not.
 pub(crate) fn one_line(text: &str) -> String {
-    let words = text.split(|it: char| it.is_control()).map(str::trim).filter(|it| !it.is_empty());
-    words.collect::<Vec<_>>().join(" ")
+    let ends =
+        |it: char| it.is_whitespace() && (it.is_control() || it == '\u{2028}' || it == '\u{2029}');
+    let words = text.split(ends).map(str::trim).filter(|it| !it.is_empty());
+    visible::line(&words.collect::<Vec<_>>().join(" ")).into_owned()
 }
 
 /// What was written, for tests to look at.
@@ -182,7 +308,7 @@ pub(crate) mod captured {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
-    use super::{Format, Look, Output};
+    use super::{Format, Look, Output, Place};
 
     /// A place to write to that can be looked at.
     #[derive(Clone, Debug, Default)]
@@ -208,6 +334,10 @@ pub(crate) mod captured {
     pub(crate) fn output(look: Look, format: Format) -> (Output, Page) {
         let page = Page::default();
         let (out, err) = (Box::new(page.clone()), Box::new(page.clone()));
-        (Output { out, err, look, size: super::SIZE_DEFAULT, format }, page)
+        let place = match look {
+            Look::Terminal => Place::Terminal,
+            Look::Plain => Place::Elsewhere,
+        };
+        (Output { out, err, look, size: super::SIZE_DEFAULT, format, place }, page)
     }
 }

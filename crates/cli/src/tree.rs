@@ -208,7 +208,7 @@ pub(crate) mod tests {
         let view = application(vec![service("web", ServiceStateView::Failed)]);
         let coloured = |look| {
             let (output, _) = captured::output(look, Format::Text);
-            lines(&view, &output).join("\n").contains('\u{1b}')
+            output.finished(&lines(&view, &output).join(" ")).contains('\u{1b}')
         };
         assert!(coloured(Look::Terminal) && !coloured(Look::Plain));
     }

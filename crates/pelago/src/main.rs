@@ -54,7 +54,8 @@ fn as_usual(open_files: &OsString, mut words: impl Iterator<Item = OsString>) ->
     }
     let source = std::process::Command::new(&program).args(words).exec();
     // Where even this cannot be written, the exit code says it.
-    drop(writeln!(std::io::stderr(), "{}", model::chain(&NotRun { program, source })));
+    let why = model::chain(&NotRun { program, source });
+    drop(writeln!(std::io::stderr(), "{}", cli::visible::block(&why)));
     ExitCode::from(NOT_RUN)
 }
 
@@ -137,6 +138,6 @@ fn in_one_thread(work: impl Future<Output = ExitCode>) -> std::io::Result<ExitCo
 /// Says why, and that it failed.
 fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
     // Where even this cannot be written, the exit code says it.
-    drop(writeln!(std::io::stderr(), "error: {}", model::chain(error)));
+    drop(writeln!(std::io::stderr(), "error: {}", cli::visible::block(&model::chain(error))));
     ExitCode::FAILURE
 }

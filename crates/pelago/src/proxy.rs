@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use cli::arguments::Proxy;
+use cli::visible::Log;
 use host::Clock;
 
 /// Why the data plane could not run.
@@ -18,7 +19,8 @@ enum ProxyError {
 }
 
 pub(crate) fn run(asked: Proxy) -> ExitCode {
-    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
+    let subscriber = tracing_subscriber::fmt().with_ansi(false);
+    let subscriber = subscriber.with_writer(|| Log::of_text(io::stderr()));
     // A log that cannot be written must not end what is logged.
     subscriber.with_max_level(tracing::Level::INFO).log_internal_errors(false).init();
     match serve(asked) {

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use api::Platform as _;
 use cli::arguments::{Format, Listen, Serve};
+use cli::visible::Log;
 use cli::{Context, Relief};
 use control::dataplane::{AccessLog, GatewayOptions, Settings};
 use control::{Control, FolderLock, LockError};
@@ -64,13 +65,13 @@ enum ServeError {
 
 pub(crate) async fn run(context: Context, asked: Serve, usual: Option<Usual>) -> ExitCode {
     let json = context.format == Format::Json;
-    let subscriber = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
+    let subscriber = tracing_subscriber::fmt().with_ansi(false);
     // A log that cannot be written must not end what is logged.
     let subscriber = subscriber.with_max_level(tracing::Level::INFO).log_internal_errors(false);
     if json {
-        subscriber.json().init();
+        subscriber.with_writer(|| Log::of_json(io::stderr())).json().init();
     } else {
-        subscriber.init();
+        subscriber.with_writer(|| Log::of_text(io::stderr())).init();
     }
     match serve(&context, &asked, usual).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -138,13 +139,12 @@ async fn serve(context: &Context, asked: &Serve, usual: Option<Usual>) -> Result
 }
 
 /// Takes the folder's lock. A control process that a command started makes way for one that is started on purpose,
-/// or a service manager could not start its own while applications run.
+/// or a service manager could not start its own while applications run. One that is about to end, and so answers
+/// nobody any more, is waited for.
 async fn take_charge(context: &Context, asked: &Serve) -> Result<FolderLock, ServeError> {
     let taken = FolderLock::acquire(&context.data);
     let Err(LockError::Owned { .. }) = taken else { return Ok(taken?) };
-    if asked.background {
-        return Ok(taken?);
-    }
+    tracing::info!("another control process has the folder; whether it goes on is looked into");
     let patient = async {
         let mut ticks = tokio::time::interval(LOCK_POLL);
         loop {
@@ -153,7 +153,12 @@ async fn take_charge(context: &Context, asked: &Serve) -> Result<FolderLock, Ser
                 Err(LockError::Owned { .. }) => {}
                 other => return other,
             }
-            if cli::relieve(context).await == Relief::Refused {
+            let relief = if asked.background {
+                cli::attended(context).await
+            } else {
+                cli::relieve(context).await
+            };
+            if relief == Relief::Refused {
                 return FolderLock::acquire(&context.data);
             }
         }

@@ -103,7 +103,7 @@ pub(crate) fn import(
         write_new(&target, &imported.yaml)?;
         output.note(&format!("wrote {}", input::shown(context, &target)))?;
     } else {
-        output.raw(&imported.yaml)?;
+        output.document(&imported.yaml)?;
     }
     if let Some(target) = &asked.scenario {
         let Some(scenario) = &imported.scenario else {
@@ -114,7 +114,7 @@ pub(crate) fn import(
         output.note(&format!("wrote {}", input::shown(context, &target)))?;
     }
     if !imported.warnings.is_empty() {
-        output.note(&imported.warnings.to_string())?;
+        output.notes(&imported.warnings.to_string())?;
     }
     for it in &imported.left_out {
         output.note(&format!("{name}:{}: {} is left out: {}", it.place.line, it.key, it.why))?;

@@ -25,7 +25,7 @@ pub(crate) async fn run(
     if !graph.connected {
         output.note("no data plane reports: what is used is not known")?;
     }
-    output.raw(&match asked.drawing {
+    output.block(&match asked.drawing {
         Drawing::Text => graph.text(),
         Drawing::Dot => graph.dot(),
         Drawing::Mermaid => graph.mermaid(),

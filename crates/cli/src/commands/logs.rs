@@ -9,7 +9,7 @@ use super::records;
 use crate::arguments::Logs;
 use crate::client::{Client, POLL, Target};
 use crate::error::CommandError;
-use crate::output::{Output, Tone};
+use crate::output::{Output, Place, Tone, Writing};
 use crate::{Context, daemon, meant, when};
 
 /// Lines asked for at once.
@@ -22,6 +22,12 @@ pub(crate) async fn run(
     asked: Logs,
     output: &mut Output,
 ) -> Result<(), CommandError> {
+    if asked.raw && output.place() == Place::Terminal {
+        return Err(CommandError::wrong(
+            "a terminal would act on lines that are written as they are; write them to a file or a \
+             pipe, or leave out --raw",
+        ));
+    }
     if records::is_search(&asked) {
         return records::run(context, &asked, output).await;
     }
@@ -41,6 +47,7 @@ pub(crate) async fn run(
     };
     let mut printer = Printer {
         grep: asked.grep,
+        writing: if asked.raw { Writing::AsItIs } else { Writing::Visible },
         timestamps: if asked.timestamps { Timestamps::Shown } else { Timestamps::Hidden },
         ..Printer::default()
     };
@@ -136,6 +143,7 @@ enum Timestamps {
 #[derive(Debug, Default)]
 struct Printer {
     grep: Option<String>,
+    writing: Writing,
     timestamps: Timestamps,
     colours: BTreeMap<String, usize>,
     width: usize,
@@ -152,7 +160,7 @@ impl Printer {
                 output.json_line(line)?;
             } else {
                 let text = self.format(line, output);
-                output.line(&text)?;
+                output.said(&text, self.writing)?;
             }
         }
         Ok(())
@@ -223,6 +231,23 @@ mod tests {
         ESC[35morder-history.12 |ESC[0m ESC[33mno databaseESC[0m
         ESC[36mweb.1            |ESC[0m GET /
         ");
+    }
+
+    #[test]
+    fn issue_12_what_is_said_does_nothing_to_a_terminal() {
+        let lines = || vec![line("web.1", "stderr", "a\u{1b}]0;t\u{7}\r over\u{202e}")];
+        let printed = |look, format, writing| {
+            let (mut output, page) = captured::output(look, format);
+            let mut printer = Printer { writing, ..Printer::default() };
+            printer.print(&LogPage { lines: lines(), next: String::new() }, &mut output).unwrap();
+            page.text().replace('\u{1b}', "ESC")
+        };
+        let visible = Writing::Visible;
+        insta::assert_snapshot!(printed(Look::Terminal, Format::Text, visible), @r"ESC[36mweb.1 |ESC[0m ESC[33ma\u{1b}]0;t\u{7}\r over\u{202e}ESC[0m");
+        insta::assert_snapshot!(printed(Look::Plain, Format::Text, visible), @r"web.1 | a\u{1b}]0;t\u{7}\r over\u{202e}");
+        insta::assert_snapshot!(printed(Look::Plain, Format::Json, visible), @r#"{"at":"2026-11-22T06:00:00.000Z","instance":"web.1","stream":"stderr","text":"a\u001b]0;t\u0007\r over\u202e"}"#);
+        let raw = printed(Look::Plain, Format::Text, Writing::AsItIs);
+        assert_eq!(raw, "web.1 | aESC]0;t\u{7}\r over\u{202e}\n");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use api::records::{RecordView, RecordsView};
 use crate::arguments::Logs;
 use crate::client::{POLL, Target};
 use crate::error::CommandError;
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, Writing};
 use crate::{Context, daemon, meant, when};
 use model::units::DurationText;
 
@@ -44,8 +44,9 @@ pub(crate) async fn run(
     let mut view: RecordsView = client.get(target.clone().with("limit", Some(limit))).await?;
     // The newest were asked for; people read from old to new.
     view.records.reverse();
+    let writing = if asked.raw { Writing::AsItIs } else { Writing::Visible };
     for record in &view.records {
-        print(record, output)?;
+        print(record, writing, output)?;
     }
     if view.records.is_empty() && !asked.follow {
         output.note("nothing that was said fits")?;
@@ -60,21 +61,25 @@ pub(crate) async fn run(
         let next = target.clone().with("after", Some(view.position));
         view = client.get(next.with("wait", Some(DurationText(POLL)))).await?;
         for record in &view.records {
-            print(record, output)?;
+            print(record, writing, output)?;
         }
     }
 }
 
 /// Prints a record.
-pub(super) fn print(record: &RecordView, output: &mut Output) -> Result<(), CommandError> {
+pub(super) fn print(
+    record: &RecordView,
+    writing: Writing,
+    output: &mut Output,
+) -> Result<(), CommandError> {
     if output.is_json() {
         return output.json_line(record);
     }
-    let line = line(record, output);
-    output.line(&line)
+    lines(record, output).iter().try_for_each(|it| output.said(it, writing))
 }
 
-fn line(record: &RecordView, output: &Output) -> String {
+/// A record; where its text has several lines, those after the first stand below it.
+fn lines(record: &RecordView, output: &Output) -> Vec<String> {
     let tone = match record.severity.as_deref() {
         Some("error" | "fatal") => Tone::Bad,
         Some("warn") => Tone::Busy,
@@ -82,14 +87,23 @@ fn line(record: &RecordView, output: &Output) -> String {
         _ => Tone::Plain,
     };
     let who = if record.instance.is_empty() { &record.service } else { &record.instance };
-    let severity = record.severity.as_deref().unwrap_or("");
-    let head = output.paint(Tone::Faint, &format!("{} {who} |", record.at));
+    let head = format!("{} {who} |", record.at);
+    let below = format!("{:>width$}", "|", width = head.chars().count());
+    let severity = record.severity.as_ref().map(|it| format!("{it} ")).unwrap_or_default();
+    let text = format!("{severity}{}", record.text.trim_end());
+    let mut lines: Vec<String> = Vec::new();
+    for said in text.split('\n') {
+        let head = if lines.is_empty() { &head } else { &below };
+        let said = output.paint(tone, said.strip_suffix('\r').unwrap_or(said));
+        lines.push(format!("{} {said}", output.paint(Tone::Faint, head)));
+    }
     let fields = record.fields.iter().map(|(name, value)| format!(" {name}={value}"));
-    let fields = output.paint(Tone::Faint, &fields.collect::<String>());
-    let trace = record.trace.as_ref().map(|it| output.paint(Tone::Faint, &format!(" trace={it}")));
-    let severity = if severity.is_empty() { String::new() } else { format!("{severity} ") };
-    let said = output.paint(tone, &format!("{severity}{}", record.text));
-    format!("{head} {said}{fields}{}", trace.unwrap_or_default())
+    let trace = record.trace.iter().map(|it| format!(" trace={it}"));
+    if let Some(last) = lines.last_mut() {
+        let about = fields.chain(trace).map(|it| output.paint(Tone::Faint, &it));
+        last.extend(about);
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -113,7 +127,7 @@ mod tests {
             span: None,
         };
         let (output, _page) = captured::output(Look::Plain, Format::Text);
-        insta::assert_snapshot!(line(&record, &output), @"2026-11-24T06:00:00.000Z cart.7 | warn stock is low left=3 trace=4bf92f3577b34da6a3ce929d0e0e4736");
+        insta::assert_snapshot!(lines(&record, &output).join("\n"), @"2026-11-24T06:00:00.000Z cart.7 | warn stock is low left=3 trace=4bf92f3577b34da6a3ce929d0e0e4736");
         let bare = RecordView {
             severity: None,
             fields: Vec::new(),
@@ -121,6 +135,27 @@ mod tests {
             instance: String::new(),
             ..record
         };
-        insta::assert_snapshot!(line(&bare, &output), @"2026-11-24T06:00:00.000Z cart | stock is low");
+        insta::assert_snapshot!(lines(&bare, &output).join("\n"), @"2026-11-24T06:00:00.000Z cart | stock is low");
+    }
+    #[test]
+    fn issue_12_several_lines_are_those_of_one_record() {
+        let record = RecordView {
+            at: "2026-11-24T06:00:00.000Z".to_owned(),
+            application: "shop".to_owned(),
+            service: "cart".to_owned(),
+            instance: String::new(),
+            stream: "otlp".to_owned(),
+            severity: Some("error".to_owned()),
+            text: "no\r\n2026-11-24T06:00:00.000Z bank | paid\u{1b}[2J\n".to_owned(),
+            fields: vec![("k\u{7}".to_owned(), "a\nb".to_owned())],
+            trace: None,
+            span: None,
+        };
+        let (mut output, page) = captured::output(Look::Plain, Format::Text);
+        print(&record, Writing::Visible, &mut output).unwrap();
+        insta::assert_snapshot!(page.text(), @r"
+        2026-11-24T06:00:00.000Z cart | error no
+                                      | 2026-11-24T06:00:00.000Z bank | paid\u{1b}[2J k\u{7}=a\nb
+        ");
     }
 }

@@ -105,10 +105,10 @@ pub(crate) async fn leave(
     output: &mut Output,
 ) -> Result<ExitCode, CommandError> {
     if fate == Fate::GoesOn {
-        output.note(&format!("\n{name} ran before, and goes on; `pelago down` stops it"))?;
+        output.notes(&format!("\n{name} ran before, and goes on; `pelago down` stops it"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    output.note("\nstopping; Ctrl-C again to leave it to the control process")?;
+    output.notes("\nstopping; Ctrl-C again to leave it to the control process")?;
     tokio::select! {
         result = stop(client, name, output) => result?,
         _ = tokio::signal::ctrl_c() => {}

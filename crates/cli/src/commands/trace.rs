@@ -14,9 +14,9 @@ use super::top::latency;
 use crate::arguments::Trace;
 use crate::client::{Client, Target};
 use crate::error::CommandError;
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, Writing, one_line};
 use crate::table::{Cell, plain};
-use crate::{Context, daemon, table, when};
+use crate::{Context, daemon, table, visible, when};
 
 /// Columns of a bar, if the terminal does not say how wide it is.
 const BAR_DEFAULT: usize = 40;
@@ -69,7 +69,7 @@ async fn said_meanwhile(
         .with("limit", Some(RECORDS_MAX));
     let records: RecordsView = client.get(target).await?;
     for record in &records.records {
-        records::print(record, output)?;
+        records::print(record, Writing::Visible, output)?;
     }
     if records.next.is_some() {
         output.note("there is more; `pelago logs --search` finds it")?;
@@ -177,7 +177,7 @@ fn waterfall(view: &TraceView, columns: usize, output: &Output) -> Vec<String> {
             "" => String::new(),
             remote => format!(" → {remote}"),
         };
-        format!("{indent}{}{remote}  {}", span.service, span.operation)
+        visible::line(&format!("{indent}{}{remote}  {}", span.service, span.operation)).into_owned()
     };
     let labels: Vec<String> = view.spans.iter().map(label).collect();
     // A bar is worth nothing in a few columns, and a name little in a few letters.
@@ -195,9 +195,9 @@ fn waterfall(view: &TraceView, columns: usize, output: &Output) -> Vec<String> {
         if span.is_error {
             let indent = "  ".repeat(span.depth.min(20) + 1);
             let why = span.tags.iter().find(|it| it.0 == "error" || it.0 == "http.status_code");
-            lines.extend(
-                why.map(|(key, value)| output.paint(Tone::Bad, &format!("{indent}{key}: {value}"))),
-            );
+            lines.extend(why.map(|(key, value)| {
+                output.paint(Tone::Bad, &format!("{indent}{key}: {}", one_line(value)))
+            }));
         }
     }
     lines.push(output.paint(Tone::Faint, "█ what the whole waited for"));

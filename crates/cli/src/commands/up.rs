@@ -15,7 +15,7 @@ use crate::arguments::Up;
 use crate::client::{Client, Target};
 use crate::error::CommandError;
 use crate::input::{self, Described};
-use crate::output::{Output, Tone};
+use crate::output::{Output, Tone, one_line};
 use crate::{build, daemon, origin, watch};
 
 /// Lines shown of what a failed service said last.
@@ -47,7 +47,7 @@ pub(crate) async fn run(
             Err(_) => return timed_out(&client, &name, up, output).await,
         },
         _ = interrupted => {
-            output.note("\ninterrupted")?;
+            output.notes("\ninterrupted")?;
             stop::leave(&client, (&name, fate), output).await?;
             return Ok(ExitCode::FAILURE);
         }
@@ -149,8 +149,10 @@ async fn explain(
         )
     };
     for service in view.services.iter().filter(|it| !fine(it.state)) {
-        let why =
-            if service.detail.is_empty() { String::new() } else { format!(": {}", service.detail) };
+        let why = match service.detail.as_str() {
+            "" => String::new(),
+            detail => format!(": {}", one_line(detail)),
+        };
         let line = format!("{} is {}{why}", service.name, service.state);
         output.note(&output.paint(Tone::Bad, &line))?;
         if service.state == ServiceStateView::Waiting {

@@ -55,6 +55,23 @@ fn issue_12_a_command_does_not_move_the_gateway() {
     assert_serves(&gateway);
 }
 
+/// A control process that has been shut down has its lock until it is gone.
+#[test]
+fn a_command_waits_for_the_control_process_that_is_ending() {
+    let site = Site::new();
+    fs::create_dir(site.data()).unwrap();
+    let ending = fs::File::open(site.data()).unwrap();
+    ending.lock().unwrap();
+    let command = site.begin(&["ps"]);
+    until("the lock to be found taken", || {
+        let log = fs::read_to_string(site.data().join("serve.log")).ok()?;
+        log.contains("another control process has the folder").then_some(())
+    });
+    drop(ending);
+    command.wait().ok();
+    site.ok(&["shutdown"]);
+}
+
 #[test]
 fn issue_12_options_are_shown_and_stay() {
     let mut site = Site::new();

@@ -19,6 +19,7 @@ mod failures;
 mod gateway;
 mod harness;
 mod health;
+mod hostile;
 mod imports;
 mod killed;
 mod lifecycle;

@@ -42,6 +42,6 @@ pub(super) fn show(asked: &Show, output: &mut Output) -> Result<ExitCode, Comman
             "no architecture called `{name}` is built in; `pelago sim list` lists those that are"
         )));
     };
-    output.raw(if asked.scenario { found.scenario } else { found.manifest })?;
+    output.document(if asked.scenario { found.scenario } else { found.manifest })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -127,7 +127,7 @@ impl<'a> Given<'a> {
         given.assume();
         let warnings = given.check(output)?;
         for it in warnings.iter().filter(|it| !it.is_empty()) {
-            output.note(&it.to_string())?;
+            output.notes(&it.to_string())?;
         }
         Ok(given)
     }

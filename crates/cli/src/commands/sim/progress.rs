@@ -9,8 +9,8 @@ use model::units::DurationText;
 use simulator::Go;
 use simulator::questions::{Progress, QuestionError};
 
-use crate::Context;
 use crate::error::CommandError;
+use crate::{Context, visible};
 
 /// Time before anything is shown: what is over by then needs no progress.
 const QUIET: Duration = Duration::from_millis(500);
@@ -52,6 +52,7 @@ impl Meter {
         if is_due {
             *drawn = Some(now);
             let line = line(progress, now.since(self.began));
+            let line = visible::line(&line);
             // Progress that cannot be shown changes nothing about the answer.
             drop(write!(io::stderr(), "\r\u{1b}[2K{line}"));
         }
