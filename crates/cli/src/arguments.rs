@@ -16,7 +16,7 @@ pub use releases::{
     Deploy, Diff, Releases, Rollback, Rollout, RolloutAction, SetTraffic, StrategyName, Traffic,
     TrafficAction,
 };
-pub use serve::{Listen, LogFile, Proxy, Serve};
+pub use serve::{Listen, LogFile, Proxy, Serve, SocketsFrom};
 
 /// Runs an application of many services, described in one file: starts it in order, heals it, remembers.
 #[derive(Clone, Debug, Parser)]

@@ -9,6 +9,7 @@
 //! It refuses to interpret what was measured.
 
 mod comparison;
+mod copies;
 mod following;
 mod link;
 mod observed;

@@ -1,9 +1,10 @@
-//! The machine: clock, entropy, processes, whole files, limits.
+//! The machine: clock, entropy, processes, whole files, limits, descriptors that travel.
 //!
 //! The only crate that reads a clock or draws a seed, so that everything above can be handed both. It
 //! knows nothing of applications and services.
 
 pub mod clock;
+pub mod descriptors;
 pub mod entropy;
 pub mod files;
 pub mod limits;

@@ -130,6 +130,13 @@ pub fn leave_terminal() -> io::Result<()> {
     }
 }
 
+/// The file a process runs: its device and its number there. Of a program that was replaced since, it is the old one.
+pub fn program(pid: u32) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let found = fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+    Some((found.dev(), found.ino()))
+}
+
 /// Resident memory of a process in bytes, or nothing if it has ended.
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
@@ -266,6 +273,20 @@ mod tests {
         assert!(life(this).is_alive());
         assert!(life(ProcessId { started_ticks: this.started_ticks + 1, ..this }).has_ended());
         assert!(resident_bytes(this.pid).unwrap() > 0);
+    }
+
+    #[test]
+    fn a_program_is_told_from_another() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let this = program(std::process::id());
+        assert!(this.is_some() && this == program(std::process::id()));
+        while program(child.id()) == this {
+            std::thread::yield_now();
+        }
+        assert!(program(child.id()).is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(program(child.id()), None);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
-use cli::arguments::Proxy;
+use ::proxy::Sockets;
+use cli::arguments::{Proxy, SocketsFrom};
 use cli::visible::Log;
 use host::Clock;
 
@@ -49,7 +50,11 @@ fn serve(asked: Proxy) -> Result<(), ProxyError> {
             proxy_protocol: asked.is_behind_balancer,
         },
         workers: usize::from(asked.workers),
-        take_over: asked.take_over,
+        sockets: match asked.sockets {
+            SocketsFrom::New => Sockets::New,
+            SocketsFrom::Inherited => Sockets::Inherited,
+            SocketsFrom::TakenOver => Sockets::TakenOver,
+        },
         seed: host::entropy::seed()?,
         clock: Clock::start(),
     })?;

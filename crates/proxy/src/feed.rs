@@ -32,12 +32,15 @@ pub(crate) enum Message {
     Successor(Successor),
 }
 
-/// A data plane that comes after this one wants its sockets.
+/// Somebody wants the sockets.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Successor {
-    /// All of them.
+    /// A data plane that comes after this one, which ends.
     TakeOver,
+    /// A control process that keeps copies, so that connections wait and are not refused while a data plane that has died
+    /// is started again. This one goes on.
+    Lend,
 }
 
 /// Somebody at the other end of the socket: the one who connected last counts.

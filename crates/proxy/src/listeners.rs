@@ -5,25 +5,15 @@
 //! gets the sockets themselves, so that there is no moment at which nobody listens.
 
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
+use host::descriptors::{self, DESCRIPTORS_MAX};
 use serde::{Deserialize, Serialize};
-use tokio::io::Interest;
-use tokio::net::UnixStream;
 use world::routing::Table;
 
-use crate::frame;
 use crate::worker::Place;
-
-/// Descriptors in one message; the kernel takes 253 (`SCM_MAX_FD`).
-const DESCRIPTORS_MAX: usize = 100;
 
 /// The sockets that are listened on.
 #[derive(Debug, Default)]
@@ -108,35 +98,66 @@ impl Listeners {
         self.open.iter().map(|(place, it)| Ok((place.clone(), it.try_clone()?))).collect()
     }
 
-    /// Hands every socket to the process at the other end.
-    pub(crate) async fn hand_over(&self, to: &UnixStream) -> io::Result<()> {
-        let all: Vec<(&Place, &TcpListener)> = self.open.iter().collect();
-        let mut parts = all.chunks(DESCRIPTORS_MAX).peekable();
-        if parts.peek().is_none() {
-            return send(to, &Part { places: Vec::new(), is_last: true }, &[]).await;
-        }
-        while let Some(part) = parts.next() {
-            let places = part.iter().map(|(place, _)| Named::of(place)).collect();
-            let message = Part { places, is_last: parts.peek().is_none() };
-            let sockets: Vec<&TcpListener> = part.iter().map(|(_, it)| *it).collect();
-            send(to, &message, &sockets).await?;
-        }
-        Ok(())
+    /// Hands a copy of every socket to the process at the other end.
+    pub(crate) async fn hand_over(&self, to: impl AsFd) -> io::Result<()> {
+        let to = to.as_fd().try_clone_to_owned()?;
+        let copies = self.copies()?;
+        blocking(move || {
+            let mut parts = copies.chunks(DESCRIPTORS_MAX).peekable();
+            if parts.peek().is_none() {
+                return send(&to, &Part { places: Vec::new(), is_last: true }, &[]);
+            }
+            while let Some(part) = parts.next() {
+                let places = part.iter().map(|(place, _)| Named::of(place)).collect();
+                let message = Part { places, is_last: parts.peek().is_none() };
+                let sockets: Vec<_> = part.iter().map(|(_, it)| it.as_fd()).collect();
+                send(&to, &message, &sockets)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Takes the sockets that the process at the other end hands over.
-    pub(crate) async fn take_over(from: &UnixStream) -> io::Result<Self> {
-        let mut open = BTreeMap::new();
-        loop {
-            let (part, descriptors) = receive(from).await?;
-            for (named, descriptor) in part.places.into_iter().zip(descriptors) {
-                open.insert(named.place(), TcpListener::from(descriptor));
+    pub(crate) async fn take_over(from: impl AsFd) -> io::Result<Self> {
+        let from = from.as_fd().try_clone_to_owned()?;
+        blocking(move || {
+            let mut open = BTreeMap::new();
+            loop {
+                let (part, sockets) = receive(&from)?;
+                for (named, socket) in part.places.into_iter().zip(sockets) {
+                    let listener = TcpListener::from(socket);
+                    listener.set_nonblocking(true)?;
+                    open.insert(named.place(), listener);
+                }
+                if part.is_last {
+                    return Ok(Self { open });
+                }
             }
-            if part.is_last {
-                return Ok(Self { open });
-            }
-        }
+        })
+        .await
     }
+}
+
+/// Waits for the other end in a thread that has nothing else to do.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+fn send(to: &OwnedFd, part: &Part, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+    descriptors::send(to, &serde_json::to_vec(part)?, sockets)
+}
+
+fn receive(from: &OwnedFd) -> io::Result<(Part, Vec<OwnedFd>)> {
+    let (message, sockets) = descriptors::receive(from)?;
+    let part: Part = serde_json::from_slice(&message)?;
+    if part.places.len() != sockets.len() {
+        let text = "the data plane before handed over fewer sockets than it named";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok((part, sockets))
 }
 
 /// Connections that wait to be accepted; what the kernel allows by default (`net.core.somaxconn`).
@@ -181,76 +202,4 @@ impl Named {
             Self::Edge(key) => Place::Edge(key),
         }
     }
-}
-
-/// Bytes of one message: a hundred keys of two names each.
-const PART_BYTES_MAX: usize = 64 << 10;
-
-async fn send(to: &UnixStream, part: &Part, sockets: &[&TcpListener]) -> io::Result<()> {
-    let message = frame::encode(part)?;
-    let descriptors: Vec<_> = sockets.iter().map(|it| it.as_fd()).collect();
-    let mut sent = 0;
-    while sent < message.len() {
-        to.writable().await?;
-        let written = to.try_io(Interest::WRITABLE, || {
-            let mut space =
-                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-            let mut ancillary = SendAncillaryBuffer::new(&mut space);
-            // They travel with the first byte.
-            if sent == 0 && !descriptors.is_empty() {
-                ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-            }
-            let rest = IoSlice::new(message.get(sent..).unwrap_or_default());
-            Ok(sendmsg(to, &[rest], &mut ancillary, SendFlags::NOSIGNAL)?)
-        });
-        match written {
-            Ok(count) => sent += count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-async fn receive(from: &UnixStream) -> io::Result<(Part, Vec<OwnedFd>)> {
-    let mut message = Vec::new();
-    let mut descriptors = Vec::new();
-    let mut wanted = 4;
-    let invalid = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());
-    while message.len() < wanted {
-        from.readable().await?;
-        let mut bytes = vec![0; wanted - message.len()];
-        let read = from.try_io(Interest::READABLE, || {
-            let mut space =
-                [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-            let mut room = [IoSliceMut::new(&mut bytes)];
-            let read = recvmsg(from, &mut room, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
-            for message in ancillary.drain() {
-                if let RecvAncillaryMessage::ScmRights(received) = message {
-                    descriptors.extend(received);
-                }
-            }
-            Ok(read.bytes)
-        });
-        match read {
-            Ok(0) => return Err(invalid("the data plane before ended while handing over")),
-            Ok(count) => message.extend_from_slice(bytes.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-        if message.len() == 4 && wanted == 4 {
-            let mut length = [0; 4];
-            length.copy_from_slice(&message);
-            wanted += u32::from_le_bytes(length) as usize;
-            if PART_BYTES_MAX < wanted {
-                return Err(invalid("the data plane before hands over something else"));
-            }
-        }
-    }
-    let part: Part = serde_json::from_slice(message.get(4..).unwrap_or_default())?;
-    if part.places.len() != descriptors.len() {
-        return Err(invalid("the data plane before handed over fewer sockets than it named"));
-    }
-    Ok((part, descriptors))
 }

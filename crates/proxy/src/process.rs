@@ -52,12 +52,23 @@ pub struct Options {
     pub front: GatewayOptions,
     /// Worker threads, at least one.
     pub workers: usize,
-    /// Whether the sockets of the data plane that is fed on the same socket are taken over.
-    pub take_over: bool,
+    /// Where its listening sockets come from.
+    pub sockets: Sockets,
     /// The seed of all randomness.
     pub seed: u64,
     /// The clock.
     pub clock: Clock,
+}
+
+/// Where listening sockets come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sockets {
+    /// They are made.
+    New,
+    /// They come over standard input, from whoever kept them since the data plane before died.
+    Inherited,
+    /// They are taken over from the data plane that is fed on the same socket.
+    TakenOver,
 }
 
 /// Why a data plane could not run.
@@ -155,10 +166,10 @@ enum Event {
 impl Main {
     async fn begin(options: &Options) -> Result<Self, RunError> {
         let socket_error = |source| RunError::Socket { path: options.socket.clone(), source };
-        let mut listeners = if options.take_over {
-            take_over(&options.socket).await.map_err(RunError::TakeOver)?
-        } else {
-            Listeners::default()
+        let mut listeners = match options.sockets {
+            Sockets::New => Listeners::default(),
+            Sockets::Inherited => inherit().await,
+            Sockets::TakenOver => take_over(&options.socket).await.map_err(RunError::TakeOver)?,
         };
         let wanted = GatewayAddresses { plain: options.gateway, tls: options.gateway_tls };
         let mut entrances = Entrances::new(wanted);
@@ -226,7 +237,7 @@ impl Main {
             Event::Connected(stream) => self.connected(stream).await,
             Event::Message(Some(Message::Feed(feed))) => self.fed(*feed).await,
             // Whoever feeds it is no successor.
-            Event::Message(Some(Message::Successor(Successor::TakeOver)) | None) => {
+            Event::Message(Some(Message::Successor(_)) | None) => {
                 self.feeder = None;
                 self.unfed_since = self.clock.now();
             }
@@ -239,6 +250,7 @@ impl Main {
             Event::Wanted(Some(Message::Successor(Successor::TakeOver))) => {
                 return self.hand_over().await;
             }
+            Event::Wanted(Some(Message::Successor(Successor::Lend))) => self.lend().await,
             Event::Wanted(None) => self.newcomer = None,
             Event::Told(worker, told) => self.told(worker, told).await,
             Event::Tick => {
@@ -426,6 +438,14 @@ impl Main {
         }
     }
 
+    /// Hands copies of the sockets to whoever keeps them.
+    async fn lend(&mut self) {
+        let Some(keeper) = self.newcomer.take() else { return };
+        if let Err(error) = self.listeners.hand_over(keeper.reports.as_ref()).await {
+            tracing::warn!(%error, "the control process cannot keep the sockets");
+        }
+    }
+
     /// Lets connections end, for a while.
     async fn finish(&mut self) {
         self.workers.tell(|| Order::Finish);
@@ -453,6 +473,17 @@ async fn next_connection(socket: Option<&UnixListener>) -> UnixStream {
                 Err(error) => tracing::warn!(%error, "nobody can connect to the socket"),
             },
             None => return std::future::pending().await,
+        }
+    }
+}
+
+/// The sockets of a data plane that has died. Where they cannot be had, others are made.
+async fn inherit() -> Listeners {
+    match Listeners::take_over(io::stdin()).await {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            tracing::warn!(%error, "no sockets were inherited; others are made");
+            Listeners::default()
         }
     }
 }

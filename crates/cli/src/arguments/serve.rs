@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use model::units::Share;
 
 /// `pelago serve`. What is not said is as the data folder has it stored, and stored if it is said.
@@ -90,9 +90,21 @@ pub struct Proxy {
     /// Have each connection from outside begin with a PROXY protocol header
     #[arg(long = "proxy-protocol")]
     pub is_behind_balancer: bool,
-    /// Take over the listeners of the one that has the socket
-    #[arg(long)]
-    pub take_over: bool,
+    /// Where its listening sockets come from
+    #[arg(long, value_enum, default_value_t = SocketsFrom::New)]
+    pub sockets: SocketsFrom,
+}
+
+/// Where listening sockets come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SocketsFrom {
+    /// They are made.
+    #[default]
+    New,
+    /// From standard input: those of one that has died.
+    Inherited,
+    /// From the one that is fed on the same socket, which ends.
+    TakenOver,
 }
 
 /// An address to listen on, if any.

@@ -1,6 +1,7 @@
 //! The task that keeps the data plane fed: it connects, starts what does not answer, and hands on every
 //! change of the routing table as soon as it is published.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::process::identify;
+use host::process::{self, identify};
 use model::instance::ProcessId;
 use telemetry::{GatewayAddresses, Report};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -77,7 +78,8 @@ impl Link {
     /// Until the last world was published. Where nothing runs then, the data plane ends too.
     pub(super) async fn run(mut self, launcher: Launcher) {
         let mut worlds = self.worlds.clone();
-        let mut peer = Peer { launcher, process: None, is_replaced: false, handing_over: None };
+        let mut peer =
+            Peer { launcher, process: None, is_replaced: false, handing_over: None, kept: None };
         tokio::select! {
             () = self.keep(&mut peer) => {}
             () = ended(&mut worlds) => {}
@@ -152,6 +154,25 @@ struct Peer {
     is_replaced: bool,
     /// The socket of the one that is being replaced, until that has closed the connection.
     handing_over: Option<SocketMark>,
+    /// What it listened on when copies of its sockets were made.
+    kept: Option<Listening>,
+}
+
+/// Where a data plane listens.
+#[derive(Debug, PartialEq, Eq)]
+struct Listening {
+    pid: u32,
+    gateways: [Option<SocketAddr>; 2],
+    edges: BTreeSet<u16>,
+}
+
+/// The ports of all declared calls.
+fn edge_ports(world: &World) -> BTreeSet<u16> {
+    let applications = || world.applications.values();
+    let own = applications().flat_map(|it| it.edges.values().flat_map(|it| it.values()));
+    let of_groups = applications().flat_map(|it| it.group_edges.values());
+    let of_groups = of_groups.flat_map(|it| it.values()).flat_map(|it| it.values());
+    own.chain(of_groups).copied().collect()
 }
 
 /// What tells a socket from another at the same path.
@@ -285,6 +306,7 @@ impl Listener<'_> {
             }
             Report::Applied { index } => {
                 self.shared.observed().following.applied(*index, self.place.clock.now());
+                self.keep_sockets();
             }
             Report::Hello { .. } => {}
         }
@@ -304,6 +326,31 @@ impl Listener<'_> {
         }
     }
 
+    /// Keeps copies of what the data plane listens on, where that is not what it was when they were made.
+    fn keep_sockets(&mut self) {
+        let world = Arc::clone(&self.worlds.borrow());
+        let Some(hello) = self.shared.observed().hello.clone() else { return };
+        // The one that is being replaced talks to one at a time, and that is its successor.
+        if self.peer.handing_over.is_some() {
+            return;
+        }
+        let listening = Listening {
+            pid: hello.pid,
+            gateways: [hello.gateway, hello.gateway_tls],
+            edges: edge_ports(&world),
+        };
+        if self.peer.kept.as_ref() == Some(&listening) {
+            return;
+        }
+        self.peer.kept = Some(listening);
+        let (copies, socket) = (self.peer.launcher.copies(), self.place.folder.join("proxy.sock"));
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = copies.borrow(&socket) {
+                tracing::debug!(%error, "the data plane's sockets are not kept");
+            }
+        });
+    }
+
     fn greeted(&mut self) {
         let Some(hello) = self.shared.observed().hello.clone() else { return };
         match identify(hello.pid) {
@@ -321,7 +368,8 @@ impl Listener<'_> {
                 tracing::warn!(%address, option, "the gateway cannot listen there and tries again; is the address in use? choose another with the option");
             }
         }
-        if needs_replacement(&hello, settings) && !self.peer.is_replaced {
+        let is_outdated = needs_replacement(&hello, settings) || is_other_program(hello.pid);
+        if is_outdated && !self.peer.is_replaced {
             self.peer.is_replaced = true;
             self.peer.handing_over = mark(&self.place.folder.join("proxy.sock"));
             if let Err(error) = self.peer.launcher.start(Predecessor::Serving) {
@@ -329,6 +377,13 @@ impl Listener<'_> {
             }
         }
     }
+}
+
+/// Whether a process runs another file than this one: the program was replaced under a version that stayed the same.
+/// One that cannot be looked at is none.
+fn is_other_program(pid: u32) -> bool {
+    let (other, this) = (process::program(pid), process::program(std::process::id()));
+    other.is_some() && this.is_some() && other != this
 }
 
 /// Whether it is another version than this, or was told something else. An address that it was told and could not have is

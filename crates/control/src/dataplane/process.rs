@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -12,6 +14,7 @@ use model::instance::ProcessId;
 use tokio::process::{Child, Command};
 
 use super::Place;
+use super::copies::Copies;
 
 /// Bytes of its log after which a new one is begun; the one before is kept beside it.
 const LOG_BYTES_MAX: u64 = 4 << 20;
@@ -31,6 +34,8 @@ pub(super) struct Launcher {
     program: PathBuf,
     arguments: Vec<OsString>,
     log: PathBuf,
+    /// The listening sockets of the process before.
+    copies: Copies,
     /// The process started last, while it has not been seen to have ended.
     child: Option<Child>,
 }
@@ -60,7 +65,7 @@ impl Launcher {
             arguments.push("--proxy-protocol".into());
         }
         let log = folder.join("proxy.log");
-        Self { program: program.clone(), arguments, log, child: None }
+        Self { program: program.clone(), arguments, log, copies: Copies::default(), child: None }
     }
 
     /// Starts one. It gets no terminal and no environment, and goes on when this process ends.
@@ -68,20 +73,44 @@ impl Launcher {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
-        if predecessor == Predecessor::Serving {
-            command.arg("--take-over");
+        let mut heir = None;
+        let mut stdin = Stdio::null();
+        match predecessor {
+            Predecessor::Serving => {
+                command.args(["--sockets", "taken-over"]);
+            }
+            Predecessor::None if self.copies.is_empty() => {}
+            Predecessor::None => {
+                let (ours, theirs) = UnixStream::pair()?;
+                command.args(["--sockets", "inherited"]);
+                stdin = Stdio::from(OwnedFd::from(theirs));
+                heir = Some(ours);
+            }
         }
         let child = command
             .current_dir("/")
             .env_clear()
             .process_group(0)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::from(log.try_clone()?))
             .stderr(Stdio::from(log))
             .spawn()?;
         tracing::info!(pid = child.id(), ?predecessor, "the data plane is started");
         self.child = Some(child);
+        if let Some(heir) = heir {
+            let copies = self.copies.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = copies.bequeath(&heir) {
+                    tracing::warn!(%error, "the data plane does not inherit its sockets; it makes others");
+                }
+            });
+        }
         Ok(())
+    }
+
+    /// Where the listening sockets of the data plane are kept.
+    pub(super) fn copies(&self) -> Copies {
+        self.copies.clone()
     }
 
     /// Whether the process started last still runs.

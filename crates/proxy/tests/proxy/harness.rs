@@ -14,7 +14,7 @@ use model::edge::{Resilience, Retry};
 use model::route::Route;
 use model::service::Protocol;
 use model::{Index, InstanceId, ReleaseNumber, Timestamp};
-use proxy::{AccessLog, GatewayOptions, Options, RunError, run_until};
+use proxy::{AccessLog, GatewayOptions, Options, RunError, Sockets, run_until};
 use telemetry::report::{EdgeSignals, Outcomes, Report, Signals};
 use tokio::sync::oneshot;
 use world::routing::{Backend, Edge, Endpoint, Feed, Table, backend_key, edge_key};
@@ -156,7 +156,7 @@ impl Plane {
             gateway_tls: (start == Start::WithTls).then_some(anywhere),
             tls_folder: (start == Start::WithTls).then(|| folder.path().join("tls")),
             workers: if start == Start::TwoWorkers { 2 } else { 1 },
-            take_over: false,
+            sockets: Sockets::New,
             seed: 1,
             clock: Clock::start(),
         };
@@ -169,7 +169,7 @@ impl Plane {
     fn run(folder: Arc<tempfile::TempDir>, options: Options) -> Self {
         let (end, ended) = oneshot::channel();
         let socket = options.socket.clone();
-        let before = inode(&socket);
+        let before = mark(&socket);
         let thread = thread::spawn(move || {
             run_until(&options, async {
                 // Whoever drops the other half wants it to end, too.
@@ -179,7 +179,7 @@ impl Plane {
         let mut feed = loop {
             assert!(!thread.is_finished(), "it does not start: {:?}", thread.join());
             // A successor makes a socket of its own in place of the one that is there.
-            if inode(&socket) != before
+            if mark(&socket) != before
                 && let Ok(feed) = UnixStream::connect(&socket)
             {
                 break feed;
@@ -206,7 +206,7 @@ impl Plane {
             gateway_tls: None,
             tls_folder: None,
             workers: 1,
-            take_over: true,
+            sockets: Sockets::TakenOver,
             seed: 2,
             clock: Clock::start(),
         };
@@ -322,9 +322,10 @@ impl Plane {
     }
 }
 
-fn inode(path: &Path) -> Option<u64> {
+/// What tells a socket from another at the same path: numbers of files are used again.
+fn mark(path: &Path) -> Option<(u64, i64, i64)> {
     use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(path).ok().map(|it| it.ino())
+    std::fs::metadata(path).ok().map(|it| (it.ino(), it.ctime(), it.ctime_nsec()))
 }
 
 fn hello(feed: &mut UnixStream) -> (Option<SocketAddr>, Option<SocketAddr>) {
