@@ -104,6 +104,18 @@ pub(crate) fn recording(problems: Vec<String>) -> Vec<Finding> {
     problems.into_iter().map(|it| finding(subject, FindingVerdict::Bad, it)).collect()
 }
 
+/// Damage to the journal that was repaired, for as long as the damaged files are kept.
+pub(crate) fn repairs(folder: &Path) -> Option<Finding> {
+    let reports = journal::repairs(folder).unwrap_or_default();
+    let last = reports.last()?;
+    let detail = format!(
+        "the journal was repaired {}; last: {}. Remove the damaged files when you have seen to it",
+        if reports.len() == 1 { "once".to_owned() } else { format!("{} times", reports.len()) },
+        last.trim()
+    );
+    Some(finding("journal", FindingVerdict::Limited, detail))
+}
+
 /// Files of instances that are damaged.
 pub(crate) fn instance_folders(processes: &Processes) -> Vec<Finding> {
     let damage = processes.damage().unwrap_or_else(|error| vec![model::chain(&error)]);

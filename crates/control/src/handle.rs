@@ -240,6 +240,7 @@ impl Platform for Control {
         let examined = blocking(move || {
             let mut findings = doctor::examine(&folder, &world, &observed, now);
             findings.extend(doctor::recording(problems));
+            findings.extend(doctor::repairs(&folder));
             findings.extend(doctor::instance_folders(&processes));
             findings.push(doctor::options(&described));
             findings.push(doctor::telemetry(&stores, collector));

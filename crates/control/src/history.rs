@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::request::{At, EventQuery};
 use api::{ApiError, ErrorKind};
+use journal::ReadError;
 use model::Index;
 use world::{Event, Recorded, World};
 
@@ -63,7 +64,7 @@ pub(crate) fn events(
     let mut found = Vec::new();
     let mut after = query.after;
     while found.len() < limit {
-        let chunk = storage.read(after, CHUNK).map_err(|error| internal(&error))?;
+        let chunk = read(storage, after)?;
         let Some(end) = chunk.last().map(|it| it.index) else { break };
         after = end;
         found.extend(chunk.into_iter().filter(|it| it.index <= last && matches(query, it)));
@@ -83,7 +84,7 @@ fn latest(
     let mut end = last.0;
     while found.len() < limit && query.after.0 < end {
         let start = end.saturating_sub(CHUNK as u64).max(query.after.0);
-        let chunk = storage.read(Index(start), CHUNK).map_err(|error| internal(&error))?;
+        let chunk = read_to(storage, Index(start), end)?;
         let matching = chunk.into_iter().filter(|it| it.index.0 <= end && matches(query, it));
         found.splice(0..0, matching);
         end = start;
@@ -92,10 +93,44 @@ fn latest(
     Ok(found.split_off(surplus))
 }
 
+/// Events after an index. Where some were lost with a damaged part of the journal, one that is not in it says so in
+/// their place, and what is behind them follows.
+fn read(storage: &Storage, after: Index) -> Result<Vec<Recorded>, ApiError> {
+    match storage.read(after, CHUNK) {
+        Err(StorageError::Read(ReadError::Gap { after, snapshot })) => {
+            let report = format!("events {} to {snapshot} were lost", after.next());
+            let at = storage.time_at_or_before(after).map_err(|error| internal(&error))?;
+            let lost = Recorded { index: snapshot, at, event: Event::JournalRepaired { report } };
+            Ok(vec![lost])
+        }
+        // What was let go as too old is no hole.
+        Err(StorageError::Read(ReadError::Forgotten { first, .. })) if after < first => {
+            let before = Index(first.0.saturating_sub(1));
+            storage.read(before, CHUNK).map_err(|error| internal(&error))
+        }
+        read => read.map_err(|error| internal(&error)),
+    }
+}
+
+/// The same up to an index, over any number of holes.
+fn read_to(storage: &Storage, after: Index, last: u64) -> Result<Vec<Recorded>, ApiError> {
+    let (mut all, mut after) = (Vec::new(), after);
+    while after.0 < last {
+        let chunk = read(storage, after)?;
+        let Some(end) = chunk.last().map(|it| it.index) else { break };
+        all.extend(chunk);
+        after = end;
+    }
+    Ok(all)
+}
+
 fn matches(query: &EventQuery, recorded: &Recorded) -> bool {
     let application = query.application.as_ref();
     let service = query.service.as_ref();
-    application.is_none_or(|it| recorded.event.application() == Some(it))
-        && service.is_none_or(|it| recorded.event.service() == Some(it))
-        && (query.counts || !matches!(recorded.event, Event::RolloutObserved { .. }))
+    // What was lost may have been about anything.
+    let is_hole = matches!(&recorded.event, Event::JournalRepaired { .. });
+    is_hole
+        || application.is_none_or(|it| recorded.event.application() == Some(it))
+            && service.is_none_or(|it| recorded.event.service() == Some(it))
+            && (query.counts || !matches!(recorded.event, Event::RolloutObserved { .. }))
 }

@@ -119,7 +119,7 @@ impl Storage {
             None => World::default(),
         };
         let mut failure = None;
-        self.journal.replay(world.index, index, |entry| {
+        let replayed = self.journal.replay(world.index, index, |entry| {
             let recorded = match Event::decode(entry.body) {
                 Ok(event) => Recorded { index: entry.index, at: entry.at, event },
                 Err(source) => {
@@ -132,11 +132,23 @@ impl Storage {
                 tracing::warn!(index = %recorded.index, %error, "an event was passed over");
             }
             ControlFlow::Continue(())
-        })?;
+        });
+        match replayed {
+            // Of the past, what there is before a hole is shown; what is acted on has a snapshot behind it.
+            Err(ReadError::Gap { .. }) if index.is_some() => {}
+            replayed => replayed?,
+        }
         match failure {
             Some(error) => Err(error),
             None => Ok(world),
         }
+    }
+
+    /// When the last event at or before an index happened.
+    pub(crate) fn time_at_or_before(&self, index: Index) -> Result<Timestamp, StorageError> {
+        let before = Index(index.0.saturating_sub(1));
+        let entry = self.journal.read(before, 1)?.into_iter().next();
+        Ok(entry.map_or(Timestamp::EPOCH, |it| it.at))
     }
 
     /// Saves a snapshot of `world`, and lets go of what is too old.

@@ -132,13 +132,17 @@ impl Journal {
         self.inner.reader.position().bounds()
     }
 
-    /// Up to `limit` entries after `after`, at most [`MAX_READ_ENTRIES`].
+    /// Up to `limit` entries after `after`, at most [`MAX_READ_ENTRIES`]. They end before a hole or a damaged entry; only
+    /// whoever asks for what comes right after is told of it.
     pub fn read(&self, after: Index, limit: usize) -> Result<Vec<Entry>, ReadError> {
         let mut entries = Vec::new();
-        if limit > 0 {
-            self.replay(after, None, collect(&mut entries, limit.min(MAX_READ_ENTRIES)))?;
+        if limit == 0 {
+            return Ok(entries);
         }
-        Ok(entries)
+        match self.replay(after, None, collect(&mut entries, limit.min(MAX_READ_ENTRIES))) {
+            Err(_) if !entries.is_empty() => Ok(entries),
+            outcome => outcome.map(|()| entries),
+        }
     }
 
     /// Calls `visit` with each entry after `after`, up to and including `up_to`, until it breaks.

@@ -109,6 +109,12 @@ impl Layout {
         Ok(newest)
     }
 
+    /// The reports of repairs that are still here, by the repair's number.
+    pub(crate) fn reports(&self) -> io::Result<Vec<PathBuf>> {
+        let reports = (1..=self.newest_set_aside()?).map(|it| self.set_aside_as(it).report);
+        Ok(reports.filter(|it| it.exists()).collect())
+    }
+
     fn set_aside_as(&self, number: u32) -> SetAside {
         let main = self.folder.join(format!("{DAMAGED}{number}"));
         SetAside { log: beside(&main, "-wal"), report: beside(&main, ".txt"), main }

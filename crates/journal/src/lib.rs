@@ -56,5 +56,6 @@ pub use journal::{Journal, MAX_READ_ENTRIES, Opened};
 pub use lock::{FolderLock, LockError};
 pub use open::{Check, OpenError, Options};
 pub use read::ReadError;
+pub use repair::repairs;
 pub use retention::{RetainError, Retained, Retention};
 pub use snapshot::{MAX_SNAPSHOT_BYTES, Snapshot, SnapshotError};

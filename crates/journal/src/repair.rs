@@ -73,6 +73,11 @@ fn rebuild(layout: &Layout, pages: &Pages, plan: &Plan) -> Result<(), Failure> {
     })
 }
 
+/// Reports of repairs whose damaged files are still kept in `folder`, oldest first.
+pub fn repairs(folder: &Path) -> io::Result<Vec<String>> {
+    Layout::new(folder).reports()?.into_iter().map(fs::read_to_string).collect()
+}
+
 fn write_report(path: &Path, damage: &Damage, now: Timestamp) -> io::Result<()> {
     let mut file = File::create(path)?;
     writeln!(file, "{now}: {damage}")?;

@@ -328,8 +328,13 @@ fn a_snapshot_bridges_a_hole() {
     fs::write(&path, bytes).unwrap();
 
     let journal = open(folder.path()).journal;
-    let error = journal.read(Index(0), 1_000).unwrap_err();
+    // What comes before is there; what comes right after is not.
+    let before = journal.read(Index(0), 1_000).unwrap();
+    let last = before.last().unwrap().index;
+    assert_eq!(before, entries.entries[..before.len()]);
+    let error = journal.read(last, 1_000).unwrap_err();
     let ReadError::Damaged { index } = error else { panic!("{error}") };
+    assert_eq!(index, last.next());
     drop(journal);
     let opened = open(folder.path());
     let damage = opened.damage.unwrap();
@@ -338,7 +343,8 @@ fn a_snapshot_bridges_a_hole() {
     assert_eq!(damage.unreachable, 60 - index.0);
     assert!(damage.set_aside.iter().all(|path| path.exists()));
     let journal = opened.journal;
-    let error = journal.read(Index(0), 1_000).unwrap_err();
+    assert_eq!(journal.read(Index(0), 1_000).unwrap(), before);
+    let error = journal.read(last, 1_000).unwrap_err();
     assert!(matches!(error, ReadError::Gap { snapshot: Index(60), .. }), "{error}");
     let snapshot = journal.snapshot_at_or_before(None).unwrap().unwrap();
     assert_eq!(journal.read(snapshot.index, 1_000).unwrap(), entries.entries[60..]);

@@ -160,3 +160,35 @@ fn a_journal_without_its_log_is_repaired_and_what_it_lost_is_stopped() {
     }
     check_damaged(&mut site);
 }
+
+/// Control saves a snapshot when it ends, which bridges a hole before it.
+#[test]
+fn issue_12_what_a_damaged_journal_still_has_is_shown_with_its_hole() {
+    let mut site = site();
+    let marked = "a@r1 made";
+    let lost = site.events()[place(&site.events(), marked)]["index"].as_u64().unwrap();
+    site.end_control();
+    let path = site.data().join("journal.sqlite");
+    let mut bytes = fs::read(&path).unwrap();
+    let found = bytes.windows(12).position(|it| it == b"release_made").unwrap();
+    bytes[found + 40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    site.start();
+    // Nothing has looked at the damaged entry yet; whoever does has it repaired by the next control process.
+    site.run(&["events"]);
+    site.end_control();
+    site.start();
+    let events = site.events();
+    let hole = place(&events, "were lost");
+    assert!(events[hole]["index"].as_u64().unwrap() >= lost, "{:#?}", texts(&events));
+    assert!(hole > 0 && events.len() > hole + 1, "{:#?}", texts(&events));
+    // The state before the hole, and the one behind it.
+    let before = site.ok(&["--format", "json", "status", "--at", &format!("@{}", lost - 1)]);
+    assert_eq!(before.json()["index"], lost - 1);
+    assert_eq!(site.application()["state"], "running");
+    let doctor = site.run(&["doctor"]);
+    assert!(doctor.out.contains("the journal was repaired once"), "{doctor:?}");
+    let listed = site.ok(&["events", "-n", "1000"]).out;
+    assert!(listed.contains("were lost"), "{listed}");
+    check_machine(&site);
+}
