@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use model::units::DurationText;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::rollout::{Kind, Outcome, RolloutPlan};
@@ -46,12 +47,20 @@ impl EventView {
     }
 }
 
+/// In whole seconds: nobody sets a clock to the millisecond on purpose.
+fn clock_set(by_ms: i64) -> String {
+    let by = DurationText(Duration::from_secs(by_ms.unsigned_abs() / 1_000));
+    let direction = if by_ms < 0 { "back" } else { "forward" };
+    format!("the machine's clock was set {direction} by {by}")
+}
+
 fn text(event: &Event) -> String {
     match event {
         Event::ControlStarted { version, pid } => {
             format!("control {version} started as process {pid}")
         }
         Event::JournalRepaired { report } => format!("the journal was repaired: {report}"),
+        Event::ClockSet { by_ms } => clock_set(*by_ms),
         Event::ApplicationApplied { definition, .. } => {
             let services = count(definition.services.len(), "service");
             format!("{} applied with {services}", definition.name)

@@ -31,7 +31,7 @@ pub(crate) fn world_at(
         At::Time(time) if now.at <= time => now.index,
         At::Time(time) => storage
             .journal
-            .index_at(time)
+            .index_at(time, &now.set_back())
             .map_err(|error| internal(&StorageError::from(error)))?
             .unwrap_or(Index::ZERO),
     };

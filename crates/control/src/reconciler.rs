@@ -1,5 +1,7 @@
 //! The task that owns the world.
 
+mod clock;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,6 +166,7 @@ impl Reconciler {
 
     /// Turns inputs into events, makes them durable, and answers.
     async fn take_in(&mut self, batch: &mut Vec<Input>) {
+        self.follow_clock().await;
         let mut answers: Vec<Answer> = Vec::new();
         let mut draft = Draft::new(&self.world, self.calendar.now());
         for event in std::mem::take(&mut self.unrecorded) {
@@ -328,6 +331,7 @@ impl Reconciler {
         if !self.unrecorded.is_empty() {
             return Some(RETRY_AFTER);
         }
+        self.follow_clock().await;
         for _ in 0..PLANS_MAX {
             let plan = planner::plan(&self.world, self.calendar.now());
             if plan.record.is_empty() {

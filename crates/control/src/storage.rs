@@ -86,7 +86,7 @@ impl Storage {
     }
 
     /// Makes events durable, all of them or none, and returns them as they are kept: the journal may have
-    /// moved their time on, never back.
+    /// moved their time on, never back unless they say that the clock was set.
     pub(crate) async fn append(
         &self,
         events: Vec<Recorded>,
@@ -95,6 +95,7 @@ impl Storage {
         for recorded in &events {
             entries.push(NewEntry {
                 at: recorded.at,
+                sets_clock: matches!(recorded.event, Event::ClockSet { .. }),
                 kind: recorded.event.kind().into(),
                 body: recorded.event.encode()?,
             });
@@ -155,7 +156,8 @@ impl Storage {
     pub(crate) fn snapshot(&self, world: &World, now: Timestamp) -> Result<(), StorageError> {
         let body = serde_json::to_vec(world)?;
         self.journal.save_snapshot(world.index, world.at, &body)?;
-        self.journal.retain(now)?;
+        let aged_at = world.aged_at(now, journal::Options::default().retention.max_age);
+        self.journal.retain(aged_at, &world.set_back())?;
         Ok(())
     }
 

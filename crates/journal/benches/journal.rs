@@ -38,7 +38,7 @@ fn main() {
 
 fn event(at: u64) -> NewEntry {
     let at = Timestamp::from_millis(at);
-    NewEntry { at, kind: "instance.ready".into(), body: vec![b'x'; BODY_BYTES] }
+    NewEntry { at, sets_clock: false, kind: "instance.ready".into(), body: vec![b'x'; BODY_BYTES] }
 }
 
 fn open(folder: &Path, check: Check) -> Journal {

@@ -131,8 +131,12 @@ mod tests {
     use model::Timestamp;
 
     fn check(entries: usize, kind: usize, body: usize, refusal: Option<&str>) {
-        let entry =
-            NewEntry { at: Timestamp::EPOCH, kind: "k".repeat(kind).into(), body: vec![0; body] };
+        let entry = NewEntry {
+            at: Timestamp::EPOCH,
+            sets_clock: false,
+            kind: "k".repeat(kind).into(),
+            body: vec![0; body],
+        };
         let outcome = weigh(&vec![entry; entries]);
         match refusal {
             Some(limit) => assert!(outcome.unwrap_err().to_string().contains(limit)),

@@ -20,8 +20,10 @@ pub(crate) const INDEX_MAX: u64 = i64::MAX.cast_unsigned();
 /// An entry to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewEntry {
-    /// When it happened; stored no earlier than the entry before it.
+    /// When it happened; stored no earlier than the entry before it, unless the clock was set back.
     pub at: Timestamp,
+    /// Whether it says that the clock was set: its time counts from here on, also if it is earlier.
+    pub sets_clock: bool,
     /// What the caller calls this sort of entry.
     pub kind: Cow<'static, str>,
     /// What the caller stored.
@@ -33,7 +35,7 @@ pub struct NewEntry {
 pub struct Entry {
     /// Its number; consecutive unless entries were lost (see [`crate::Damage`]).
     pub index: Index,
-    /// When it happened; never earlier than the entry before it.
+    /// When it happened; never earlier than the entry before it, unless that entry was told to set the clock back.
     pub at: Timestamp,
     /// What the caller called this sort of entry.
     pub kind: Cow<'static, str>,

@@ -156,9 +156,10 @@ impl Journal {
         self.inner.reader.replay(after, up_to, &self.inner.snapshots, visit)
     }
 
-    /// The last entry at or before a time; none if the first kept is later.
-    pub fn index_at(&self, at: Timestamp) -> Result<Option<Index>, ReadError> {
-        self.inner.reader.index_at(at)
+    /// The last entry at or before a time; none if all that are kept are later. `set_back` are the entries, in order,
+    /// whose time is earlier than that of the one before: the clock was set back.
+    pub fn index_at(&self, at: Timestamp, set_back: &[Index]) -> Result<Option<Index>, ReadError> {
+        self.inner.reader.index_at(at, set_back)
     }
 
     /// Saves the state after entry `index`, which happened at `at`. Durable on return.

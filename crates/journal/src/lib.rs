@@ -10,9 +10,10 @@
 //!   any crash.
 //! - An index is given out once. It grows by one with each entry, except after a loss, when the
 //!   lost indexes are skipped.
-//! - The time of an entry is never earlier than that of the one before it, so "the state at a time"
-//!   has one meaning ([`Journal::index_at`]). A clock set back is stored as the time of the entry
-//!   before.
+//! - The time of an entry is never earlier than that of the one before it, unless it was said that
+//!   the clock was set. The state at a time is that after the last entry no later than the time:
+//!   entries of a future that was corrected are later than all that came after them
+//!   ([`Journal::index_at`]).
 //! - Every entry read has been checked against its checksum and against the entry it follows. What
 //!   is wrong is an error, never a wrong entry.
 //! - A journal cut or changed anywhere opens ([`Journal::open`]) with every acknowledged entry that

@@ -129,36 +129,27 @@ impl Reader {
         }
     }
 
-    /// The last entry at or before a time.
-    pub(crate) fn index_at(&self, at: Timestamp) -> Result<Option<Index>, ReadError> {
+    /// The last entry at or before a time. Between two of `set_back`, times never go back.
+    pub(crate) fn index_at(
+        &self,
+        at: Timestamp,
+        set_back: &[Index],
+    ) -> Result<Option<Index>, ReadError> {
         let position = self.position();
         let (Some(first), Some(last)) = (position.first_entry, position.last_entry) else {
             return Ok(None);
         };
         self.with_connection(|connection| {
-            // Times never go back, so the entries are sorted by time as they are by index.
-            let (mut found, mut low, mut high) = (None, first, last);
-            while low <= high {
-                let middle = low + (high - low) / 2;
-                match at_or_before(connection, middle)? {
-                    Ok(Some((index, time))) if index >= low => {
-                        if time <= at {
-                            found = Some(Index(index));
-                            low = middle + 1;
-                        } else {
-                            high = index - 1;
-                        }
-                    }
-                    // A hole: no entry from `low` to `middle`.
-                    Ok(_) => low = middle + 1,
-                    Err(broken) => return Ok(Err(broken)),
+            let is_inside = |it: &u64| first < *it && *it <= last;
+            let inside = set_back.iter().rev().map(|it| it.0).filter(is_inside);
+            let mut high = last;
+            for low in inside.chain([first]) {
+                match last_between(connection, (low, high), at)? {
+                    Ok(None) => high = low - 1,
+                    found => return Ok(found),
                 }
             }
-            let overlooked = match found {
-                Some(Index(found)) if found < last => is_at_or_before(connection, found, at)?,
-                _ => false,
-            };
-            Ok(if overlooked { Err(found.unwrap_or_default().next()) } else { Ok(found) })
+            Ok(Ok(None))
         })?
         .map_err(|index| self.damaged(index))
     }
@@ -299,6 +290,37 @@ impl Range {
     }
 }
 
+/// The last entry at or before a time among those of a range, which are sorted by time as they are by
+/// index; the index of a damaged one as `Err`.
+fn last_between(
+    connection: &Connection,
+    (mut low, end): (u64, u64),
+    at: Timestamp,
+) -> rusqlite::Result<Result<Option<Index>, Index>> {
+    let (mut found, mut high) = (None, end);
+    while low <= high {
+        let middle = low + (high - low) / 2;
+        match at_or_before(connection, middle)? {
+            Ok(Some((index, time))) if index >= low => {
+                if time <= at {
+                    found = Some(Index(index));
+                    low = middle + 1;
+                } else {
+                    high = index - 1;
+                }
+            }
+            // A hole: no entry from `low` to `middle`.
+            Ok(_) => low = middle + 1,
+            Err(broken) => return Ok(Err(broken)),
+        }
+    }
+    let overlooked = match found {
+        Some(Index(found)) if found < end => is_at_or_before(connection, (found, end), at)?,
+        _ => false,
+    };
+    Ok(if overlooked { Err(found.unwrap_or_default().next()) } else { Ok(found) })
+}
+
 /// Index and time of the last entry at or before an index; the index of a damaged one as `Err`.
 fn at_or_before(
     connection: &Connection,
@@ -315,14 +337,18 @@ fn at_or_before(
     }
 }
 
-/// Whether the entry after an index is not, as it must be, an intact one after a time.
-fn is_at_or_before(connection: &Connection, index: u64, at: Timestamp) -> rusqlite::Result<bool> {
+/// Whether the entry after an index, up to `end`, is not, as it must be, an intact one after a time.
+fn is_at_or_before(
+    connection: &Connection,
+    (index, end): (u64, u64),
+    at: Timestamp,
+) -> rusqlite::Result<bool> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM entry WHERE idx > ?1 ORDER BY idx LIMIT 1"
     ))?;
     let mut rows = statement.query([index.cast_signed()])?;
     Ok(match rows.next()?.map(record_from) {
-        Some(Ok(next)) => !next.is_intact() || next.entry.at <= at,
+        Some(Ok(next)) if next.is_intact() => next.entry.index.0 <= end && next.entry.at <= at,
         _ => true,
     })
 }

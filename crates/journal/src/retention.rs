@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use model::Timestamp;
+use model::{Index, Timestamp};
 
 use crate::append::AppendError;
 use crate::entry::Bounds;
@@ -73,9 +73,10 @@ pub enum RetainError {
 impl crate::Journal {
     /// Deletes the oldest entries beyond the limits in the options, and snapshots nobody needs.
     /// Blocks; appends go on meanwhile. One call at a time is enough.
-    pub fn retain(&self, now: Timestamp) -> Result<Retained, RetainError> {
+    /// `set_back` is as in [`index_at`](crate::Journal::index_at).
+    pub fn retain(&self, now: Timestamp, set_back: &[Index]) -> Result<Retained, RetainError> {
         let mut deleted_entries = self.sweep()?;
-        if let Some(snapshot) = self.newest_snapshot_too_old(now)? {
+        if let Some(snapshot) = self.newest_snapshot_too_old(now, set_back)? {
             self.forget(snapshot)?;
             deleted_entries += self.sweep()?;
         }
@@ -90,13 +91,18 @@ impl crate::Journal {
     }
 
     /// The newest intact snapshot up to which all entries are too old.
-    fn newest_snapshot_too_old(&self, now: Timestamp) -> Result<Option<u64>, RetainError> {
+    fn newest_snapshot_too_old(
+        &self,
+        now: Timestamp,
+        set_back: &[Index],
+    ) -> Result<Option<u64>, RetainError> {
         let age = u64::try_from(self.retention().max_age.as_millis()).unwrap_or(u64::MAX);
         let Some(too_old) = now.as_millis().checked_sub(age).and_then(|at| at.checked_sub(1))
         else {
             return Ok(None);
         };
-        let Some(index) = self.reader().index_at(Timestamp::from_millis(too_old))? else {
+        let too_old = Timestamp::from_millis(too_old);
+        let Some(index) = self.reader().index_at(too_old, set_back)? else {
             return Ok(None);
         };
         let candidates = self.snapshots_to_delete_up_to(index.0)?;

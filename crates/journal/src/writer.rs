@@ -241,10 +241,10 @@ struct Numbering {
 
 impl Numbering {
     fn number(&mut self, entries: Vec<NewEntry>) -> Vec<Entry> {
-        let number = |NewEntry { at, kind, body }| {
+        let number = |NewEntry { at, sets_clock, kind, body }| {
             // SQLite's integers are signed; the year 292 million is late enough.
             let at = at.min(Timestamp::from_millis(i64::MAX.cast_unsigned()));
-            self.at = self.at.max(at);
+            self.at = if sets_clock { at } else { self.at.max(at) };
             self.last = self.last.saturating_add(1);
             self.head = self.last;
             Entry { index: Index(self.last), at: self.at, kind, body }

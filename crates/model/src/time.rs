@@ -75,6 +75,12 @@ impl Timestamp {
         Self(self.0.saturating_add(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// The moment that a clock which is set by `by_ms` milliseconds calls this one.
+    #[must_use]
+    pub const fn moved(self, by_ms: i64) -> Self {
+        Self(self.0.saturating_add_signed(by_ms))
+    }
+
     /// What is left at `now` of a wait of `delay` that began here; never more than `delay`, even
     /// when the clock was set back since.
     pub fn remaining(self, delay: Duration, now: Self) -> Duration {

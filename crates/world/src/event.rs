@@ -22,7 +22,7 @@ use crate::service::{NamedPort, Purpose, Traffic};
 pub struct Recorded {
     /// Its index.
     pub index: Index,
-    /// When it was recorded; never earlier than the event before it.
+    /// When it was recorded; never earlier than the event before it, unless it says that the clock was set back.
     pub at: Timestamp,
     /// What happened.
     pub event: Event,
@@ -46,6 +46,11 @@ pub enum Event {
     JournalRepaired {
         /// What was wrong, what was kept and what was lost.
         report: String,
+    },
+    /// The machine's clock was set: this event and those after it have the time as it is now.
+    ClockSet {
+        /// By how much, in milliseconds; less than zero if it was set back.
+        by_ms: i64,
     },
     /// Somebody wants this application to run.
     ApplicationApplied {

@@ -57,6 +57,10 @@ impl World {
     fn apply(&mut self, event: &Event, at: Timestamp) -> Option<()> {
         match event {
             Event::ControlStarted { .. } | Event::JournalRepaired { .. } => Some(()),
+            Event::ClockSet { by_ms } => {
+                self.clock_set(*by_ms, at);
+                Some(())
+            }
             Event::ApplicationApplied { definition, folder } => {
                 self.applied(definition, folder, at);
                 Some(())

@@ -9,6 +9,7 @@
 
 pub mod alert;
 pub mod application;
+mod clock;
 pub mod dependency;
 pub mod event;
 mod fold;
@@ -24,6 +25,7 @@ use model::{ApplicationName, Index, InstanceId, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use application::{ApplicationState, Desired};
+pub use clock::ClockStep;
 pub use dependency::Waiting;
 pub use event::{DecodeError, Event, Recorded};
 pub use fold::FoldError;
@@ -40,6 +42,9 @@ pub struct World {
     pub at: Timestamp,
     /// Every application that was ever applied and not forgotten.
     pub applications: BTreeMap<ApplicationName, Arc<ApplicationState>>,
+    /// When the machine's clock was set, as far as it is remembered, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clock_steps: Vec<ClockStep>,
 }
 
 impl World {

@@ -29,6 +29,8 @@ fn about_the_application() -> Vec<Event> {
     vec![
         Event::ControlStarted { version: "0.1.0".to_owned(), pid: 7 },
         Event::JournalRepaired { report: "2 of 9 events were lost".to_owned() },
+        Event::ClockSet { by_ms: -31_536_000_123 },
+        Event::ClockSet { by_ms: 3_600_000 },
         applied(1),
         applied(2),
         Event::StopAsked { application: application() },
@@ -147,6 +149,8 @@ fn every_event_in_a_sentence() {
     insta::assert_snapshot!(text, @"
     control_started     - - -          control 0.1.0 started as process 7
     journal_repaired    - - -          the journal was repaired: 2 of 9 events were lost
+    clock_set           - - -          the machine's clock was set back by 8760h
+    clock_set           - - -          the machine's clock was set forward by 1h
     application_applied shop - -       shop applied with 1 service
     application_applied shop - -       shop applied with 2 services
     stop_asked          shop - -       shop should stop

@@ -61,6 +61,7 @@ fn print(event: &EventView, width: usize, output: &mut Output) -> Result<(), Com
         | "crash_loop_declared"
         | "journal_repaired" => Tone::Bad,
         "application_applied"
+        | "clock_set"
         | "stop_asked"
         | "service_scaled"
         | "restart_asked"

@@ -21,6 +21,8 @@ use crate::webhook::{self, Payload};
 const SETTLE_MS: u64 = 10_000;
 /// The longest stretch that is sent at once.
 const STRETCH_MS: u64 = 60_000;
+/// Milliseconds behind what was sent at which the clock has been set back, and is not just read a little later.
+const SET_BACK_MS: u64 = 60_000;
 /// Between two stretches.
 const EVERY: Duration = Duration::from_secs(5);
 /// Series in one request: what Prometheus puts into one.
@@ -53,6 +55,10 @@ impl Sender {
                 },
             }
             let settled_ms = self.clock.timestamp().as_millis().saturating_sub(SETTLE_MS);
+            if settled_ms.saturating_add(SET_BACK_MS) < sent_ms {
+                // It was sent up to a future that was corrected.
+                sent_ms = settled_ms;
+            }
             while sent_ms < settled_ms {
                 let to_ms = settled_ms.min(sent_ms + STRETCH_MS);
                 if let Err(error) = self.send(sent_ms, to_ms).await {

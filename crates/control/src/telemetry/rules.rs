@@ -68,6 +68,7 @@ impl Evaluator {
         for (name, evaluated) in &mut self.applications {
             let mut is_due = false;
             for running in &mut evaluated.groups {
+                running.follow_clock(now_ms);
                 if running.next_ms <= now_ms {
                     is_due = true;
                     running.evaluate(stores, now, stopwatch, &mut samples);
@@ -182,6 +183,13 @@ impl Running {
             took_seconds: 0.0,
             at: Timestamp::EPOCH,
             group,
+        }
+    }
+
+    /// Begins anew where the clock was set back: what it knows is since when, by times that are still to come.
+    fn follow_clock(&mut self, now_ms: i64) {
+        if now_ms.saturating_add(2 * self.interval_ms()) < self.next_ms {
+            *self = Self::new(&self.file, self.group.clone(), now_ms);
         }
     }
 

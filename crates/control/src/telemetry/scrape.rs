@@ -127,8 +127,15 @@ impl Scraper {
             return;
         }
         let now_ms = self.clock.timestamp().as_millis();
-        for (key, scheduled) in targets.iter_mut().filter(|it| it.1.next_ms <= now_ms) {
+        for (key, scheduled) in targets.iter_mut() {
             let interval_ms = scheduled.interval_ms();
+            // What is further ahead than an interval was said by a clock that has been set back since.
+            if now_ms.saturating_add(interval_ms) < scheduled.next_ms {
+                scheduled.next_ms = now_ms;
+            }
+            if now_ms < scheduled.next_ms {
+                continue;
+            }
             let at =
                 Timestamp::from_millis(scheduled.next_ms.max(now_ms.saturating_sub(interval_ms)));
             scheduled.next_ms += interval_ms * (1 + (now_ms - scheduled.next_ms) / interval_ms);

@@ -3,7 +3,9 @@
 use std::fs;
 use std::ops::ControlFlow;
 
-use journal::{AppendError, Bounds, Journal, OpenError, Options, ReadError, SnapshotError};
+use journal::{
+    AppendError, Bounds, Journal, NewEntry, OpenError, Options, ReadError, SnapshotError,
+};
 use model::{Index, Timestamp};
 
 use crate::support::{NOW, all, entry, open};
@@ -53,6 +55,40 @@ fn replay_ends_where_it_is_told() {
     check(500, None, 0, &[]);
 }
 
+/// Entries of a future that turned out wrong keep their places, and are later than all that came after.
+#[test]
+fn a_clock_that_is_said_to_be_set_back_is_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = open(folder.path()).journal;
+    let times = [10, 20, 9_000, 9_010, 30, 25, 40, 5, 7, 50];
+    let set_back = [Index(5), Index(8)];
+    let made = |(place, at): (usize, u64)| NewEntry {
+        sets_clock: set_back.contains(&Index(place as u64 + 1)),
+        ..entry(at, b"")
+    };
+    let appended =
+        journal.append_blocking(times.into_iter().enumerate().map(made).collect()).unwrap();
+    let stored: Vec<u64> = appended.entries.iter().map(|it| it.at.as_millis()).collect();
+    assert_eq!(stored, [10, 20, 9_000, 9_010, 30, 30, 40, 5, 7, 50]);
+    let check = |journal: &Journal, at: u64, expected: Option<u64>| {
+        let found = journal.index_at(Timestamp::from_millis(at), &set_back).unwrap();
+        assert_eq!(found.map(|it| it.0), expected, "at {at}");
+    };
+    let last_at_or_before =
+        |at: u64| stored.iter().rposition(|it| *it <= at).map(|it| it as u64 + 1);
+    for at in 0..60 {
+        check(&journal, at, last_at_or_before(at));
+    }
+    check(&journal, 9_005, Some(10));
+    drop(journal);
+
+    let opened = open(folder.path());
+    assert_eq!(opened.damage, None);
+    check(&opened.journal, 8, Some(9));
+    let next = opened.journal.append_blocking(vec![entry(3, b"")]).unwrap();
+    assert_eq!(next.entries[0].at, Timestamp::from_millis(50), "from there on it never goes back");
+}
+
 #[test]
 fn time_never_goes_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -64,7 +100,8 @@ fn time_never_goes_back() {
     let journal = open(folder.path()).journal;
     journal.append_blocking(vec![entry(1, b""), entry(u64::MAX, b"")]).unwrap();
     assert_eq!(all(&journal)[3].at.as_millis(), 60);
-    let index_at = |at| journal.index_at(Timestamp::from_millis(at)).unwrap().map(|index| index.0);
+    let index_at =
+        |at| journal.index_at(Timestamp::from_millis(at), &[]).unwrap().map(|index| index.0);
     assert_eq!([49, 50, 59, 60, 61].map(index_at), [None, Some(2), Some(2), Some(4), Some(4)]);
     assert_eq!(index_at(u64::MAX), Some(5));
 }
@@ -191,10 +228,10 @@ fn reading_before_the_beginning_is_an_error() {
     let journal = Journal::open(folder.path(), options, NOW).unwrap().journal;
     journal.append_blocking((0..9).map(|at| entry(at, b"")).collect()).unwrap();
     journal.save_snapshot(Index(5), Timestamp::from_millis(4), b"five").unwrap();
-    journal.retain(NOW).unwrap();
+    journal.retain(NOW, &[]).unwrap();
     assert_eq!(journal.bounds(), Bounds { first: Index(6), last: Index(9) });
     let error = journal.read(Index(4), 1).unwrap_err();
     assert!(matches!(error, ReadError::Forgotten { after: Index(4), first: Index(6) }));
     assert_eq!(journal.read(Index(5), 1).unwrap()[0].index, Index(6));
-    assert_eq!(journal.index_at(Timestamp::from_millis(3)).unwrap(), None);
+    assert_eq!(journal.index_at(Timestamp::from_millis(3), &[]).unwrap(), None);
 }

@@ -26,7 +26,7 @@ fn a_full_journal_refuses_and_recovers() {
     let last = stored.last().unwrap();
     journal.save_snapshot(last.index, last.at, b"state").unwrap();
     stored.extend(journal.append_blocking(vec![entry(1, b"small")]).unwrap().entries);
-    let retained = journal.retain(NOW).unwrap();
+    let retained = journal.retain(NOW, &[]).unwrap();
     assert_eq!(retained.deleted_entries, stored.len() - 1);
     for _ in 0..5 {
         let more = (0..30).map(|at| entry(at, &[9; 700])).collect();

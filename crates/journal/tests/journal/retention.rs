@@ -20,10 +20,10 @@ fn check(retention: Retention, snapshots: &[u64], now_s: u64, first: u64) -> Vec
         let at = Timestamp::from_millis(index * 1_000);
         journal.save_snapshot(Index(*index), at, b"state").unwrap();
     }
-    let retained = journal.retain(Timestamp::from_millis(now_s * 1_000)).unwrap();
+    let retained = journal.retain(Timestamp::from_millis(now_s * 1_000), &[]).unwrap();
     assert_eq!(retained.bounds, Bounds { first: Index(first), last: Index(1_000) });
     assert_eq!(retained.deleted_entries as u64, first - 1);
-    let again = journal.retain(Timestamp::from_millis(now_s * 1_000)).unwrap();
+    let again = journal.retain(Timestamp::from_millis(now_s * 1_000), &[]).unwrap();
     assert_eq!((again.deleted_entries, again.deleted_snapshots), (0, 0));
     drop(journal);
 

@@ -11,7 +11,8 @@ use tempfile::TempDir;
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_327_200_000);
 
 pub(crate) fn entry(at: u64, body: &[u8]) -> NewEntry {
-    NewEntry { at: Timestamp::from_millis(at), kind: "test.happened".into(), body: body.to_vec() }
+    let at = Timestamp::from_millis(at);
+    NewEntry { at, sets_clock: false, kind: "test.happened".into(), body: body.to_vec() }
 }
 
 pub(crate) fn open(folder: &Path) -> Opened {
@@ -108,7 +109,7 @@ impl Written {
                 }
             }
             Step::Retain => {
-                let retained = journal.retain(NOW).unwrap();
+                let retained = journal.retain(NOW, &[]).unwrap();
                 self.entries.retain(|entry| entry.index >= retained.bounds.first);
                 // Rows may have moved; only what is marked from now on is sure of its place.
                 self.main_marks.clear();

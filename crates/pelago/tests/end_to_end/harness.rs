@@ -1,5 +1,6 @@
 //! A data folder, the control process in charge of it, and an application to run there.
 
+mod clock;
 pub(crate) mod http;
 pub(crate) mod processes;
 mod running;

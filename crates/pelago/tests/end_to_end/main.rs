@@ -11,6 +11,7 @@ mod changes;
 mod chaos;
 mod charge;
 mod clients;
+mod clock;
 mod data;
 mod data_plane;
 mod disk;

@@ -41,7 +41,7 @@ groups:
         annotations: {summary: "{{ $value }} ordered"}
 "#;
 
-fn shop(more: &str) -> Site {
+pub(crate) fn shop(more: &str) -> Site {
     let mut site = Site::new();
     site.gateway_at("127.0.0.1:0");
     site.telemetry_at("127.0.0.1:0");
@@ -59,13 +59,13 @@ routes: [{{service: cart}}]
     site
 }
 
-fn order(site: &Site) {
+pub(crate) fn order(site: &Site) {
     let answer = ask_tcp(&site.gateway(), &Request::get("/order")).unwrap();
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 /// The value of an expression now, if it has one.
-fn value(site: &Site, expression: &str) -> Option<String> {
+pub(crate) fn value(site: &Site, expression: &str) -> Option<String> {
     let escaped = |it: u8| match it {
         b'a'..=b'z' | b'_' | b'0'..=b'9' => char::from(it).to_string(),
         other => format!("%{other:02X}"),

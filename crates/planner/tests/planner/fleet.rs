@@ -18,6 +18,9 @@ const PLANS_MAX: usize = 8;
 /// Happenings until a fleet without faults must have come to rest.
 const STEPS_MAX: usize = 20_000;
 
+/// Milliseconds that clocks of fleets begin at: some years, so that they can be set back.
+const START_MILLIS: u64 = 300_000_000_000;
+
 /// Whether things go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Faults {
@@ -31,6 +34,8 @@ pub(crate) struct Fleet {
     pub(crate) history: Vec<Recorded>,
     pub(crate) faults: Faults,
     millis: u64,
+    /// By how much the clock was set so far.
+    set_ms: i64,
     rng: Rng,
     rules: Rules,
     /// What will happen, by time and then in the order it was arranged.
@@ -48,7 +53,8 @@ impl Fleet {
             world: World::default(),
             history: Vec::new(),
             faults: Faults::On,
-            millis: 1_000_000,
+            millis: START_MILLIS,
+            set_ms: 0,
             rng: Rng::new(seed),
             rules: Rules::default(),
             arranged: BTreeMap::new(),
@@ -62,6 +68,20 @@ impl Fleet {
         Timestamp::from_millis(self.millis)
     }
 
+    /// The machine's clock is set while all goes on: nothing is decided, done or waited for otherwise than if it had
+    /// not been.
+    fn clock_is_set(&mut self, by_ms: i64) {
+        let before = self.plan();
+        self.set_ms += by_ms;
+        self.millis = self.millis.saturating_add_signed(by_ms);
+        let moved = |((at, order), event): ((u64, u64), Event)| {
+            ((at.saturating_add_signed(by_ms), order), event)
+        };
+        self.arranged = std::mem::take(&mut self.arranged).into_iter().map(moved).collect();
+        self.record(Event::ClockSet { by_ms });
+        assert_eq!(self.plan(), before, "it feels that the clock was set by {by_ms} ms");
+    }
+
     /// Something is asked for.
     pub(crate) fn ask(&mut self, events: Vec<Event>) {
         for event in events {
@@ -73,14 +93,15 @@ impl Fleet {
 
     /// Lets `millis` go by, with everything that happens in them.
     pub(crate) fn advance(&mut self, millis: u64) {
-        let until = self.millis + millis;
+        let (until, set_ms) = (self.millis + millis, self.set_ms);
+        let until = |it: &Self| until.saturating_add_signed(it.set_ms - set_ms);
         let mut steps = 0;
-        while let Some(next) = self.next().filter(|it| *it <= until) {
+        while let Some(next) = self.next().filter(|it| *it <= until(self)) {
             steps += 1;
             assert!(steps < STEPS_MAX, "something goes on for ever");
             self.happen(next);
         }
-        self.millis = until;
+        self.millis = until(self);
         self.settle();
     }
 
@@ -141,6 +162,12 @@ impl Fleet {
 
     fn happen(&mut self, at: u64) {
         self.millis = self.millis.max(at);
+        if self.chance(0.02) {
+            let steps_ms = [70_000, 3_600_000, 86_400_000, 31_536_000_000];
+            let by_ms = steps_ms[usize::try_from(self.rng.next_u64() % 4).unwrap()];
+            let is_back = START_MILLIS / 2 < self.millis && self.rng.happens(0.5);
+            self.clock_is_set(if is_back { -by_ms } else { by_ms });
+        }
         while let Some(entry) = self.arranged.first_entry() {
             if self.millis < entry.key().0 {
                 break;

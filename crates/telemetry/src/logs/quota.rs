@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use model::Timestamp;
 
@@ -17,6 +18,9 @@ pub const SERVICES_MAX: usize = 2_000;
 const RECORD_BYTES: u64 = 32;
 /// Milliseconds without a record after which a service's account may be given up for another's.
 const IDLE_MS: u64 = 3_600_000;
+
+/// Further ahead of a caller's time than callers that run at once are of each other.
+const SET_BACK: Duration = Duration::from_secs(10);
 
 /// Why records were not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,7 +102,9 @@ impl Accounts {
         let passed = u64::try_from(now.since(account.filled_at).as_millis()).unwrap_or(u64::MAX);
         account.millibytes =
             account.millibytes.saturating_add(passed.saturating_mul(rate)).min(burst);
-        account.filled_at = account.filled_at.max(now);
+        // Callers may come in another order than they looked at the clock; further ahead is a clock that was set back.
+        let is_ahead = SET_BACK < account.filled_at.since(now);
+        account.filled_at = if is_ahead { now } else { account.filled_at.max(now) };
         let mut taken = 0;
         for size in sizes {
             let cost = size.saturating_add(RECORD_BYTES).saturating_mul(1_000);

@@ -146,8 +146,13 @@ impl Recent {
 
     /// Whether it is time to make a segment.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        // If it began in the future, the clock was set back since, and how long ago it was is not known.
+        let is_ahead = self.began.is_some_and(|it| SEGMENT_MS < it.since(now).as_millis());
         let age = self.began.map_or(0, |it| now.since(it).as_millis());
-        SEGMENT_BYTES <= self.sealed_bytes || SOURCES <= self.sources.len() || SEGMENT_MS <= age
+        SEGMENT_BYTES <= self.sealed_bytes
+            || SOURCES <= self.sources.len()
+            || SEGMENT_MS <= age
+            || is_ahead
     }
 
     /// Whether there is anything.

@@ -264,11 +264,13 @@ impl Store {
             };
             let last = files.last().and_then(|it| it.number());
             let is_done = |it: &Arc<Part>| it.number() == last && it.metas.is_empty();
-            let is_old = |it: &Arc<Part>| {
-                (self.limits.age < now.since(it.sealed_at) || it.metas.is_empty()) && !is_done(it)
+            // None was sealed later than those after it; one that says so was sealed while the clock was wrong.
+            let old = files.iter().rposition(|it| self.limits.age < now.since(it.sealed_at));
+            let is_old = |(place, it): (usize, &Arc<Part>)| {
+                (old.is_some_and(|old| place <= old) || it.metas.is_empty()) && !is_done(it)
             };
             let bytes: u64 = files.iter().map(|it| it.bytes()).sum();
-            if let Some(old) = files.iter().position(is_old) {
+            if let Some(old) = files.iter().enumerate().position(is_old) {
                 self.replace(&files, old, None)?;
             } else if self.limits.bytes < bytes + log_bytes
                 && let Some(forgotten) = retention::next(&files)
@@ -693,6 +695,34 @@ mod tests {
         assert_eq!(all(&store).len(), 0);
         drop(store);
         assert_eq!(open(folder.path()).0.position(), 2);
+    }
+
+    /// A clock that was a year ahead and is right again: lines are taken, segments are made, and what was sealed in the
+    /// wrong year is as old as what was sealed after it.
+    #[test]
+    fn issue_12_a_clock_set_back_stops_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits {
+            service_bytes_per_second: 1_000,
+            service_burst_bytes: 1_000,
+            ..Limits::default()
+        };
+        let (store, _) = Store::open(folder.path(), limits, NOW).unwrap();
+        let year = Duration::from_hours(365 * 24);
+        let line = "x".repeat(800);
+        let accepted = |now: Timestamp| store.append(&[record("web", 1, &line)], now).accepted;
+        assert_eq!(accepted(NOW.after(year)), 1);
+        store.tend(NOW.after(year + Duration::from_hours(2))).unwrap();
+        assert_eq!(
+            (store.status().segments, accepted(NOW.after(year + Duration::from_hours(3)))),
+            (1, 1)
+        );
+        let _spent = accepted(NOW);
+        assert_eq!(accepted(NOW.after(Duration::from_secs(2))), 1, "its account fills again");
+        store.tend(NOW.after(Duration::from_secs(3))).unwrap();
+        assert_eq!(store.status().segments, 2, "what began in the wrong year waits no longer");
+        store.tend(NOW.after(Duration::from_hours(7 * 24 + 1))).unwrap();
+        assert_eq!(all(&store), [""; 0]);
     }
 
     #[test]

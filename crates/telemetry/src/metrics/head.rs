@@ -56,6 +56,8 @@ pub(super) struct Head {
     pub(super) samples: u64,
     /// The earliest of them.
     pub(super) from_ms: Option<i64>,
+    /// The latest of them.
+    pub(super) to_ms: Option<i64>,
 }
 
 impl Head {
@@ -106,6 +108,7 @@ impl Head {
         series.is_fresh = true;
         self.samples += 1;
         self.from_ms = Some(self.from_ms.map_or(at_ms, |it| it.min(at_ms)));
+        self.to_ms = self.to_ms.max(Some(at_ms));
         Pushed::Kept
     }
 
@@ -118,7 +121,7 @@ impl Head {
     /// Takes all samples out; the series stay, with nothing.
     pub(super) fn take(&mut self) -> Vec<Taken> {
         self.samples = 0;
-        self.from_ms = None;
+        (self.from_ms, self.to_ms) = (None, None);
         let with_samples = self.series.iter_mut().filter(|it| it.open.len() != 0);
         with_samples
             .map(|it| Taken {
@@ -140,7 +143,7 @@ impl Head {
         let old = std::mem::take(self);
         self.generation = old.generation + 1;
         self.samples = old.samples;
-        self.from_ms = old.from_ms;
+        (self.from_ms, self.to_ms) = (old.from_ms, old.to_ms);
         for series in old.series.into_iter().filter(|it| it.is_fresh || it.open.len() != 0) {
             let labels: Vec<(&str, &str)> =
                 series.labels.iter().map(|(name, value)| (&**name, &**value)).collect();

@@ -252,9 +252,13 @@ impl Store {
             |from: i64| from.div_euclid(block) < (now_ms.saturating_sub(1)).div_euclid(block);
         let due = {
             let live = self.live();
+            // No sample is taken that far ahead. The clock was set back, and series must not wait for it to catch up.
+            let is_ahead =
+                live.head.to_ms.is_some_and(|to| is_beyond(to, now_ms, self.limits.ahead));
             // Samples of the past that come one after the other do not make a block each.
             let is_rested = block / PARTS <= now_ms.saturating_sub(live.left_ms);
-            HEAD_SAMPLES_MAX <= live.head.samples
+            is_ahead
+                || HEAD_SAMPLES_MAX <= live.head.samples
                 || (is_rested && live.head.from_ms.is_some_and(is_due))
         };
         if due {
@@ -346,11 +350,15 @@ impl Store {
         loop {
             let blocks = self.blocks();
             let bytes = blocks.iter().map(|it| it.bytes).sum::<u64>() + log_bytes;
-            let Some(oldest) = blocks.iter().min_by_key(|it| it.to_ms) else { return Ok(()) };
-            let is_old = oldest.to_ms < now_ms.saturating_sub(millis(self.limits.age));
-            if !is_old && bytes <= self.limits.bytes {
-                return Ok(());
-            }
+            // What ends further ahead than samples are kept was written while the clock was wrong. It is as old as its
+            // beginning; if that is ahead too it is the clock that may be wrong now, and it goes only for want of room.
+            let is_wrong = |at_ms: i64| is_beyond(at_ms, now_ms, self.limits.age);
+            let end = |it: &Arc<Block>| if is_wrong(it.to_ms) { it.from_ms } else { it.to_ms };
+            let from_ms = now_ms.saturating_sub(millis(self.limits.age));
+            let old = blocks.iter().find(|it| end(it) < from_ms);
+            let first = || blocks.iter().min_by_key(|it| (!is_wrong(end(it)), end(it)));
+            let is_much = self.limits.bytes < bytes;
+            let Some(oldest) = old.or_else(|| first().filter(|_| is_much)) else { return Ok(()) };
             fs::remove_file(&oldest.path)?;
             let mut blocks = self.blocks.write().unwrap_or_else(PoisonError::into_inner);
             blocks.retain(|it| it.number != oldest.number);
@@ -417,6 +425,11 @@ fn open_blocks(folder: &Path) -> io::Result<(Vec<Arc<Block>>, Vec<Damage>)> {
         }
     }
     Ok((blocks, damage))
+}
+
+/// Whether a time is further ahead of now than it may be.
+fn is_beyond(at_ms: i64, now_ms: i64, ahead: Duration) -> bool {
+    now_ms.saturating_add(millis(ahead)) < at_ms
 }
 
 pub(super) fn millis(duration: Duration) -> i64 {

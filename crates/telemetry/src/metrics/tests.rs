@@ -248,3 +248,45 @@ fn labels_are_listed() {
     assert_eq!(statistics.series_by_metric, [("x".to_owned(), 4)]);
     assert_eq!(statistics.values_by_label, [("n".to_owned(), 4)]);
 }
+
+/// A clock that was a year ahead and is right again: series take samples at once, what was said in the wrong year is
+/// passed over by who asks for what is now, and what is kept by age goes when it is old.
+#[test]
+fn issue_12_a_clock_set_back_does_not_stop_series() {
+    const YEAR: i64 = 365 * 24 * 60 * MINUTE;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 2, 0..30);
+    let append = |at_ms: i64, value: f64| {
+        let mut appender = store.append("test", at(at_ms));
+        appender.point(&point(0, at_ms, value));
+        appender.finish().unwrap().refusal
+    };
+    assert_eq!(append(START + YEAR, 7.0), None);
+    assert_eq!(append(START + YEAR + MINUTE, 7.0), None);
+    let right = START + 31 * MINUTE;
+    assert_eq!(append(right, value(0, 31)), Some(Refusal::TooOld));
+    store.keep(at(right)).unwrap();
+    for minute in 31..40 {
+        assert_eq!(append(START + minute * MINUTE, value(0, minute)), None, "{minute}");
+    }
+    let selection = |to_ms: i64| {
+        let matchers = [Matcher::equal("n", "0")];
+        let mut times = Vec::new();
+        let selection = Selection { matchers: &matchers, from_ms: START, to_ms };
+        store
+            .select(&selection, &mut |series| {
+                times.extend(series.times.iter().map(|it| (it - START) / MINUTE));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        times
+    };
+    assert_eq!(selection(START + 60 * MINUTE), (0..30).chain(31..40).collect::<Vec<_>>());
+    // What is on disk is as old as its beginning, though its end is a year ahead.
+    let age = 1_000 * 60 * MINUTE;
+    store.keep(at(START + age - MINUTE)).unwrap();
+    assert_eq!(store.statistics().blocks, 2);
+    store.keep(at(START + age + 50 * MINUTE)).unwrap();
+    assert_eq!(store.statistics().blocks, 0);
+}

@@ -323,8 +323,10 @@ impl Store {
             let of_segments = inner.state.segments.iter().map(|it| it.bytes).sum::<u64>();
             let bytes = inner.wal.bytes() + of_segments;
             let Some(oldest) = inner.state.segments.first().map(Arc::clone) else { return Ok(()) };
-            // By when it was written, not by what it tells of: clocks of others may be years ahead.
-            let is_old = self.options.age_max < now.since(oldest.written());
+            // By when it was written, not by what it tells of: clocks of others may be years ahead. None was written later
+            // than those after it; one that says so was written while the clock was wrong.
+            let written = inner.state.segments.iter().map(|it| it.written()).min();
+            let is_old = written.is_some_and(|it| self.options.age_max < now.since(it));
             if !is_old && bytes <= self.options.disk_bytes_max {
                 return Ok(());
             }

@@ -11,6 +11,7 @@ impl Event {
         match self {
             Self::ControlStarted { .. } => "control_started",
             Self::JournalRepaired { .. } => "journal_repaired",
+            Self::ClockSet { .. } => "clock_set",
             Self::ApplicationApplied { .. } => "application_applied",
             Self::AlertFired { .. } => "alert_fired",
             Self::AlertResolved { .. } => "alert_resolved",
@@ -54,7 +55,9 @@ impl Event {
     /// The application it is about, if it is about one.
     pub fn application(&self) -> Option<&ApplicationName> {
         match self {
-            Self::ControlStarted { .. } | Self::JournalRepaired { .. } => None,
+            Self::ControlStarted { .. } | Self::JournalRepaired { .. } | Self::ClockSet { .. } => {
+                None
+            }
             Self::ApplicationApplied { definition, .. } => Some(&definition.name),
             Self::AlertFired { application, .. }
             | Self::AlertResolved { application, .. }

@@ -289,6 +289,27 @@ fn the_oldest_segments_go_first() {
     assert_eq!((store.stats().segments, store.services()), (0, Vec::<String>::new()));
 }
 
+/// A segment that was written while the clock was a year ahead is as old as those written after it.
+#[test]
+fn issue_12_a_segment_of_a_wrong_future_goes_with_its_time() {
+    const YEAR_S: u64 = 365 * 86_400;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path(), &Options::default());
+    let write = |trace: u128, second: u64| {
+        store.append(request(trace, second), at(second)).unwrap();
+        store.tick(at(second + 10)).unwrap();
+        store.flush(at(second + 10)).unwrap();
+    };
+    write(1, 0);
+    write(2, YEAR_S);
+    write(3, 100);
+    assert_eq!(store.stats().segments, 2, "the first was old in the wrong future");
+    store.tick(at(7 * 86_400)).unwrap();
+    assert_eq!(store.stats().segments, 2);
+    store.tick(at(7 * 86_400 + 200)).unwrap();
+    assert_eq!(store.stats().segments, 0);
+}
+
 /// What cannot be written to a segment is still there, and is written when it can be.
 #[test]
 fn a_segment_that_cannot_be_written_costs_nothing() {
