@@ -38,8 +38,12 @@ use crate::source::{Source, SourceError};
 /// How much one question may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Samples read, and values held on the way to the answer: Prometheus' default, 400 MB if all were held at once.
+    /// Samples read, one series after the other: Prometheus' default.
     pub samples_max: u64,
+    /// Values held on the way to the answer: 80 MB.
+    pub held_max: u64,
+    /// Samples of an answer: 11 000 moments of 180 series, 32 MB.
+    pub answer_max: u64,
     /// Series one selector may choose; a dashboard that wants more wants an aggregation recorded.
     pub series_max: u64,
     /// Moments of one question: Prometheus' limit, which is a week of minutes.
@@ -54,6 +58,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             samples_max: 50_000_000,
+            held_max: 10_000_000,
+            answer_max: 2_000_000,
             series_max: 500_000,
             steps_max: 11_000,
             lookback_ms: 5 * 60 * 1000,
@@ -120,7 +126,15 @@ pub enum EvalError {
         "query processing would load too many samples into memory in query execution (limit {limit})"
     )]
     TooManySamples {
-        /// [`Limits::samples_max`].
+        /// [`Limits::samples_max`] or [`Limits::held_max`].
+        limit: u64,
+    },
+    /// There is more to answer than one answer has.
+    #[error(
+        "the answer has more than {limit} samples; ask for fewer series, a longer step, or an aggregation"
+    )]
+    AnswerTooLarge {
+        /// [`Limits::answer_max`].
         limit: u64,
     },
     /// A selector chose more series than it may.
@@ -145,7 +159,7 @@ impl EvalError {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::BadData(_) => "bad_data",
-            Self::Stopped(Stop::Canceled) => "canceled",
+            Self::Stopped(Stop::Canceled) | Self::Source(SourceError::Canceled) => "canceled",
             Self::Stopped(Stop::TimedOut) => "timeout",
             Self::Source(SourceError::Unreadable(_)) => "internal",
             _ => "execution",
@@ -194,7 +208,7 @@ pub(crate) fn calendar_part(name: &str, seconds: f64) -> Option<f64> {
 }
 
 fn ground<'a>(context: &'a Context<'a>, asked: Asked) -> Ground<'a> {
-    Ground { context, read: Cell::new(0), held: Cell::new(0), asked }
+    Ground { context, read: Cell::new(0), held: Cell::new(0), answered: Cell::new(0), asked }
 }
 
 #[cfg(test)]

@@ -56,6 +56,9 @@ pub enum SourceError {
     /// The store could not be read.
     #[error("the store cannot be read: {0}")]
     Unreadable(String),
+    /// Nobody waits for them any more.
+    #[error("the question was canceled")]
+    Canceled,
     /// More than the store hands out for one question.
     #[error("{0}")]
     Limit(String),

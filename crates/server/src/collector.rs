@@ -14,7 +14,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::get;
 use telemetry::Stores;
 
-use crate::guard::is_this_machine;
+use crate::guard::{is_for_another_site, is_this_machine};
 
 /// What is answered at this port.
 pub(crate) fn routes(dialects: Router, stores: Arc<Stores>) -> Router {
@@ -60,5 +60,6 @@ fn is_from_here(request: &Request) -> bool {
     // A name that is none of this machine's would be a page of another site that had its name point here.
     let is_host = header(HOST).is_none_or(is_this_machine);
     let is_origin = |it: &str| it.split_once("://").is_some_and(|it| is_this_machine(it.1));
-    is_host && header(ORIGIN).is_none_or(is_origin)
+    // Images and forms of other pages say no origin, or none that can be read.
+    is_host && header(ORIGIN).map_or(!is_for_another_site(request.headers()), is_origin)
 }

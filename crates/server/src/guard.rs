@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::{ApiError, ErrorKind};
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -59,10 +60,23 @@ fn refusal(token: &Token, request: &Request) -> Option<&'static str> {
         return Some("this is not a name of this machine; ask 127.0.0.1");
     }
     let shown = header(AUTHORIZATION).and_then(|it| it.strip_prefix("Bearer "));
+    if is_for_another_site(request.headers()) {
+        return Some("pages of other sites have no business here");
+    }
     if OPEN.contains(&request.uri().path()) || shown.is_some_and(|it| token.is(it.as_bytes())) {
         return None;
     }
     Some("show `Authorization: Bearer` with the content of the file `token` in the data folder")
+}
+
+/// Whether a browser says that it asks for a page of another site, as for an image's address in it (Fetch Metadata, W3C).
+/// A person who follows a link from there is let in.
+pub(crate) fn is_for_another_site(headers: &HeaderMap) -> bool {
+    let is =
+        |name, value: &str| headers.get(name).is_some_and(|it| it.as_bytes() == value.as_bytes());
+    // Another port of this machine is the same site, and another's program.
+    let is_other = is("sec-fetch-site", "cross-site") || is("sec-fetch-site", "same-site");
+    is_other && !(is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document"))
 }
 
 /// Whether a host, perhaps with a port, is a name of this machine.

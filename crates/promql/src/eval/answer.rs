@@ -49,6 +49,7 @@ pub(super) fn instant(evaluator: &Evaluator<'_>, expr: &Expr) -> Result<Answer, 
             let mut vector = Vec::new();
             evaluator.each(expr, &mut |track| {
                 let value = track.values.first().filter(|it| !is_absent(**it));
+                evaluator.answer(usize::from(value.is_some()))?;
                 vector.extend(value.map(|it| Sample { labels: track.labels.clone(), value: *it }));
                 Ok(())
             })?;
@@ -67,7 +68,7 @@ fn matrix(evaluator: &Evaluator<'_>, expr: &Expr) -> Result<Answer, EvalError> {
         let all = series.times.iter().copied().zip(series.values.iter().copied());
         let points: Vec<_> = all.filter(|(it, _)| from_ms < *it && *it <= to_ms).collect();
         if !points.is_empty() {
-            evaluator.hold(points.len())?;
+            evaluator.answer(points.len())?;
             matrix.push(Points { labels: series.labels.clone(), points });
         }
         Ok(())
@@ -87,7 +88,7 @@ pub(super) fn range(evaluator: &Evaluator<'_>, expr: &Expr) -> Result<Answer, Ev
         let all = times.clone().zip(track.values);
         let points: Vec<_> = all.filter(|(_, value)| !is_absent(*value)).collect();
         if !points.is_empty() {
-            evaluator.hold(points.len())?;
+            evaluator.answer(points.len())?;
             matrix.push(Points { labels: track.labels, points });
         }
         Ok(())

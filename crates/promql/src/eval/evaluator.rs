@@ -16,6 +16,8 @@ pub(super) struct Ground<'a> {
     pub(super) read: Cell<u64>,
     /// Values held so far, those that are let go again with them.
     pub(super) held: Cell<u64>,
+    /// Samples of the answer so far.
+    pub(super) answered: Cell<u64>,
     /// What `start()` and `end()` mean: not the last step, but the end that was asked for.
     pub(super) asked: Asked,
 }
@@ -33,16 +35,25 @@ pub(super) struct Evaluator<'a> {
 impl Evaluator<'_> {
     /// Counts samples that were read, and looks whether to go on.
     pub(super) fn read(&self, samples: usize) -> Result<(), EvalError> {
-        self.spend(&self.ground.read, samples)
+        self.spend(&self.ground.read, samples, self.ground.context.limits.samples_max)
     }
 
     /// Counts values that are held, and looks whether to go on.
     pub(super) fn hold(&self, values: usize) -> Result<(), EvalError> {
-        self.spend(&self.ground.held, values)
+        self.spend(&self.ground.held, values, self.ground.context.limits.held_max)
     }
 
-    fn spend(&self, so_far: &Cell<u64>, more: usize) -> Result<(), EvalError> {
-        let limit = self.ground.context.limits.samples_max;
+    /// Counts samples of the answer, and looks whether to go on.
+    pub(super) fn answer(&self, samples: usize) -> Result<(), EvalError> {
+        let limit = self.ground.context.limits.answer_max;
+        let too_large = |error| match error {
+            EvalError::TooManySamples { limit } => EvalError::AnswerTooLarge { limit },
+            other => other,
+        };
+        self.spend(&self.ground.answered, samples, limit).map_err(too_large)
+    }
+
+    fn spend(&self, so_far: &Cell<u64>, more: usize, limit: u64) -> Result<(), EvalError> {
         let spent = so_far.get().saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
         so_far.set(spent);
         if limit < spent {

@@ -187,12 +187,27 @@ fn limits_are_kept_and_named() {
         error.to_string(),
         "query processing would load too many samples into memory in query execution (limit 9)"
     );
+    let each = parse("a").unwrap();
+    let answered = |answer_max| {
+        let limits = Limits { answer_max, ..usual.limits };
+        let steps = Steps { start_ms: 0, end_ms: 4 * MINUTE_MS, step_ms: MINUTE_MS };
+        range(&each, steps, &Context { limits, ..Context::new(&series) })
+    };
+    assert!(answered(10).is_ok());
+    assert_eq!(
+        answered(9).unwrap_err().to_string(),
+        "the answer has more than 9 samples; ask for fewer series, a longer step, or an aggregation"
+    );
+    let sorted = parse("sort(a)").unwrap();
+    let limits = Limits { held_max: 1, ..usual.limits };
+    let error = instant(&sorted, 0, &Context { limits, ..Context::new(&series) }).unwrap_err();
+    assert_eq!(error, EvalError::TooManySamples { limit: 1 });
     let error = within(Limits { series_max: 1, ..usual.limits }).unwrap_err();
     assert_eq!(error.to_string(), "query selects too many series (limit 1)");
     let endless = parse("max_over_time(vector(1)[10000d:1ms])").unwrap();
     assert_eq!(
         instant(&endless, 0, &usual).unwrap_err(),
-        EvalError::TooManySamples { limit: 50_000_000 }
+        EvalError::TooManySamples { limit: 10_000_000 }
     );
     let steps = Steps { start_ms: 0, end_ms: 11_000, step_ms: 1 };
     let error = range(&expr, steps, &usual).unwrap_err();

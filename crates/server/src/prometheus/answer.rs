@@ -9,6 +9,21 @@ use axum::response::{IntoResponse, Response};
 use promql::eval::{Answer, EvalError};
 use promql::{Labels, SourceError};
 
+/// Bytes of an answer, at most: a page that draws more is of no use, and so many are in memory at once.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// Refuses an answer that has become too long.
+pub(super) fn bounded(out: &str) -> Result<(), Refused> {
+    if out.len() <= ANSWER_BYTES_MAX {
+        return Ok(());
+    }
+    let most = ANSWER_BYTES_MAX >> 20;
+    let message = format!(
+        "the answer is longer than {most} MiB; ask for fewer series, a longer step, or an aggregation"
+    );
+    Err(Refused { kind: "execution", message })
+}
+
 /// A question that is not answered, in Prometheus' words.
 #[derive(Debug)]
 pub(crate) struct Refused {
@@ -36,6 +51,7 @@ impl From<SourceError> for Refused {
     fn from(error: SourceError) -> Self {
         let kind = match error {
             SourceError::Unreadable(_) => "internal",
+            SourceError::Canceled => "canceled",
             SourceError::Limit(_) => "execution",
         };
         Self { kind, message: error.to_string() }
@@ -70,7 +86,7 @@ pub(super) fn success_of(data: &serde_json::Value) -> Response {
 }
 
 /// What an expression came to at `at_ms`.
-pub(super) fn result(answer: &Answer, at_ms: i64) -> String {
+pub(super) fn result(answer: &Answer, at_ms: i64) -> Result<String, Refused> {
     let mut out = String::new();
     match answer {
         Answer::Scalar(value) => {
@@ -92,6 +108,7 @@ pub(super) fn result(answer: &Answer, at_ms: i64) -> String {
                 out.push_str(",\"value\":");
                 sample(&mut out, at_ms, it.value);
                 out.push('}');
+                bounded(&out)?;
             }
             out.push(']');
         }
@@ -108,12 +125,13 @@ pub(super) fn result(answer: &Answer, at_ms: i64) -> String {
                     sample(&mut out, *at_ms, *value);
                 }
                 out.push_str("]}");
+                bounded(&out)?;
             }
             out.push(']');
         }
     }
     out.push('}');
-    out
+    Ok(out)
 }
 
 /// Labels as an object.
@@ -185,8 +203,9 @@ mod tests {
     #[test]
     fn answers_as_prometheus_writes_them() {
         let labels = Labels::of([("__name__", "up"), ("job", "a \"b\"\n")]);
-        let check =
-            |answer, expected: &str| assert_eq!(result(&answer, 1_435_781_451_781), expected);
+        let check = |answer, expected: &str| {
+            assert_eq!(result(&answer, 1_435_781_451_781).unwrap(), expected);
+        };
         check(Answer::Scalar(1.0), r#"{"resultType":"scalar","result":[1435781451.781,"1"]}"#);
         check(
             Answer::Text("x".to_owned()),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -45,7 +46,7 @@ type Latest = BTreeMap<Labels, (i64, f64)>;
 async fn latest(shared: &Shared, selectors: Vec<Vec<Matcher>>) -> Result<Latest, Refused> {
     let now = shared.clock.timestamp().as_signed_millis();
     shared
-        .work(move |stores| {
+        .work(move |stores, wanted| {
             let mut found = Latest::new();
             let from_ms = now - eval::Limits::default().lookback_ms;
             for matchers in &selectors {
@@ -56,7 +57,7 @@ async fn latest(shared: &Shared, selectors: Vec<Vec<Matcher>>) -> Result<Latest,
                     {
                         found.insert(series.labels.clone(), (*at, *value));
                     }
-                    std::ops::ControlFlow::Continue(())
+                    if wanted.is() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 })?;
             }
             Ok(found)

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 
 use super::Shared;
-use super::answer::{Refused, labels, quote, success};
+use super::answer::{Refused, bounded, labels, quote, success};
 use super::asked::Asked;
 
 pub(super) async fn series(
@@ -18,38 +18,39 @@ pub(super) async fn series(
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
     let (range, limit) = (asked.range()?, asked.limit()?);
-    let found = shared.work(move |stores| {
+    let found = shared.work(move |stores, wanted| {
         let mut found = BTreeSet::new();
         for matchers in &selectors {
-            found.extend(stores.metrics.series(matchers, range)?);
+            found.extend(stores.metrics.series(matchers, range, &|| wanted.is())?);
         }
-        Ok(found)
+        let mut out = "[".to_owned();
+        for (place, it) in found.into_iter().take(limit).enumerate() {
+            if place != 0 {
+                out.push(',');
+            }
+            labels(&mut out, &it);
+            bounded(&out)?;
+        }
+        out.push(']');
+        Ok(out)
     });
-    let mut out = "[".to_owned();
-    for (place, it) in found.await?.into_iter().take(limit).enumerate() {
-        if place != 0 {
-            out.push(',');
-        }
-        labels(&mut out, &it);
-    }
-    out.push(']');
-    Ok(success(&out))
+    Ok(success(&found.await?))
 }
 
 pub(super) async fn names(State(shared): State<Shared>, asked: Asked) -> Result<Response, Refused> {
     let (selectors, range, limit) = (asked.selectors()?, asked.range()?, asked.limit()?);
-    let found = shared.work(move |stores| {
+    let found = shared.work(move |stores, wanted| {
         if selectors.is_empty() {
             return Ok(stores.metrics.label_names(range)?);
         }
         let mut found = BTreeSet::new();
         for matchers in &selectors {
-            let series = stores.metrics.series(matchers, range)?;
+            let series = stores.metrics.series(matchers, range, &|| wanted.is())?;
             found.extend(series.iter().flat_map(promql::Labels::iter).map(|it| it.0.to_string()));
         }
         Ok(found)
     });
-    Ok(success(&texts(found.await?.into_iter().take(limit))))
+    Ok(success(&texts(found.await?.into_iter().take(limit))?))
 }
 
 pub(super) async fn values(
@@ -61,31 +62,32 @@ pub(super) async fn values(
         return Err(Refused::bad_data("invalid label name: \"\""));
     }
     let (selectors, range, limit) = (asked.selectors()?, asked.range()?, asked.limit()?);
-    let found = shared.work(move |stores| {
+    let found = shared.work(move |stores, wanted| {
         if selectors.is_empty() {
             return Ok(stores.metrics.label_values(&name, range)?);
         }
         let mut found = BTreeSet::new();
         for matchers in &selectors {
-            let series = stores.metrics.series(matchers, range)?;
+            let series = stores.metrics.series(matchers, range, &|| wanted.is())?;
             let values = series.iter().map(|it| it.get(&name)).filter(|it| !it.is_empty());
             found.extend(values.map(str::to_owned));
         }
         Ok(found)
     });
-    Ok(success(&texts(found.await?.into_iter().take(limit))))
+    Ok(success(&texts(found.await?.into_iter().take(limit))?))
 }
 
-fn texts(all: impl Iterator<Item = String>) -> String {
+fn texts(all: impl Iterator<Item = String>) -> Result<String, Refused> {
     let mut out = "[".to_owned();
     for (place, text) in all.enumerate() {
         if place != 0 {
             out.push(',');
         }
         quote(&mut out, &text);
+        bounded(&out)?;
     }
     out.push(']');
-    out
+    Ok(out)
 }
 
 pub(super) async fn metadata(

@@ -1,18 +1,16 @@
 //! Expressions: at one moment, at many, and the exemplars of what is in them.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::Response;
 use host::Clock;
 use model::Instant;
-use promql::eval::{self, Context, EvalError, Steps, Stop};
+use promql::eval::{self, Context, Steps, Stop};
 
-use super::Shared;
 use super::answer::{Refused, labels, number, quote, result, success, time};
 use super::asked::Asked;
+use super::{Shared, Wanted};
 
 /// Time a question may take if it does not say another; Prometheus' default.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -22,31 +20,18 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 struct Watch {
     clock: Clock,
     until: Instant,
-    is_abandoned: Arc<AtomicBool>,
-}
-
-/// Held while somebody waits.
-#[derive(Debug)]
-struct Waiting(Arc<AtomicBool>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 impl Watch {
-    fn begin(clock: Clock, asked: &Asked) -> Result<(Self, Waiting), Refused> {
+    fn begin(clock: Clock, asked: &Asked) -> Result<Self, Refused> {
         let timeout_ms = asked.duration_ms("timeout")?;
         let timeout = timeout_ms.and_then(|it| u64::try_from(it).ok()).map(Duration::from_millis);
-        let is_abandoned = Arc::new(AtomicBool::new(false));
-        let waiting = Waiting(Arc::clone(&is_abandoned));
         let until = clock.now().after(timeout.unwrap_or(TIMEOUT).min(TIMEOUT));
-        Ok((Self { clock, until, is_abandoned }, waiting))
+        Ok(Self { clock, until })
     }
 
-    fn stop(&self) -> Option<Stop> {
-        if self.is_abandoned.load(Ordering::Relaxed) {
+    fn stop(&self, wanted: &Wanted) -> Option<Stop> {
+        if !wanted.is() {
             return Some(Stop::Canceled);
         }
         (self.until < self.clock.now()).then_some(Stop::TimedOut)
@@ -66,9 +51,8 @@ pub(super) async fn instant(
     let expression = asked.expression()?;
     let now = shared.clock.timestamp().as_signed_millis();
     let at_ms = asked.time("time")?.unwrap_or(now);
-    let evaluate = move |context: &Context<'_>| {
-        Ok(result(&eval::instant(&expression, at_ms, context)?, at_ms))
-    };
+    let evaluate =
+        move |context: &Context<'_>| result(&eval::instant(&expression, at_ms, context)?, at_ms);
     evaluated(&shared, &asked, evaluate).await
 }
 
@@ -85,9 +69,8 @@ pub(super) async fn range(State(shared): State<Shared>, asked: Asked) -> Result<
     }
     let expression = asked.expression()?;
     let steps = Steps { start_ms, end_ms, step_ms };
-    let evaluate = move |context: &Context<'_>| {
-        Ok(result(&eval::range(&expression, steps, context)?, start_ms))
-    };
+    let evaluate =
+        move |context: &Context<'_>| result(&eval::range(&expression, steps, context)?, start_ms);
     evaluated(&shared, &asked, evaluate).await
 }
 
@@ -95,17 +78,15 @@ pub(super) async fn range(State(shared): State<Shared>, asked: Asked) -> Result<
 async fn evaluated(
     shared: &Shared,
     asked: &Asked,
-    evaluate: impl FnOnce(&Context<'_>) -> Result<String, EvalError> + Send + 'static,
+    evaluate: impl FnOnce(&Context<'_>) -> Result<String, Refused> + Send + 'static,
 ) -> Result<Response, Refused> {
     let limits = limits(asked)?;
-    let (watch, waiting) = Watch::begin(shared.clock, asked)?;
-    let answer = shared.work(move |stores| {
-        let stop = || watch.stop();
-        Ok(evaluate(&Context { source: &stores.metrics, limits, stop: &stop })?)
+    let watch = Watch::begin(shared.clock, asked)?;
+    let answer = shared.work(move |stores, wanted| {
+        let stop = || watch.stop(wanted);
+        evaluate(&Context { source: &stores.metrics, limits, stop: &stop })
     });
-    let answer = answer.await?;
-    drop(waiting);
-    Ok(success(&answer))
+    Ok(success(&answer.await?))
 }
 
 pub(super) async fn format(asked: Asked) -> Result<Response, Refused> {

@@ -237,3 +237,27 @@ async fn pages_of_other_sites_are_refused() {
     check("origin", "http://localhost:3000", 200).await;
     assert_eq!(ask(&served, "/").await.status, 200);
 }
+
+/// Issue 12: an image's address in any page was a question.
+#[tokio::test]
+async fn issue_12_what_other_pages_embed_is_refused() {
+    let served = served().await;
+    let check = async |site: &str, mode: &str, dest: &str, status: u16| {
+        let mut request = request("GET", "/api/v1/query?query=up");
+        for (name, value) in [("site", site), ("mode", mode), ("dest", dest)] {
+            let name = match name {
+                "site" => "sec-fetch-site",
+                "mode" => "sec-fetch-mode",
+                _ => "sec-fetch-dest",
+            };
+            request = with(request, name, value);
+        }
+        assert_eq!(served.ask_collector(request).await.status, status, "{site} {mode} {dest}");
+    };
+    check("cross-site", "no-cors", "image", 403).await;
+    check("same-site", "no-cors", "script", 403).await;
+    check("cross-site", "navigate", "iframe", 403).await;
+    check("cross-site", "navigate", "document", 200).await;
+    check("same-origin", "cors", "empty", 200).await;
+    check("none", "navigate", "document", 200).await;
+}

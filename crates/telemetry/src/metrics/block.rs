@@ -181,26 +181,24 @@ impl Block {
     pub(super) fn select(
         &self,
         matchers: &[Matcher],
-        (from_ms, to_ms): (i64, i64),
+        range: (i64, i64),
         visit: &mut dyn FnMut(Labels, &mut Samples) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        let index = self.index()?;
-        let mut frame = Frame::default();
+        let mut reader = self.reader(matchers, range)?;
         let mut samples = Samples::default();
-        for number in postings::fitting(&index, matchers) {
-            let series = index.entry(number).map_err(broken)?;
-            samples.clear();
-            let places = series.places.iter();
-            for place in places.filter(|it| it.from_ms <= to_ms && from_ms <= it.to_ms) {
-                let chunk = frame.chunk(self, place)?;
-                chunk::open(chunk, &mut samples).map_err(broken)?;
-            }
-            trim(&mut samples, from_ms, to_ms);
-            if !samples.is_empty() && visit(series.labels, &mut samples).is_break() {
+        while let Some(labels) = reader.next(&mut samples)? {
+            if visit(labels, &mut samples).is_break() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Begins to read what [`select`](Self::select) hands out.
+    pub(super) fn reader(&self, matchers: &[Matcher], range: (i64, i64)) -> io::Result<Reader<'_>> {
+        let index = self.index()?;
+        let numbers = postings::fitting(&index, matchers).into_iter();
+        Ok(Reader { block: self, index, numbers, range, frame: Frame::default() })
     }
 
     /// Hands every series with all its samples to `visit`.
@@ -209,6 +207,38 @@ impl Block {
         visit: &mut dyn FnMut(Labels, &mut Samples) -> ControlFlow<()>,
     ) -> io::Result<()> {
         self.select(&[], (i64::MIN, i64::MAX), visit)
+    }
+}
+
+/// Whoever reads series of a block one by one, in the order of their labels.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    block: &'a Block,
+    index: Index,
+    numbers: std::vec::IntoIter<u32>,
+    range: (i64, i64),
+    frame: Frame,
+}
+
+impl Reader<'_> {
+    /// The next series that has samples, which are put into `samples`.
+    pub(super) fn next(&mut self, samples: &mut Samples) -> io::Result<Option<Labels>> {
+        let (from_ms, to_ms) = self.range;
+        for number in self.numbers.by_ref() {
+            let series = self.index.entry(number).map_err(broken)?;
+            samples.clear();
+            let places = series.places.iter();
+            for place in places.filter(|it| it.from_ms <= to_ms && from_ms <= it.to_ms) {
+                let chunk = self.frame.chunk(self.block, place)?;
+                chunk::open(chunk, samples).map_err(broken)?;
+            }
+            trim(samples, from_ms, to_ms);
+            if !samples.is_empty() {
+                return Ok(Some(series.labels));
+            }
+        }
+        samples.clear();
+        Ok(None)
     }
 }
 

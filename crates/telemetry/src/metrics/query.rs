@@ -1,13 +1,13 @@
 //! Asking the store: samples, series, labels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use promql::{Labels, Matcher, Selection, Series, Source, SourceError};
 
-use super::block::{Block, trim};
+use super::block::{self, Block, trim};
 use super::chunk::Samples;
 use super::head::{self, Taken};
 use super::store::Store;
@@ -41,58 +41,58 @@ impl Source for Store {
             });
             return read.map_err(|error| unreadable(block, &error));
         }
-        let mut old: BTreeMap<Labels, Samples> = BTreeMap::new();
-        for block in &blocks {
-            let read = block.select(selection.matchers, range, &mut |labels, samples| {
-                match old.entry(labels) {
-                    std::collections::btree_map::Entry::Vacant(place) => {
-                        place.insert(samples.clone());
-                    }
-                    std::collections::btree_map::Entry::Occupied(mut place) => {
-                        add(place.get_mut(), samples);
-                    }
-                }
-                if old.len() < SERIES_MAX {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            });
-            read.map_err(|error| unreadable(block, &error))?;
-        }
-        let too_many =
-            || SourceError::Limit(format!("more than {SERIES_MAX} series fit; ask for fewer"));
-        if SERIES_MAX <= old.len() || SERIES_MAX <= found.len() {
-            return Err(too_many());
+        if SERIES_MAX <= found.len() {
+            let message = format!("more than {SERIES_MAX} series fit; ask for fewer");
+            return Err(SourceError::Limit(message));
         }
         found.sort_by(|a, b| a.labels.cmp(&b.labels));
-        for same in found.chunk_by(|a, b| a.labels == b.labels) {
-            let Some(first) = same.first() else { continue };
+        let mut found = found.into_iter().peekable();
+        let ahead = blocks.iter().map(|it| Ahead::of(it, selection));
+        let mut ahead = ahead.collect::<Result<Vec<_>, _>>()?;
+        // All have their series in the same order, so that only one of them is in memory at a time.
+        loop {
+            let in_blocks = ahead.iter().filter_map(|it| it.labels.as_ref());
+            let least = in_blocks.chain(found.peek().map(|it| &it.labels)).min().cloned();
+            let Some(labels) = least else { return Ok(()) };
             samples.clear();
-            if let Some(earlier) = old.remove(&first.labels) {
-                samples = earlier;
+            for it in ahead.iter_mut().filter(|it| it.labels.as_ref() == Some(&labels)) {
+                add(&mut samples, &it.samples);
+                it.advance()?;
             }
-            for part in same {
+            while let Some(part) = found.next_if(|it| it.labels == labels) {
                 let mut more = Samples::default();
                 head::read(&part.open, part.late.as_deref(), &mut more);
                 trim(&mut more, range.0, range.1);
                 add(&mut samples, &more);
             }
-            if samples.is_empty() {
-                continue;
-            }
-            let series =
-                Series { labels: &first.labels, times: &samples.times, values: &samples.values };
-            if visit(series).is_break() {
+            let series = Series { labels: &labels, times: &samples.times, values: &samples.values };
+            if !samples.is_empty() && visit(series).is_break() {
                 return Ok(());
             }
         }
-        for (labels, samples) in &old {
-            let series = Series { labels, times: &samples.times, values: &samples.values };
-            if visit(series).is_break() {
-                return Ok(());
-            }
-        }
+    }
+}
+
+/// A block, and the series of it that comes next.
+struct Ahead<'a> {
+    block: &'a Block,
+    reader: block::Reader<'a>,
+    labels: Option<Labels>,
+    samples: Samples,
+}
+
+impl<'a> Ahead<'a> {
+    fn of(block: &'a Block, selection: &Selection<'_>) -> Result<Self, SourceError> {
+        let reader = block.reader(selection.matchers, (selection.from_ms, selection.to_ms));
+        let reader = reader.map_err(|error| unreadable(block, &error))?;
+        let mut ahead = Self { block, reader, labels: None, samples: Samples::default() };
+        ahead.advance()?;
+        Ok(ahead)
+    }
+
+    fn advance(&mut self) -> Result<(), SourceError> {
+        let next = self.reader.next(&mut self.samples);
+        self.labels = next.map_err(|error| unreadable(self.block, &error))?;
         Ok(())
     }
 }
@@ -148,11 +148,13 @@ impl Store {
         found
     }
 
-    /// The labels of every series that fits all of `matchers` and may have samples in the time.
+    /// The labels of every series that fits all of `matchers` and may have samples in the time, unless nobody waits for
+    /// them any more.
     pub fn series(
         &self,
         matchers: &[Matcher],
         range: (i64, i64),
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<BTreeSet<Labels>, SourceError> {
         let mut found: BTreeSet<Labels> = {
             let live = self.live();
@@ -168,6 +170,9 @@ impl Store {
             let broken = |error: io::Error| unreadable(&block, &error);
             let index = block.index().map_err(broken)?;
             for number in super::postings::fitting(&index, matchers) {
+                if !is_wanted() {
+                    return Err(SourceError::Canceled);
+                }
                 let entry = index.entry(number);
                 let entry = entry.map_err(|it| SourceError::Unreadable(it.to_string()))?;
                 found.insert(entry.labels);

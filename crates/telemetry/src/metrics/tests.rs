@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::Timestamp;
-use promql::{Matcher, Selection, Source as _};
+use promql::{Matcher, Selection, Series, Source as _};
 
 use super::*;
 
@@ -242,8 +242,10 @@ fn labels_are_listed() {
         ["0", "1", "2", "3"]
     );
     let matchers = [Matcher::equal("n", "1")];
-    let series: Vec<_> = store.series(&matchers, range).unwrap().into_iter().collect();
+    let series: Vec<_> = store.series(&matchers, range, &|| true).unwrap().into_iter().collect();
     assert_eq!(series.iter().map(ToString::to_string).collect::<Vec<_>>(), [r#"x{n="1"}"#]);
+    let unwanted = store.series(&matchers, range, &|| false);
+    assert_eq!(unwanted.unwrap_err(), promql::SourceError::Canceled);
     let statistics = store.label_statistics(1);
     assert_eq!(statistics.series_by_metric, [("x".to_owned(), 4)]);
     assert_eq!(statistics.values_by_label, [("n".to_owned(), 4)]);
@@ -289,4 +291,27 @@ fn issue_12_a_clock_set_back_does_not_stop_series() {
     assert_eq!(store.statistics().blocks, 2);
     store.keep(at(START + age + 50 * MINUTE)).unwrap();
     assert_eq!(store.statistics().blocks, 0);
+}
+
+/// Issue 12: all that fitted was in memory before the first of it was looked at.
+#[test]
+fn issue_12_series_of_several_files_come_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 3, 0..60);
+    store.flush().unwrap();
+    fill(&store, 4, 60..61);
+    store.flush().unwrap();
+    fill(&store, 5, 61..62);
+    let selection = Selection { matchers: &[], from_ms: START, to_ms: START + 100 * MINUTE };
+    let mut found = Vec::new();
+    let mut visit = |series: Series<'_>| {
+        found.push((series.labels.to_string(), series.times.len()));
+        if found.len() < 4 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    store.select(&selection, &mut visit).unwrap();
+    let names: Vec<_> = found.iter().map(|it| it.0.as_str()).collect();
+    assert_eq!(names, [r#"x{n="0"}"#, r#"x{n="1"}"#, r#"x{n="2"}"#, r#"x{n="3"}"#]);
+    let counts: Vec<_> = found.iter().map(|it| it.1).collect();
+    assert_eq!(counts, [62, 62, 62, 2]);
 }
