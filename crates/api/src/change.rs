@@ -1,14 +1,19 @@
 //! The difference that applying a definition would make.
 
+mod whole;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use model::release::{Digest, Release};
+use model::rollout::{Strategy, Update};
 use model::{Application, Service, ServiceName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use world::{ApplicationState, Desired, ServiceState};
+
+pub use whole::whole;
 
 /// What would change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +22,9 @@ pub struct PlanView {
     pub application: String,
     /// The changes, by service; none if everything is already as described.
     pub changes: Vec<ChangeView>,
+    /// What is different beside the services, a line each: routes, configuration, flags, rules.
+    #[serde(default)]
+    pub whole: Vec<String>,
 }
 
 /// A change to one service.
@@ -40,6 +48,8 @@ pub enum ChangeAction {
     Release,
     /// Only the number of its instances changes.
     Scale,
+    /// What is said of it changes, and nothing that its instances are made of: they go on.
+    Amend,
     /// It is there, and will be started again.
     Start,
     /// It is taken away.
@@ -63,6 +73,7 @@ impl fmt::Display for ChangeAction {
             Self::Create => "create",
             Self::Release => "release",
             Self::Scale => "scale",
+            Self::Amend => "amend",
             Self::Start => "start",
             Self::Remove => "remove",
         })
@@ -76,9 +87,18 @@ pub fn needs_release(state: &ServiceState, service: &Service, artifact: Option<&
 
 /// Whether a release is of something else than `service` with these files.
 pub fn differs(release: &Release, service: &Service, artifact: Option<&Digest>) -> bool {
-    release.artifact.as_ref() != artifact
-        || Service { replicas: 0, ..release.service.clone() }
-            != Service { replicas: 0, ..service.clone() }
+    release.artifact.as_ref() != artifact || matter(&release.service) != matter(service)
+}
+
+/// What of a service its instances, and calls to and from them, are made of. Who owns it, how many instances it has and
+/// how its next release takes over is said of it, and is no other release. That two of them must not be there at a time is
+/// so for every restart.
+fn matter(service: &Service) -> Service {
+    let mut update = Update::default();
+    if service.update.strategy == Strategy::Recreate {
+        update.strategy = Strategy::Recreate;
+    }
+    Service { replicas: 0, owner: None, update, ..service.clone() }
 }
 
 /// The difference between what runs and `definition` with these files.
@@ -95,7 +115,8 @@ pub fn changes(
             None => Some((ChangeAction::Create, created(service))),
             Some(before) => {
                 let desired = state.map_or(Desired::Stopped, |it| it.desired);
-                changed(before, (service, artifacts.get(name)), desired, values)
+                let said = state.and_then(|it| it.definition.services.get(name));
+                changed(before, (said, service, artifacts.get(name)), desired, values)
             }
         };
         changes.extend(action.map(|(action, details)| ChangeView {
@@ -122,7 +143,7 @@ fn created(service: &Service) -> Vec<String> {
 
 fn changed(
     before: &ServiceState,
-    (service, artifact): (&Service, Option<&Digest>),
+    (said, service, artifact): (Option<&Service>, &Service, Option<&Digest>),
     desired: Desired,
     values: Values,
 ) -> Option<(ChangeAction, Vec<String>)> {
@@ -139,10 +160,13 @@ fn changed(
         }
         return Some((ChangeAction::Release, details));
     }
+    let is_scaled = !details.is_empty();
+    details.extend(said.iter().flat_map(|it| differences(it, service, values)));
     if desired != Desired::Running {
         return Some((ChangeAction::Start, details));
     }
-    (!details.is_empty()).then_some((ChangeAction::Scale, details))
+    let action = if is_scaled { ChangeAction::Scale } else { ChangeAction::Amend };
+    (!details.is_empty()).then_some((action, details))
 }
 
 /// The keys in which two services differ, as paths, with both values where they are short.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::change::{PlanView, Values, changes};
+use api::change::{PlanView, Values, changes, whole};
 use api::logs::{ExecView, Finding, LogPage, LogQuery};
 use api::request::{self, Accepted, At, EventQuery, Rollback, SetTraffic, Steer};
 use api::rollout::RolloutView;
@@ -119,7 +119,8 @@ impl Platform for Control {
             let state = world.application(&apply.definition.name);
             let mut changes = changes(state, &apply.definition, &artifacts, values);
             outlook::add(&mut changes, &apply.definition, &traffic);
-            Ok(PlanView { application: apply.definition.name.to_string(), changes })
+            let whole = whole(state.map(|it| &*it.definition), &apply.definition);
+            Ok(PlanView { application: apply.definition.name.to_string(), changes, whole })
         })
         .await
     }

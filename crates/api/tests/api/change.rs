@@ -148,3 +148,20 @@ fn values_of_variables_are_shown_to_whoever_asks_for_them() {
     assert!(shown.contains("environment.LOG_LEVEL: info -> debug"), "{shown}");
     assert!(shown.contains("environment.PASSWORD: (none) -> hunter2"), "{shown}");
 }
+
+#[test]
+fn issue_12_what_is_only_said_of_a_service_is_no_release() {
+    let mut owned = service();
+    owned.owner = Some("team-shop".to_owned());
+    owned.update.keep_old = Duration::from_secs(7);
+    let stage = Stage::with(&[("web", service())]);
+    assert_snapshot!(text(&stage, &application(&[("web", owned)])), @"
+    amend web
+        owner: (none) -> team-shop
+        update.keep_old: 10m -> 7s
+    ");
+    let mut recreated = service();
+    recreated.update.strategy = model::rollout::Strategy::Recreate;
+    let text = text(&stage, &application(&[("web", recreated)]));
+    assert!(text.starts_with("release web"), "{text}");
+}

@@ -24,13 +24,13 @@ pub(crate) async fn run(
     if output.is_json() {
         return output.json(&plan);
     }
-    if plan.changes.is_empty() {
+    if plan.changes.is_empty() && plan.whole.is_empty() {
         return output.line(&format!("{}: nothing would change", plan.application));
     }
     for change in &plan.changes {
         let (sign, tone) = match change.action {
             ChangeAction::Create | ChangeAction::Start => ("+", Tone::Good),
-            ChangeAction::Release | ChangeAction::Scale => ("~", Tone::Busy),
+            ChangeAction::Release | ChangeAction::Scale | ChangeAction::Amend => ("~", Tone::Busy),
             ChangeAction::Remove => ("-", Tone::Bad),
         };
         let line = format!("{sign} {} {}", change.action, change.service);
@@ -38,6 +38,12 @@ pub(crate) async fn run(
         for detail in &change.details {
             output.line(&format!("    {detail}"))?;
         }
+    }
+    if !plan.whole.is_empty() {
+        output.line(&output.paint(Tone::Busy, &format!("~ change {}", plan.application)))?;
+    }
+    for line in &plan.whole {
+        output.line(&format!("    {line}"))?;
     }
     Ok(())
 }

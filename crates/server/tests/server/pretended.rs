@@ -147,7 +147,11 @@ impl Platform for Pretended {
     }
 
     async fn plan(&self, apply: Apply, _: Values) -> Result<PlanView, ApiError> {
-        Ok(PlanView { application: apply.definition.name.to_string(), changes: Vec::new() })
+        Ok(PlanView {
+            application: apply.definition.name.to_string(),
+            changes: Vec::new(),
+            whole: Vec::new(),
+        })
     }
 
     async fn stop(&self, application: ApplicationName) -> Result<Accepted, ApiError> {
