@@ -1,14 +1,16 @@
 //! Finding the control process, and starting it where there is none.
 
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::Context;
 use crate::client::{Client, Presence};
 use crate::error::CommandError;
+use crate::substitute::{self, SOCKET};
 
 /// Time a control process may take until it answers: a journal of a million events is replayed in three
 /// seconds.
@@ -22,8 +24,8 @@ const TAIL_BYTES_MAX: usize = 4_096;
 
 /// The control process of the data folder, if one is there.
 pub(crate) async fn find(context: &Context) -> Result<Option<Client>, CommandError> {
-    let client = client(context);
-    match client.presence().await {
+    let (client, presence) = meet(context).await;
+    match presence {
         Presence::There(_) => Ok(Some(client)),
         Presence::Absent => Ok(None),
         Presence::Silent => Err(client.silent()),
@@ -43,8 +45,8 @@ pub enum Relief {
 
 /// Asks a control process that a command started to make way for one that is started on purpose.
 pub async fn relieve(context: &Context) -> Relief {
-    let client = client(context);
-    match client.presence().await {
+    let (client, presence) = meet(context).await;
+    match presence {
         Presence::There(health) if health.stands_in => match client.shut_down().await {
             Ok(()) => Relief::Granted,
             Err(_) => Relief::Unheard,
@@ -56,7 +58,7 @@ pub async fn relieve(context: &Context) -> Relief {
 
 /// Whether the control process that has the folder goes on: then a command needs no other.
 pub async fn attended(context: &Context) -> Relief {
-    match client(context).presence().await {
+    match meet(context).await.1 {
         Presence::There(_) => Relief::Refused,
         Presence::Absent | Presence::Silent => Relief::Unheard,
     }
@@ -70,8 +72,44 @@ pub(crate) async fn ensure(context: &Context) -> Result<Client, CommandError> {
     }
 }
 
-fn client(context: &Context) -> Client {
-    Client::new(context.data.join("pelago.sock"))
+/// Who answers for the data folder: in it, or in its substitute where it can only be read.
+async fn meet(context: &Context) -> (Client, Presence) {
+    let usual = Client::new(context.data.join(SOCKET));
+    let presence = usual.presence().await;
+    let elsewhere = substitute::find(&context.data).map(|it| it.join(SOCKET));
+    match (&presence, elsewhere.filter(|it| it.exists())) {
+        (Presence::Absent, Some(socket)) => {
+            let client = Client::new(socket);
+            let presence = client.presence().await;
+            (client, presence)
+        }
+        _ => (usual, presence),
+    }
+}
+
+/// Whoever answers, if a control process does.
+async fn answering(context: &Context) -> Option<Client> {
+    let (client, presence) = meet(context).await;
+    matches!(presence, Presence::There(_)).then_some(client)
+}
+
+/// What a control process says goes to a file in the data folder, or in its substitute where that can only be read.
+fn open_log(context: &Context) -> Result<(PathBuf, File), CommandError> {
+    let open = |folder: &Path| {
+        let path = folder.join("serve.log");
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        match file {
+            Ok(file) => Ok((path, file)),
+            Err(source) => Err((path, source)),
+        }
+    };
+    let opened = match open(&context.data) {
+        Err((path, source)) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            substitute::make(&context.data).map_err(|it| (path, it)).and_then(|it| open(&it))
+        }
+        other => other,
+    };
+    opened.map_err(|(path, source)| CommandError::File { path, verb: "written", source })
 }
 
 async fn start(context: &Context) -> Result<Client, CommandError> {
@@ -81,9 +119,7 @@ async fn start(context: &Context) -> Result<Client, CommandError> {
     };
     let folder = DirBuilder::new().recursive(true).mode(0o700).create(&context.data);
     folder.map_err(unusable(&context.data, "created"))?;
-    let path = context.data.join("serve.log");
-    let log = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
-    let log = log.map_err(unusable(&path, "written"))?;
+    let (path, log) = open_log(context)?;
     let errors = log.try_clone().map_err(unusable(&path, "written"))?;
     let mut child = Command::new(&context.program)
         .arg("serve")
@@ -97,21 +133,20 @@ async fn start(context: &Context) -> Result<Client, CommandError> {
         .stderr(Stdio::from(errors))
         .spawn()
         .map_err(unusable(&context.program, "run"))?;
-    let client = client(context);
     let ready = async {
         let mut ticks = tokio::time::interval(START_POLL);
         loop {
             ticks.tick().await;
-            if client.is_there().await {
-                return Ok(());
+            if let Some(client) = answering(context).await {
+                return Ok(client);
             }
-            if has_ended(&mut child) && !client.is_there().await {
-                return Err(());
+            if has_ended(&mut child) {
+                return answering(context).await.ok_or(());
             }
         }
     };
     match tokio::time::timeout(START_TIMEOUT, ready).await {
-        Ok(Ok(())) => Ok(client),
+        Ok(Ok(client)) => Ok(client),
         _ => Err(CommandError::NotStarted(tail(&path))),
     }
 }

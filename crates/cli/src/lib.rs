@@ -19,6 +19,7 @@ mod origin;
 mod output;
 mod plot;
 mod rollout_tree;
+pub mod substitute;
 mod table;
 mod tree;
 pub mod visible;

@@ -18,7 +18,7 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use world::World;
 
 use crate::inbox::Input;
+use crate::open::Access;
 pub use following::Following;
 use link::Link;
 pub use observed::{Hello, Observed, Window};
@@ -57,11 +58,32 @@ pub(crate) struct Place {
     pub(crate) settings: Settings,
     /// The data folder.
     pub(crate) folder: PathBuf,
+    /// Whether that can be written.
+    pub(crate) access: Access,
     /// This binary.
     pub(crate) program: PathBuf,
     pub(crate) clock: Clock,
     /// Where the calls it has seen are kept.
     pub(crate) stores: Arc<Stores>,
+}
+
+/// Its socket in the data folder or in the folder that stands in for it.
+const SOCKET: &str = "proxy.sock";
+
+impl Place {
+    /// Where files of a process that is started now go.
+    fn written(&self) -> &Path {
+        match &self.access {
+            Access::Writable { .. } => &self.folder,
+            Access::ReadOnly { substitute } => substitute,
+        }
+    }
+
+    /// Where its socket may be. One that was started while the data folder could only be read goes on elsewhere.
+    fn sockets(&self) -> Vec<PathBuf> {
+        let folders = [Some(self.folder.as_path()), self.access.substitute()];
+        folders.into_iter().flatten().map(|it| it.join(SOCKET)).collect()
+    }
 }
 
 type Key = (ApplicationName, InstanceId);

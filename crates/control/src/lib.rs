@@ -40,4 +40,4 @@ mod webhook;
 
 pub use handle::Control;
 pub use journal::{FolderLock, LockError};
-pub use open::{OpenError, Opened, Options, open};
+pub use open::{Access, OpenError, Opened, Options, open};

@@ -40,6 +40,8 @@ const FEEDING_ENDS_IN: Duration = Duration::from_secs(1);
 pub struct Options {
     /// The data folder.
     pub folder: PathBuf,
+    /// Whether it can be written.
+    pub access: Access,
     /// Its lock. Whoever has it is in charge of what is in the folder.
     pub lock: Arc<FolderLock>,
     /// This binary, which supervises and emulates instances.
@@ -60,6 +62,36 @@ pub struct Options {
     pub usual: Option<Usual>,
     /// Where metrics are sent on to by remote write, if anywhere.
     pub remote_write: Option<String>,
+}
+
+/// What can be done with a data folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Everything.
+    Writable {
+        /// The folder that stood in for it earlier, if one is left: the data plane may have its socket there.
+        earlier_substitute: Option<PathBuf>,
+    },
+    /// It can only be read. Nothing is recorded, started or stopped; people are told how things are.
+    ReadOnly {
+        /// Where a copy of the journal is opened, and sockets are made.
+        substitute: PathBuf,
+    },
+}
+
+impl Access {
+    /// The folder that stands in for the data folder, or did.
+    pub fn substitute(&self) -> Option<&Path> {
+        match self {
+            Self::Writable { earlier_substitute } => earlier_substitute.as_deref(),
+            Self::ReadOnly { substitute } => Some(substitute),
+        }
+    }
+
+    /// Whether nothing can be written to the data folder.
+    pub const fn is_read_only(&self) -> bool {
+        matches!(self, Self::ReadOnly { .. })
+    }
 }
 
 /// A control process that is in charge.
@@ -111,14 +143,8 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let workers = options.data_plane.as_ref().map_or(0, |it| it.workers);
     let (inbox, received) = mpsc::channel(INBOX_LENGTH);
     let (published, worlds) = watch::channel(Arc::new(world));
+    let place = place(&options);
     let stores = options.stores;
-    let place = options.data_plane.map(|settings| dataplane::Place {
-        settings,
-        folder: options.folder.clone(),
-        program: options.program.clone(),
-        clock: options.clock,
-        stores: Arc::clone(&stores),
-    });
     let started = place.map(|it| dataplane::start(it, worlds.clone(), inbox.clone()));
     let (data_plane, feeding) = started.unzip();
     let data_plane = data_plane.unwrap_or_else(DataPlane::absent);
@@ -174,6 +200,18 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     Ok(Opened { control, damage, task })
 }
 
+/// Where the data plane is, if there is to be one.
+fn place(options: &Options) -> Option<dataplane::Place> {
+    Some(dataplane::Place {
+        settings: options.data_plane.clone()?,
+        folder: options.folder.clone(),
+        access: options.access.clone(),
+        program: options.program.clone(),
+        clock: options.clock,
+        stores: Arc::clone(&options.stores),
+    })
+}
+
 /// What there is to begin with.
 struct Founded {
     storage: Storage,
@@ -187,7 +225,13 @@ struct Founded {
 /// Folds the journal, and records that somebody new is in charge.
 async fn found(options: &Options) -> Result<Founded, OpenError> {
     let now = options.clock.timestamp();
-    let opened = Storage::open(&options.folder, &options.lock, now);
+    let opened = match &options.access {
+        Access::Writable { .. } => Storage::open(&options.folder, &options.lock, now),
+        Access::ReadOnly { substitute } => {
+            let copy = substitute.join("journal");
+            Storage::open_read_only(&options.folder, &copy, &options.lock, now)
+        }
+    };
     let (storage, mut world, damage) = opened.map_err(|error| match error {
         StorageError::Open(error) => OpenError::Journal(error),
         other => OpenError::Replay(other),
@@ -249,7 +293,9 @@ async fn begin(
         .collect();
     let recorded = match storage.append(recorded).await {
         Ok(recorded) => recorded,
-        Err(error @ StorageError::Append(_)) => return Ok(Some((events, model::chain(&error)))),
+        Err(error @ (StorageError::Append(_) | StorageError::ReadOnly(_))) => {
+            return Ok(Some((events, model::chain(&error))));
+        }
         Err(error) => return Err(OpenError::Record(error)),
     };
     for event in &recorded {

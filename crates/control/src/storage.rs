@@ -1,7 +1,7 @@
 //! Events to entries and back: the one place that knows both the world and the journal.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use journal::{Damage, FolderLock, Journal, NewEntry, ReadError};
@@ -18,6 +18,11 @@ pub(crate) enum StorageError {
     Open(#[from] journal::OpenError),
     #[error("events could not be recorded")]
     Append(#[from] journal::AppendError),
+    #[error(
+        "the data folder {} is on a file system that can only be read; make it writable, and the control process \
+         goes on as usual by itself", .0.display()
+    )]
+    ReadOnly(PathBuf),
     #[error("the journal could not be read")]
     Read(#[from] ReadError),
     #[error("the journal could not be tidied")]
@@ -53,6 +58,8 @@ type OpenedOnce = (Storage, Result<World, StorageError>, Option<Damage>);
 #[derive(Clone, Debug)]
 pub(crate) struct Storage {
     pub(crate) journal: Journal,
+    /// The folder of which this is a copy, since it can only be read. Nothing may be added that would not last.
+    read_only: Option<PathBuf>,
 }
 
 impl Storage {
@@ -73,6 +80,19 @@ impl Storage {
         Ok((storage, world?, damage))
     }
 
+    /// As [`Self::open`], for a folder that can only be read: a copy is opened in the folder `copy`, and nothing is
+    /// appended to it.
+    pub(crate) fn open_read_only(
+        folder: &Path,
+        copy: &Path,
+        lock: &Arc<FolderLock>,
+        now: Timestamp,
+    ) -> Result<(Self, World, Option<Damage>), StorageError> {
+        journal::copy(folder, copy)?;
+        let (storage, world, damage) = Self::open(copy, lock, now)?;
+        Ok((Self { read_only: Some(folder.to_owned()), ..storage }, world, damage))
+    }
+
     fn open_once(
         folder: &Path,
         lock: &Arc<FolderLock>,
@@ -80,7 +100,7 @@ impl Storage {
     ) -> Result<OpenedOnce, StorageError> {
         let options = journal::Options::default();
         let opened = Journal::open_locked(folder, Arc::clone(lock), options, now)?;
-        let storage = Self { journal: opened.journal };
+        let storage = Self { journal: opened.journal, read_only: None };
         let world = storage.world_at(None);
         Ok((storage, world, opened.damage))
     }
@@ -91,6 +111,9 @@ impl Storage {
         &self,
         events: Vec<Recorded>,
     ) -> Result<Vec<Recorded>, StorageError> {
+        if let Some(folder) = &self.read_only {
+            return Err(StorageError::ReadOnly(folder.clone()));
+        }
         let mut entries = Vec::with_capacity(events.len());
         for recorded in &events {
             entries.push(NewEntry {

@@ -89,6 +89,14 @@ pub fn space(path: &Path) -> io::Result<Space> {
     })
 }
 
+/// Whether nothing can be written in `folder` because its file system may only be read. One that turned so by itself
+/// does not always say it, so a file without a name is made, of which nothing is left.
+pub fn is_read_only(folder: &Path) -> bool {
+    use rustix::fs::{Mode, OFlags};
+    let tried = rustix::fs::open(folder, OFlags::TMPFILE | OFlags::WRONLY, Mode::RUSR);
+    tried.is_err_and(|it| it == rustix::io::Errno::ROFS)
+}
+
 /// Whether the disk refused, or this process has no descriptors left: what could not be written or read then can be
 /// later, and says nothing about what it was to be about.
 pub fn may_work_later(error: &io::Error) -> bool {
@@ -131,6 +139,14 @@ mod tests {
         assert!(!may_work_later(&io::Error::other("not JSON")));
         let space = space(Path::new("/")).unwrap();
         assert!(space.free_bytes <= space.total_bytes);
+    }
+
+    #[test]
+    fn a_folder_that_takes_files_is_not_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_read_only(folder.path()));
+        assert!(!is_read_only(&folder.path().join("nothing")));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

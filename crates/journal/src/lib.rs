@@ -33,6 +33,7 @@
 //! deleted and not counted.
 
 mod append;
+mod copy;
 mod damage;
 mod entry;
 mod high_water;
@@ -51,6 +52,7 @@ mod wait;
 mod writer;
 
 pub use append::{AppendError, Appended, MAX_APPEND_BYTES, MAX_APPEND_ENTRIES};
+pub use copy::copy;
 pub use damage::{Cause, Damage, Dropped};
 pub use entry::{Bounds, Entry, EntryRef, MAX_BODY_BYTES, MAX_KIND_BYTES, NewEntry};
 pub use journal::{Journal, MAX_READ_ENTRIES, Opened};

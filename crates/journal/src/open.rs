@@ -358,7 +358,7 @@ impl From<&Found> for Position {
     }
 }
 
-fn failed(folder: &Path, failure: Failure) -> OpenError {
+pub(crate) fn failed(folder: &Path, failure: Failure) -> OpenError {
     let folder = folder.to_path_buf();
     match failure {
         Failure::Io(source)

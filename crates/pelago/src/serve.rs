@@ -1,5 +1,6 @@
 //! `pelago serve`: the control process.
 
+mod access;
 mod options;
 
 use std::fs;
@@ -13,10 +14,11 @@ use std::time::Duration;
 
 use api::Platform as _;
 use cli::arguments::{Format, Listen, Serve};
+use cli::substitute::SOCKET;
 use cli::visible::Log;
 use cli::{Context, Relief};
 use control::dataplane::{AccessLog, GatewayOptions, Settings};
-use control::{Control, FolderLock, LockError};
+use control::{Access, Control, FolderLock, LockError};
 use host::limits::Usual;
 use host::reserve::{Reserve, Tended};
 use host::{Clock, files};
@@ -61,6 +63,14 @@ enum ServeError {
     Signals(#[source] io::Error),
     #[error("the API ended")]
     Server(#[source] io::Error),
+    #[error(
+        "the data folder {folder} can only be read, and there is no other place for sockets; make it writable"
+    )]
+    Substitute { folder: PathBuf, source: io::Error },
+    #[error(
+        "the data folder can be written again, but no new control process could take over; start it again"
+    )]
+    Anew(#[source] io::Error),
 }
 
 pub(crate) async fn run(context: Context, asked: Serve, usual: Option<Usual>) -> ExitCode {
@@ -74,15 +84,27 @@ pub(crate) async fn run(context: Context, asked: Serve, usual: Option<Usual>) ->
         subscriber.with_writer(|| Log::of_text(io::stderr())).init();
     }
     match serve(&context, &asked, usual).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{}", model::chain(&error));
-            ExitCode::FAILURE
-        }
+        Ok(End::Asked) => ExitCode::SUCCESS,
+        Ok(End::Regained) => failed(&ServeError::Anew(access::begin_anew(&context, usual))),
+        Err(error) => failed(&error),
     }
 }
 
-async fn serve(context: &Context, asked: &Serve, usual: Option<Usual>) -> Result<(), ServeError> {
+fn failed(error: &ServeError) -> ExitCode {
+    tracing::error!("{}", model::chain(error));
+    ExitCode::FAILURE
+}
+
+/// Why a control process ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It was to.
+    Asked,
+    /// Its folder could only be read until now.
+    Regained,
+}
+
+async fn serve(context: &Context, asked: &Serve, usual: Option<Usual>) -> Result<End, ServeError> {
     if asked.background {
         host::process::leave_terminal().map_err(ServeError::Signals)?;
     }
@@ -96,13 +118,17 @@ async fn serve(context: &Context, asked: &Serve, usual: Option<Usual>) -> Result
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(file)?;
     // Before anything else in the folder is looked at: another control process may be in charge of it.
     let lock = Arc::new(take_charge(context, asked).await?);
-    tend_reserve(folder);
+    let access = access::of(folder)
+        .map_err(|source| ServeError::Substitute { folder: folder.clone(), source })?;
+    let written = access::written(folder, &access);
+    tend_reserve(folder, &access);
     let options = Options::of(context, asked, folder)?;
     let clock = Clock::start();
-    let stores = open_stores(&options, folder, clock)?;
+    let stores = open_stores(&options, written, clock)?;
     let collector = bind_collector(&options, folder).await?;
     let opened = control::open(control::Options {
         folder: folder.clone(),
+        access: access.clone(),
         lock: Arc::clone(&lock),
         program: context.program.clone(),
         environment: context.environment.clone(),
@@ -121,21 +147,22 @@ async fn serve(context: &Context, asked: &Serve, usual: Option<Usual>) -> Result
     let control = opened.control;
     let tcp = bind_port(options.listen, folder).await?;
     let tenure = if asked.background { Tenure::StandIn } else { Tenure::Lasting };
-    let faces = Faces { unix: bind_socket(folder)?, tcp, collector, tenure };
+    let faces = Faces { unix: bind_socket(written)?, tcp, collector, tenure };
     let (stop, stopped) = watch::channel(false);
     let measured = Measured { stores, clock };
     let server = tokio::spawn(server::serve(control.clone(), measured, faces, stopped));
     tracing::info!(data = %folder.display(), "in charge");
     let mut task = opened.task;
-    let asked_to_end = wait_for_end(&control, idle_exit, &mut task).await;
+    let end = wait_for_end(&control, idle_exit, &mut task, access::regained(folder, &access)).await;
     // The control task first: whoever is told that something is recorded must be told the truth.
     stop.send_replace(true);
     if tokio::time::timeout(GOODBYE, server).await.is_err() {
         tracing::info!("connections that were still open are cut");
     }
     // Left behind, it would only be in the way of nobody: the next one in charge replaces it.
-    drop(fs::remove_file(folder.join("pelago.sock")));
-    asked_to_end
+    drop(fs::remove_file(written.join(SOCKET)));
+    access::tidy(&access);
+    end
 }
 
 /// Takes the folder's lock. A control process that a command started makes way for one that is started on purpose,
@@ -170,7 +197,10 @@ async fn take_charge(context: &Context, asked: &Serve) -> Result<FolderLock, Ser
 }
 
 /// On a full disk there must be room to begin.
-fn tend_reserve(folder: &Path) {
+fn tend_reserve(folder: &Path, access: &Access) {
+    if access.is_read_only() {
+        return;
+    }
     let reserve = Reserve::of(folder);
     match files::space(folder).and_then(|space| reserve.tend(space)) {
         Ok(Tended::GivenUp) => tracing::warn!("the disk is full; the reserve is given up"),
@@ -246,28 +276,31 @@ fn data_plane(options: &Options) -> Settings {
     }
 }
 
-/// Until a signal, the API, or idleness ends the control process, and its task has ended too.
+/// Until a signal, the API, idleness or a disk that has `regained` its health ends the control process, and its task has ended too.
 async fn wait_for_end(
     control: &Control,
     idle_exit: Option<Duration>,
     task: &mut tokio::task::JoinHandle<()>,
-) -> Result<(), ServeError> {
+    regained: impl Future<Output = ()>,
+) -> Result<End, ServeError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
-    let why = tokio::select! {
-        _ = terminate.recv() => "terminated",
-        _ = interrupt.recv() => "interrupted",
-        () = idle(control, idle_exit) => "idle",
+    let (end, why) = tokio::select! {
+        _ = terminate.recv() => (End::Asked, "terminated"),
+        _ = interrupt.recv() => (End::Asked, "interrupted"),
+        () = idle(control, idle_exit) => (End::Asked, "idle"),
+        () = regained => (End::Regained, "the data folder can be written; beginning anew"),
         ended = &mut *task => {
             return match ended {
-                Ok(()) => Ok(()),
+                Ok(()) => Ok(End::Asked),
                 Err(error) => Err(ServeError::Server(io::Error::other(error))),
             };
         }
     };
     tracing::info!(why, "ending; instances go on");
     control.shut_down();
-    task.await.map_err(|error| ServeError::Server(io::Error::other(error)))
+    task.await.map_err(|error| ServeError::Server(io::Error::other(error)))?;
+    Ok(end)
 }
 
 /// Until nothing has run for so long; for good, if that does not matter.
@@ -294,7 +327,7 @@ fn is_idle(world: &World) -> bool {
 fn bind_socket(folder: &Path) -> Result<UnixListener, ServeError> {
     /// What `sun_path` holds on Linux, less the closing zero (unix(7)).
     const PATH_BYTES_MAX: usize = 107;
-    let path = folder.join("pelago.sock");
+    let path = folder.join(SOCKET);
     if PATH_BYTES_MAX < path.as_os_str().len() {
         return Err(ServeError::SocketPath(path));
     }

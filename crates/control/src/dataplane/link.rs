@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use world::{Desired, World};
 use super::comparison;
 use super::process::{Launcher, Predecessor, bound_log, kill, terminate};
 use super::wire::{WireError, receive, send};
-use super::{Hello, Key, Place, Settings, Shared};
+use super::{Hello, Key, Place, SOCKET, Settings, Shared};
 use crate::inbox::Input;
 use crate::telemetry::spans;
 
@@ -78,8 +78,15 @@ impl Link {
     /// Until the last world was published. Where nothing runs then, the data plane ends too.
     pub(super) async fn run(mut self, launcher: Launcher) {
         let mut worlds = self.worlds.clone();
-        let mut peer =
-            Peer { launcher, process: None, is_replaced: false, handing_over: None, kept: None };
+        let socket = self.place.written().join(SOCKET);
+        let mut peer = Peer {
+            launcher,
+            process: None,
+            socket,
+            is_replaced: false,
+            handing_over: None,
+            kept: None,
+        };
         tokio::select! {
             () = self.keep(&mut peer) => {}
             () = ended(&mut worlds) => {}
@@ -120,11 +127,11 @@ impl Link {
 
     /// One connection, from its beginning to its end.
     async fn link(&mut self, peer: &mut Peer) -> Result<(), LinkError> {
-        let socket = self.place.folder.join("proxy.sock");
         if let Some(before) = peer.handing_over.take() {
-            handed_over(&socket, before, &mut peer.launcher).await;
+            handed_over(&peer.socket, before, &mut peer.launcher).await;
         }
-        let stream = connect(&socket, &mut peer.launcher).await?;
+        let (stream, socket) = connect(&self.place, &mut peer.launcher).await?;
+        peer.socket = socket;
         let process = process_of(&stream);
         let (mut from, mut to) = stream.into_split();
         let worlds = self.worlds.clone();
@@ -149,6 +156,8 @@ fn process_of(stream: &UnixStream) -> Option<ProcessId> {
 struct Peer {
     launcher: Launcher,
     process: Option<ProcessId>,
+    /// Where it was reached last.
+    socket: PathBuf,
     /// Whether this control process has had it replaced by another. It does so once: what a new process
     /// of this binary does not mend, a further one will not.
     is_replaced: bool,
@@ -201,18 +210,25 @@ async fn handed_over(socket: &Path, before: SocketMark, launcher: &mut Launcher)
     }
 }
 
-async fn connect(socket: &Path, launcher: &mut Launcher) -> Result<UnixStream, LinkError> {
-    if let Ok(stream) = UnixStream::connect(socket).await {
-        return Ok(stream);
+/// Connects to the one that runs, wherever its socket is, or to one that is started.
+async fn connect(
+    place: &Place,
+    launcher: &mut Launcher,
+) -> Result<(UnixStream, PathBuf), LinkError> {
+    for socket in place.sockets() {
+        if let Ok(stream) = UnixStream::connect(&socket).await {
+            return Ok((stream, socket));
+        }
     }
+    let socket = place.written().join(SOCKET);
     if !launcher.is_running() {
-        launcher.start(Predecessor::None).map_err(LinkError::Start)?;
+        launcher.start(&socket, Predecessor::None).map_err(LinkError::Start)?;
     }
     let answered = async {
         let mut ticks = tokio::time::interval(CONNECT_POLL);
         loop {
             ticks.tick().await;
-            if let Ok(stream) = UnixStream::connect(socket).await {
+            if let Ok(stream) = UnixStream::connect(&socket).await {
                 return Ok(stream);
             }
             if !launcher.is_running() {
@@ -224,7 +240,7 @@ async fn connect(socket: &Path, launcher: &mut Launcher) -> Result<UnixStream, L
     if answered.is_err() {
         launcher.kill().await;
     }
-    answered.map_err(|_| LinkError::Timeout)?
+    Ok((answered.map_err(|_| LinkError::Timeout)??, socket))
 }
 
 /// Sends the table, and then what changes in it, until no further world is published. An instance is
@@ -343,7 +359,7 @@ impl Listener<'_> {
             return;
         }
         self.peer.kept = Some(listening);
-        let (copies, socket) = (self.peer.launcher.copies(), self.place.folder.join("proxy.sock"));
+        let (copies, socket) = (self.peer.launcher.copies(), self.peer.socket.clone());
         tokio::task::spawn_blocking(move || {
             if let Err(error) = copies.borrow(&socket) {
                 tracing::debug!(%error, "the data plane's sockets are not kept");
@@ -369,10 +385,12 @@ impl Listener<'_> {
             }
         }
         let is_outdated = needs_replacement(&hello, settings) || is_other_program(hello.pid);
-        if is_outdated && !self.peer.is_replaced {
+        // A successor could not have its socket where nothing can be written.
+        let may_be_replaced = !self.peer.is_replaced && !self.place.access.is_read_only();
+        if is_outdated && may_be_replaced {
             self.peer.is_replaced = true;
-            self.peer.handing_over = mark(&self.place.folder.join("proxy.sock"));
-            if let Err(error) = self.peer.launcher.start(Predecessor::Serving) {
+            self.peer.handing_over = mark(&self.peer.socket);
+            if let Err(error) = self.peer.launcher.start(&self.peer.socket, Predecessor::Serving) {
                 tracing::warn!(%error, "the data plane cannot be replaced; it goes on as it is");
             }
         }

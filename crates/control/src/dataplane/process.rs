@@ -49,7 +49,6 @@ impl Launcher {
         let mut arguments: Vec<OsString> = vec!["proxy".into()];
         let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
         option("--data", folder.into());
-        option("--socket", folder.join("proxy.sock").into());
         option("--gateway", address(settings.gateway));
         option("--gateway-tls", address(settings.gateway_tls));
         option("--tls-folder", folder.join("tls").into());
@@ -64,15 +63,15 @@ impl Launcher {
         if settings.options.proxy_protocol {
             arguments.push("--proxy-protocol".into());
         }
-        let log = folder.join("proxy.log");
+        let log = place.written().join("proxy.log");
         Self { program: program.clone(), arguments, log, copies: Copies::default(), child: None }
     }
 
-    /// Starts one. It gets no terminal and no environment, and goes on when this process ends.
-    pub(super) fn start(&mut self, predecessor: Predecessor) -> io::Result<()> {
+    /// Starts one with this socket. It gets no terminal and no environment, and goes on when this process ends.
+    pub(super) fn start(&mut self, socket: &Path, predecessor: Predecessor) -> io::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments);
+        command.args(&self.arguments).arg("--socket").arg(socket);
         let mut heir = None;
         let mut stdin = Stdio::null();
         match predecessor {

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Site, count, processes, until};
+use crate::harness::{Site, count, http, processes, until};
 
 /// A file system of 32 MiB at the data folder of a site, for as long as this lives.
 struct Small {
@@ -62,6 +62,43 @@ impl Small {
             while file.write_all(&vec![0; size]).is_ok() {}
         }
     }
+}
+
+/// The data folder of a site as it was, for reading only, for as long as this lives.
+struct Sealed {
+    folder: PathBuf,
+}
+
+impl Sealed {
+    /// By a mount on top: what has files open for writing keeps them.
+    fn over(site: &Site) -> Option<Self> {
+        let folder = site.data();
+        let mount = |arguments: &[&str]| {
+            let done = Command::new("mount").args(arguments).arg(&folder).output();
+            done.is_ok_and(|it| it.status.success())
+        };
+        if !mount(&["--bind", folder.to_str().unwrap()]) {
+            println!("nothing can be mounted here, so this test says nothing");
+            return None;
+        }
+        assert!(mount(&["-o", "remount,bind,ro"]));
+        Some(Self { folder })
+    }
+}
+
+impl Drop for Sealed {
+    fn drop(&mut self) {
+        drop(Command::new("umount").arg("-l").arg(&self.folder).status());
+    }
+}
+
+/// Starts a control process on a data folder that can only be read, and waits until it answers.
+fn start_read_only(site: &mut Site) {
+    site.spawn_control();
+    until("the control process to answer elsewhere", || {
+        let socket = cli::substitute::find(&site.data())?.join(cli::substitute::SOCKET);
+        http::ask(&socket, &http::Request::get("/health")).ok()
+    });
 }
 
 impl Drop for Small {
@@ -177,6 +214,59 @@ fn issue_12_on_a_read_only_disk_what_runs_goes_on_and_what_crashes_waits() {
     );
     assert_eq!(pid(&site, "talk"), talks);
     assert!(site.run(&["doctor"]).out.contains("nothing can be recorded"));
+}
+
+#[test]
+fn issue_12_control_starts_on_a_disk_that_is_read_only_and_says_so() {
+    let mut site = Site::new();
+    let Some(small) = Small::on_disk(&site) else { return };
+    site.start();
+    up(&site);
+    let talks = pid(&site, "talk");
+    small.turn_read_only();
+    site.kill_control();
+
+    start_read_only(&mut site);
+    let status = site.ok(&["status"]).out;
+    assert!(status.contains("can only be read; make it writable"), "{status}");
+    let shown = site.json(&["ps"]).out;
+    assert!(shown.contains("talk.1") && shown.contains(&talks.to_string()), "{shown}");
+    assert!(site.ok(&["events"]).out.contains("talk.1 is ready"));
+    assert!(site.ok(&["logs", "talk"]).out.contains("word"));
+    let doctor = site.run(&["doctor"]);
+    assert!(doctor.code == Some(1) && doctor.out.contains("can only be read"), "{doctor:?}");
+    for wish in [&["scale", "quiet=3"][..], &["restart", "talk"], &["up", "--detach"], &["down"]] {
+        let refused = site.run(wish);
+        assert!(
+            refused.code == Some(1) && refused.err.contains("can only be read"),
+            "{wish:?}: {refused:?}"
+        );
+    }
+    assert!(site.json(&["ps"]).out.contains(&talks.to_string()), "nothing was stopped");
+}
+
+#[test]
+fn issue_12_control_becomes_an_ordinary_one_when_its_disk_can_be_written_again() {
+    let mut site = Site::serving();
+    up(&site);
+    let talks = pid(&site, "talk");
+    let (quiet, _) = site.instance("quiet");
+    let quiet = processes::identify(quiet).unwrap();
+    site.kill_control();
+    let Some(sealed) = Sealed::over(&site) else { return };
+
+    start_read_only(&mut site);
+    processes::kill(quiet);
+    assert!(site.ok(&["status"]).out.contains("can only be read"));
+    drop(sealed);
+    site.wait_for_control();
+    site.text(0, "quiet.1 ended: killed by SIGKILL");
+    site.text(0, "quiet.2 is ready");
+    assert_eq!(problems(&site), "null");
+    assert_eq!(pid(&site, "talk"), talks);
+    assert_eq!(cli::substitute::find(&site.data()), None, "nothing is left of it");
+    // It is the process it was, for whoever started it.
+    site.end_control();
 }
 
 #[test]

@@ -439,6 +439,9 @@ impl Drop for Site {
         for folder in processes::cgroups(&self.data()) {
             drop(fs::remove_dir(folder));
         }
+        if let Some(substitute) = cli::substitute::find(&self.data()) {
+            drop(fs::remove_dir_all(substitute));
+        }
     }
 }
 

@@ -82,6 +82,7 @@ impl Stage {
                 workers: 1,
             },
             folder: folder.path().to_owned(),
+            access: crate::open::Access::Writable { earlier_substitute: None },
             program: "/bin/false".into(),
             clock: host::Clock::start(),
             stores: Arc::new(stores(folder.path())),
