@@ -30,6 +30,7 @@ static GENUINE: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
             at: Timestamp::from_millis(round as u64),
             kind: format!("test.{round}").into(),
             body: vec![b'a' + round as u8; bytes],
+            sets_clock: false,
         };
         journal.append_blocking(vec![entry]).unwrap();
         if round == 0 {
