@@ -47,9 +47,10 @@ impl EventView {
     }
 }
 
-/// In whole seconds: nobody sets a clock to the millisecond on purpose.
+/// In whole seconds, the nearest: nobody sets a clock to the millisecond on purpose, and the two clocks that are compared
+/// are read one after the other.
 fn clock_set(by_ms: i64) -> String {
-    let by = DurationText(Duration::from_secs(by_ms.unsigned_abs() / 1_000));
+    let by = DurationText(Duration::from_secs((by_ms.unsigned_abs() + 500) / 1_000));
     let direction = if by_ms < 0 { "back" } else { "forward" };
     format!("the machine's clock was set {direction} by {by}")
 }

@@ -30,7 +30,7 @@ fn about_the_application() -> Vec<Event> {
         Event::ControlStarted { version: "0.1.0".to_owned(), pid: 7 },
         Event::JournalRepaired { report: "2 of 9 events were lost".to_owned() },
         Event::ClockSet { by_ms: -31_536_000_123 },
-        Event::ClockSet { by_ms: 3_600_000 },
+        Event::ClockSet { by_ms: 3_599_999 },
         applied(1),
         applied(2),
         Event::StopAsked { application: application() },
