@@ -209,7 +209,8 @@ pub fn diff(
 }
 
 /// Entries in which two maps differ, with both values.
-fn values<V: Serialize + PartialEq>(
+/// The values that differ, a line each.
+pub(crate) fn values<V: Serialize + PartialEq>(
     what: &str,
     before: &BTreeMap<String, V>,
     after: &BTreeMap<String, V>,

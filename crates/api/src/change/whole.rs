@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::Application;
 use model::route::Route;
-use serde::Serialize;
-use serde_json::Value;
 use world::routing::route_key;
+
+use crate::release::values;
 
 /// The differences of two definitions outside their services, a line each: routes, configuration, flags and rules.
 /// Nothing is different where there was none before.
@@ -60,21 +60,6 @@ fn named<V: PartialEq>(
         Some(format!("{what} {key}: {verb}"))
     };
     keys.into_iter().filter_map(line).collect()
-}
-
-fn values<V: Serialize>(
-    what: &str,
-    before: &BTreeMap<String, V>,
-    after: &BTreeMap<String, V>,
-) -> Vec<String> {
-    let text = |value: Option<&V>| {
-        let value = value.and_then(|it| serde_json::to_value(it).ok());
-        value.as_ref().map_or_else(|| "(none)".to_owned(), Value::to_string)
-    };
-    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let differ = keys.into_iter().map(|it| (it, text(before.get(it)), text(after.get(it))));
-    let differ = differ.filter(|(_, before, after)| before != after);
-    differ.map(|(key, before, after)| format!("{what}.{key}: {before} -> {after}")).collect()
 }
 
 #[cfg(test)]
