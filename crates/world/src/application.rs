@@ -72,6 +72,12 @@ impl ApplicationState {
         self.group_edges.get(caller)?.get(&group)?.get(callee).copied()
     }
 
+    /// The ports of all declared calls, those of groups among them.
+    pub fn edge_ports(&self) -> impl Iterator<Item = u16> {
+        let of_groups = self.group_edges.values().flat_map(BTreeMap::values);
+        self.edges.values().chain(of_groups).flat_map(BTreeMap::values).copied()
+    }
+
     /// Whether everything that was asked for is there: every service ready, or done if it is a job.
     pub fn is_settled(&self) -> bool {
         self.services.values().all(|service| service.is_settled())

@@ -32,16 +32,13 @@ impl PortAssigner {
         let slots =
             applications().flat_map(|it| it.services.values()).flat_map(|it| it.groups.values());
         let slots = slots.flat_map(|it| it.slots.values());
-        let of_groups = applications().flat_map(|it| it.group_edges.values());
-        let of_groups = of_groups.flat_map(|it| it.values());
-        let edges = applications().flat_map(|it| it.edges.values()).chain(of_groups);
-        let edges = edges.flat_map(|it| it.values());
+        let edges = applications().flat_map(|it| it.edge_ports());
         let named = |it: &Slot| {
             let pairs = it.named_ports.values().copied().collect::<Vec<_>>();
             pairs.into_iter().flat_map(|it| [Some(it.port), it.spare])
         };
         let taken = slots.flat_map(|it| named(it).chain([Some(it.port), it.spare_port])).flatten();
-        Self { taken: taken.chain(edges.copied()).collect(), first: here.first_port }
+        Self { taken: taken.chain(edges).collect(), first: here.first_port }
     }
 
     /// Ports for each of the first `replicas` slots that has none yet, or not the one it must have: one,

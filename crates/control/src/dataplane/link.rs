@@ -175,15 +175,6 @@ struct Listening {
     edges: BTreeSet<u16>,
 }
 
-/// The ports of all declared calls.
-fn edge_ports(world: &World) -> BTreeSet<u16> {
-    let applications = || world.applications.values();
-    let own = applications().flat_map(|it| it.edges.values().flat_map(|it| it.values()));
-    let of_groups = applications().flat_map(|it| it.group_edges.values());
-    let of_groups = of_groups.flat_map(|it| it.values()).flat_map(|it| it.values());
-    own.chain(of_groups).copied().collect()
-}
-
 /// What tells a socket from another at the same path.
 type SocketMark = (u64, i64, i64);
 
@@ -353,7 +344,7 @@ impl Listener<'_> {
         let listening = Listening {
             pid: hello.pid,
             gateways: [hello.gateway, hello.gateway_tls],
-            edges: edge_ports(&world),
+            edges: world.applications.values().flat_map(|it| it.edge_ports()).collect(),
         };
         if self.peer.kept.as_ref() == Some(&listening) {
             return;
