@@ -34,6 +34,7 @@ mod storage;
 mod strays;
 mod sweep;
 mod telemetry;
+mod ticks;
 mod traffic_view;
 mod watch;
 mod webhook;

@@ -20,6 +20,7 @@ use crate::alert::{self, Alarm, Source};
 use crate::inbox::Input;
 use crate::parts::Parts;
 use crate::recording::Recording;
+use crate::ticks;
 
 /// Looks every second whether there is room.
 #[derive(Clone, Debug)]
@@ -47,14 +48,7 @@ impl Lookout {
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_secs(1));
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _at = ticks.tick() => {}
-                    changed = self.worlds.changed() => match changed {
-                        Ok(()) => continue,
-                        Err(_ended) => return,
-                    },
-                }
+            while ticks::next(&mut ticks, &mut self.worlds).await {
                 let me = self.clone();
                 if let Err(error) = tokio::task::spawn_blocking(move || me.look()).await {
                     tracing::error!(%error, "the room on the disk cannot be watched");

@@ -27,6 +27,7 @@ use world::World;
 use crate::alert::Alarm;
 use crate::dataplane::DataPlane;
 use crate::inbox::Input;
+use crate::ticks;
 use collect::{Collector, Seen};
 use lines::Reader;
 use rules::Evaluator;
@@ -97,14 +98,7 @@ impl Keeper {
         let mut carried =
             Carried { reader: Reader::open(self.stores.folder()), ..Carried::default() };
         let mut second = 0_u32;
-        loop {
-            tokio::select! {
-                _at = ticks.tick() => {}
-                changed = self.worlds.changed() => match changed {
-                    Ok(()) => continue,
-                    Err(_ended) => break,
-                },
-            }
+        while ticks::next(&mut ticks, &mut self.worlds).await {
             let is_due = second.is_multiple_of(SAMPLE_EVERY);
             let seen = is_due.then(|| self.data_plane.read(Seen::of));
             carried = self.tick(carried, seen).await;
@@ -163,13 +157,7 @@ async fn every_second(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut is_last = false;
     while !is_last {
-        tokio::select! {
-            _at = ticks.tick() => {}
-            changed = worlds.changed() => match changed {
-                Ok(()) => continue,
-                Err(_ended) => is_last = true,
-            },
-        }
+        is_last = !ticks::next(&mut ticks, &mut worlds).await;
         if let Err(error) = tokio::task::spawn_blocking(work.clone()).await {
             tracing::error!(%error, "telemetry cannot be kept");
         }

@@ -15,6 +15,7 @@ use telemetry::metrics::remote::WriteRequest;
 use tokio::sync::watch;
 use world::World;
 
+use crate::ticks;
 use crate::webhook::{self, Payload};
 
 /// Time samples get to arrive before they are sent.
@@ -46,14 +47,7 @@ impl Sender {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let now_ms = self.clock.timestamp().as_millis();
         let mut sent_ms = self.before().unwrap_or_else(|| now_ms.saturating_sub(SETTLE_MS));
-        loop {
-            tokio::select! {
-                _at = ticks.tick() => {}
-                changed = self.worlds.changed() => match changed {
-                    Ok(()) => continue,
-                    Err(_ended) => return,
-                },
-            }
+        while ticks::next(&mut ticks, &mut self.worlds).await {
             let settled_ms = self.clock.timestamp().as_millis().saturating_sub(SETTLE_MS);
             if settled_ms.saturating_add(SET_BACK_MS) < sent_ms {
                 // It was sent up to a future that was corrected.
