@@ -37,9 +37,7 @@ impl Command {
         match self {
             Self::Apply(apply) => apply.events(here),
             Self::Stop { application } => {
-                let state = world
-                    .application(application)
-                    .ok_or_else(|| ApiError::no_application(application.as_str()))?;
+                let state = known(world, application)?;
                 Ok(match state.desired {
                     Desired::Running => {
                         vec![Event::StopAsked { application: application.clone() }]
@@ -80,10 +78,7 @@ pub(crate) struct Here<'a> {
 
 /// Starts an application as it was described last, with the releases it has.
 fn start(here: &Here<'_>, application: &ApplicationName) -> Result<Vec<Event>, ApiError> {
-    let state = here
-        .world
-        .application(application)
-        .ok_or_else(|| ApiError::no_application(application.as_str()))?;
+    let state = known(here.world, application)?;
     if state.desired == Desired::Running {
         return Ok(Vec::new());
     }
@@ -94,9 +89,7 @@ fn start(here: &Here<'_>, application: &ApplicationName) -> Result<Vec<Event>, A
 
 /// Whether an application is there, and nothing of it runs.
 pub(crate) fn may_be_removed(world: &World, application: &ApplicationName) -> Result<(), ApiError> {
-    let state = world
-        .application(application)
-        .ok_or_else(|| ApiError::no_application(application.as_str()))?;
+    let state = known(world, application)?;
     if state.desired == Desired::Stopped {
         return Ok(());
     }
@@ -176,13 +169,18 @@ fn restart(
         .collect())
 }
 
+fn known<'a>(
+    world: &'a World,
+    application: &ApplicationName,
+) -> Result<&'a world::ApplicationState, ApiError> {
+    world.application(application).ok_or_else(|| ApiError::no_application(application.as_str()))
+}
+
 fn running<'a>(
     world: &'a World,
     application: &ApplicationName,
 ) -> Result<&'a world::ApplicationState, ApiError> {
-    let state = world
-        .application(application)
-        .ok_or_else(|| ApiError::no_application(application.as_str()))?;
+    let state = known(world, application)?;
     if state.desired != Desired::Running {
         return Err(ApiError::new(
             ErrorKind::Conflict,
