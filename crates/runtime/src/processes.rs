@@ -397,24 +397,29 @@ impl Processes {
         &self,
         known: &dyn Fn(&ApplicationName, &InstanceId) -> bool,
     ) -> Result<(), ProcessesError> {
-        for (application, instance) in self.list()? {
-            let ended = || self.observe(&application, &instance).map(|it| !it.is_alive());
-            if !known(&application, &instance) && ended()? {
-                self.remove(&application, &instance)?;
-            }
-        }
+        self.remove_ended(&|application, instance| !known(application, instance))?;
         let live = |it: &str| self.is_live_cgroup(it);
         cgroup::sweep(&self.cgroup_prefix, &live);
         Ok(())
     }
 
-    /// Removes the folders of an application's instances that have ended, and the application's when it is empty.
-    pub fn forget(&self, application: &ApplicationName) -> Result<(), ProcessesError> {
-        for (of, instance) in self.list()? {
-            if of == *application && !self.observe(&of, &instance)?.is_alive() {
-                self.remove(&of, &instance)?;
+    /// Removes the folders of those `meant` that have ended.
+    fn remove_ended(
+        &self,
+        meant: &dyn Fn(&ApplicationName, &InstanceId) -> bool,
+    ) -> Result<(), ProcessesError> {
+        for (application, instance) in self.list()? {
+            let ended = || self.observe(&application, &instance).map(|it| !it.is_alive());
+            if meant(&application, &instance) && ended()? {
+                self.remove(&application, &instance)?;
             }
         }
+        Ok(())
+    }
+
+    /// Removes the folders of an application's instances that have ended, and the application's when it is empty.
+    pub fn forget(&self, application: &ApplicationName) -> Result<(), ProcessesError> {
+        self.remove_ended(&|of, _| of == application)?;
         let path = self.folder.join(application.as_str());
         match fs::remove_dir(&path) {
             Err(error)
