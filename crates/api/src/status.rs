@@ -224,6 +224,13 @@ words!(InstanceStateView {
     Stopping => "stopping",
 });
 
+impl ServiceStateView {
+    /// Whether all of it is as it should be, so that there is nothing to wait for.
+    pub const fn is_fine(self) -> bool {
+        matches!(self, Self::Ready | Self::Running | Self::Completed)
+    }
+}
+
 impl StatusView {
     /// The view of `world`, of one application only if one is named.
     pub fn of(world: &World, only: Option<&ApplicationName>) -> Self {

@@ -20,11 +20,11 @@ pub(crate) async fn application(
     client: &Client,
     output: &mut Output,
 ) -> Result<String, CommandError> {
-    let status: StatusView = client.get(Target::new(&["v1", "status"])).await?;
-    let is_there = |name: &str| status.applications.iter().any(|it| it.name == name);
     if let Some(name) = &context.application {
         return Ok(name.clone());
     }
+    let status: StatusView = client.get(Target::new(&["v1", "status"])).await?;
+    let is_there = |name: &str| status.applications.iter().any(|it| it.name == name);
     if let Some(Named { name, file }) = named_here(context)? {
         if is_there(&name) {
             return Ok(name);

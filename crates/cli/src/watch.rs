@@ -1,7 +1,7 @@
 //! Waiting for an application to become what was asked for, and showing what it waits for.
 
 use api::StatusView;
-use api::status::{ApplicationView, ServiceStateView};
+use api::status::ApplicationView;
 
 use crate::canvas::Canvas;
 use crate::client::Client;
@@ -96,12 +96,7 @@ fn fit(application: &ApplicationView, rows: usize, output: &Output) -> Vec<Strin
         return tree::lines(application, output);
     }
     let mut shown = application.clone();
-    shown.services.sort_by_key(|it| {
-        matches!(
-            it.state,
-            ServiceStateView::Ready | ServiceStateView::Running | ServiceStateView::Completed
-        )
-    });
+    shown.services.sort_by_key(|it| it.state.is_fine());
     shown.services.truncate(room);
     let mut lines = tree::lines(&shown, output);
     lines.push(output.paint(Tone::Faint, &format!("   and {hidden} more")));
@@ -114,6 +109,7 @@ mod tests {
     use crate::arguments::Format;
     use crate::output::captured;
     use crate::tree::tests::{application, service};
+    use api::status::ServiceStateView;
 
     #[test]
     fn a_tree_that_is_too_tall_shows_what_is_not_done_first() {

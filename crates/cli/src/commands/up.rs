@@ -142,13 +142,7 @@ async fn explain(
     view: &ApplicationView,
     output: &mut Output,
 ) -> Result<(), CommandError> {
-    let fine = |state| {
-        matches!(
-            state,
-            ServiceStateView::Ready | ServiceStateView::Running | ServiceStateView::Completed
-        )
-    };
-    for service in view.services.iter().filter(|it| !fine(it.state)) {
+    for service in view.services.iter().filter(|it| !it.state.is_fine()) {
         let why = match service.detail.as_str() {
             "" => String::new(),
             detail => format!(": {}", one_line(detail)),
