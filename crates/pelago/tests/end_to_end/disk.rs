@@ -55,6 +55,11 @@ impl Small {
         fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test").unwrap();
     }
 
+    /// Waits until the room for what must be written down is set aside.
+    fn until_reserved(&self) {
+        until("the reserve", || self.folder.join("reserve").exists().then_some(()));
+    }
+
     /// Fills it to the last byte.
     fn fill(&self, name: &str) {
         let mut file = File::create(self.folder.join(name)).unwrap();
@@ -108,18 +113,27 @@ impl Drop for Small {
     }
 }
 
-/// A service that talks and one that does not.
-fn up(site: &Site) {
+/// Brings up a service that talks and one that does not; the process that talks.
+fn up(site: &Site) -> Value {
     site.write("a/talk.sh", "while :; do echo word; sleep 0.02; done\n");
     site.manifest(
         "name: disk\nservices:\n  talk: {artifact: ./a, command: sh talk.sh}\n  quiet: {command: sleep \
          1000, restart: {backoff: 10ms}}\n",
     );
     site.ok(&["up", "--detach"]);
+    pid(site, "talk")
 }
 
 fn problems(site: &Site) -> String {
     site.get("/v1/status").ok()["recording_problems"].to_string()
+}
+
+fn until_said(site: &Site, words: &str) {
+    until(words, || problems(site).contains(words).then_some(()));
+}
+
+fn until_well(site: &Site) {
+    until("all to be as before", || (problems(site) == "null").then_some(()));
 }
 
 fn pid(site: &Site, service: &str) -> Value {
@@ -140,14 +154,11 @@ fn issue_12_a_full_disk_costs_lines_and_nothing_else() {
     let mut site = Site::new();
     let Some(small) = Small::mount(&site) else { return };
     site.start();
-    up(&site);
-    let talks = pid(&site, "talk");
-    until("the reserve", || small.folder.join("reserve").exists().then_some(()));
+    let talks = up(&site);
+    small.until_reserved();
 
     small.fill("fill");
-    until("it to be said", || {
-        problems(&site).contains("lines of disk/talk.1 are lost").then_some(())
-    });
+    until_said(&site, "lines of disk/talk.1 are lost");
     let doctor = site.run(&["doctor"]);
     assert!(doctor.out.contains("recording") && doctor.code == Some(1), "{doctor:?}");
     assert!(site.ok(&["status"]).out.contains("so lines of instances are dropped"));
@@ -159,9 +170,9 @@ fn issue_12_a_full_disk_costs_lines_and_nothing_else() {
     assert_eq!(pid(&site, "talk"), talks, "it says lines that cannot be kept, and goes on");
 
     fs::remove_file(small.folder.join("fill")).unwrap();
-    until("all to be as before", || (problems(&site) == "null").then_some(()));
+    until_well(&site);
     site.text(0, "alert PelagoRecordingFails has ended");
-    until("the reserve", || small.folder.join("reserve").exists().then_some(()));
+    small.until_reserved();
     until("the log to go on", || {
         let log = lines_of(&site, "talk.1");
         let (_, after) = log.split_once("could not be kept")?;
@@ -176,22 +187,21 @@ fn issue_12_on_a_disk_without_any_room_control_starts_and_what_ends_waits() {
     let mut site = Site::new();
     let Some(small) = Small::mount(&site) else { return };
     site.start();
-    up(&site);
-    let talks = pid(&site, "talk");
-    until("the reserve", || small.folder.join("reserve").exists().then_some(()));
+    let talks = up(&site);
+    small.until_reserved();
     small.fill("fill");
     until("the reserve to be given up", || (!small.folder.join("reserve").exists()).then_some(()));
     small.fill("fill2");
     site.kill_control();
     site.start();
-    until("it to be said", || problems(&site).contains("has only 0 KiB left").then_some(()));
+    until_said(&site, "has only 0 KiB left");
     kill(&site, "quiet");
     assert_eq!(pid(&site, "talk"), talks);
 
     fs::remove_file(small.folder.join("fill")).unwrap();
     site.text(0, "quiet.1 ended: killed by SIGKILL");
     site.text(0, "quiet.2 is ready");
-    until("all to be as before", || (problems(&site) == "null").then_some(()));
+    until_well(&site);
     assert_eq!(pid(&site, "talk"), talks);
 }
 
@@ -200,12 +210,11 @@ fn issue_12_on_a_read_only_disk_what_runs_goes_on_and_what_crashes_waits() {
     let mut site = Site::new();
     let Some(small) = Small::on_disk(&site) else { return };
     site.start();
-    up(&site);
-    let talks = pid(&site, "talk");
+    let talks = up(&site);
     small.turn_read_only();
-    until("it to be said", || problems(&site).contains("nothing can be recorded").then_some(()));
+    until_said(&site, "nothing can be recorded");
     kill(&site, "quiet");
-    until("lines to be lost", || problems(&site).contains("lines of disk/talk.1").then_some(()));
+    until_said(&site, "lines of disk/talk.1");
     assert!(site.ok(&["status"]).out.contains("what ends waits"));
     let refused = site.run(&["scale", "quiet=3"]);
     assert!(
@@ -221,8 +230,7 @@ fn issue_12_control_starts_on_a_disk_that_is_read_only_and_says_so() {
     let mut site = Site::new();
     let Some(small) = Small::on_disk(&site) else { return };
     site.start();
-    up(&site);
-    let talks = pid(&site, "talk");
+    let talks = up(&site);
     small.turn_read_only();
     site.kill_control();
 
@@ -248,8 +256,7 @@ fn issue_12_control_starts_on_a_disk_that_is_read_only_and_says_so() {
 #[test]
 fn issue_12_control_becomes_an_ordinary_one_when_its_disk_can_be_written_again() {
     let mut site = Site::serving();
-    up(&site);
-    let talks = pid(&site, "talk");
+    let talks = up(&site);
     let (quiet, _) = site.instance("quiet");
     let quiet = processes::identify(quiet).unwrap();
     site.kill_control();
@@ -274,8 +281,7 @@ fn issue_12_an_artifact_larger_than_the_room_is_refused_and_leaves_nothing() {
     let mut site = Site::new();
     let Some(small) = Small::mount(&site) else { return };
     site.start();
-    up(&site);
-    let talks = pid(&site, "talk");
+    let talks = up(&site);
     let large = File::create(site.app().join("a/large")).unwrap();
     large.set_len(64 << 20).unwrap();
     let refused = site.run(&["up", "--detach"]);
