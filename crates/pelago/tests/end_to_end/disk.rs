@@ -191,10 +191,11 @@ fn issue_12_on_a_disk_without_any_room_control_starts_and_what_ends_waits() {
     small.until_reserved();
     small.fill("fill");
     until("the reserve to be given up", || (!small.folder.join("reserve").exists()).then_some(()));
-    small.fill("fill2");
     site.kill_control();
+    small.fill("fill2");
     site.start();
-    until_said(&site, "has only 0 KiB left");
+    // How much that is depends on what the new one gives back while it opens the journal.
+    until_said(&site, "the disk of the data folder has only");
     kill(&site, "quiet");
     assert_eq!(pid(&site, "talk"), talks);
 
