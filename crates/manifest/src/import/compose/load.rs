@@ -84,10 +84,7 @@ impl Loader<'_> {
 
     /// Documents as one, with what they include and extend. `folder` is where the file is, seen from the first one.
     fn resolved(&mut self, documents: Vec<Node>, folder: &str) -> Option<Node> {
-        let mut root = documents.into_iter().reduce(|base, over| merged(base, over, &[]))?;
-        if !folder.is_empty() {
-            anchor(&mut root, folder);
-        }
+        let mut root = one(documents, folder)?;
         let includes = taken(&mut root, "include");
         for item in includes.iter().flat_map(|it| it.items().iter()) {
             root = self.include(root, item, folder);
@@ -162,11 +159,7 @@ impl Loader<'_> {
                 .map(|base| self.extended(&base, services, folder, seen)),
             Some(file) => self.documents(file, extends.place, Missing::IsWrong).and_then(|it| {
                 let beside = file.rsplit_once('/').map(|it| it.0).unwrap_or_default();
-                let mut root = it.into_iter().reduce(|base, over| merged(base, over, &[]))?;
-                if !beside.is_empty() {
-                    anchor(&mut root, beside);
-                }
-                let services = root.get("services")?.clone();
+                let services = one(it, beside)?.get("services")?.clone();
                 let base = services.get(&name)?.clone();
                 Some(self.extended(&base, &services, beside, seen))
             }),
@@ -178,6 +171,15 @@ impl Loader<'_> {
         };
         merged(base, own, &["services", ""])
     }
+}
+
+/// Documents as one, with its paths as they are seen from the first file; `folder` is where these are.
+fn one(documents: Vec<Node>, folder: &str) -> Option<Node> {
+    let mut root = documents.into_iter().reduce(|base, over| merged(base, over, &[]))?;
+    if !folder.is_empty() {
+        anchor(&mut root, folder);
+    }
+    Some(root)
 }
 
 /// The value of a key, which is taken out.

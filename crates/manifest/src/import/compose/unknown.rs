@@ -56,13 +56,12 @@ pub(super) const SERVICE: [&str; 34] = [
 /// What becomes of a key at the top.
 pub(super) fn top(key: &str) -> Answer {
     Answer::LeftOut(match key {
-        "name" | "services" | "version" => return Answer::Carried,
+        "name" | "services" | "version" | "include" => return Answer::Carried,
         key if key.starts_with("x-") => return Answer::Carried,
         "volumes" => "data lives in `resources`, which are kept for you; files of an image are not",
         "networks" => "services reach what they name under `calls`; no networks are needed",
         "secrets" => "write `environment: {TOKEN: \"${env.TOKEN}\"}` to take one from your shell",
         "configs" => "write the values under `config`, or bake the files into an artifact",
-        "include" => "an application is one file; import the other one too and copy its services",
         "models" => "there is no counterpart",
         _ => return Answer::Unknown,
     })
@@ -73,7 +72,7 @@ pub(super) fn service(key: &str) -> Answer {
     Answer::LeftOut(match key {
         "image" | "build" | "command" | "entrypoint" | "environment" | "ports" | "expose"
         | "depends_on" | "healthcheck" | "restart" | "deploy" | "scale" | "mem_limit" | "cpus"
-        | "stop_grace_period" | "stop_signal" | "profiles" | "env_file" => {
+        | "stop_grace_period" | "stop_signal" | "profiles" | "env_file" | "extends" => {
             return Answer::Carried;
         }
         key if key.starts_with("x-") => return Answer::Carried,
@@ -91,7 +90,6 @@ pub(super) fn service(key: &str) -> Answer {
         "secrets" => "write `environment: {TOKEN: \"${env.TOKEN}\"}` to take one from your shell",
         "configs" => "write the values under `config`, or bake the files into an artifact",
         "logging" => "logs of every service are collected as they are",
-        "extends" => "inheritance is under `defaults`; copy what is missing",
         "develop" => "files are not watched; `pelago up` takes in what has changed",
         "working_dir" => "a command runs in the copy of its artifact",
         "user" | "group_add" | "userns_mode" => "a process runs as whoever runs Pelago",
