@@ -202,6 +202,11 @@ fn owners(key: &str, document: &Document) -> Vec<String> {
     root.into_iter().chain(places).take(2).collect()
 }
 
+/// Whether a character has no place in a path or an address, which stand in the one line that a request begins with.
+pub(crate) fn is_stray(it: char) -> bool {
+    it.is_whitespace() || it.is_control()
+}
+
 /// Names in a sentence, each in backquotes.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a &'a str>) -> String {
     let names: BTreeSet<_> = names.into_iter().collect();

@@ -6,6 +6,7 @@ use model::service::{SYNTHETIC_HEALTH_PATH, Source};
 use super::Reader;
 use super::reference::Scope;
 use super::service::Written;
+use crate::check::is_stray;
 use crate::spec::{CheckMapSpec, CheckSpec};
 use crate::yaml::At;
 
@@ -132,7 +133,7 @@ impl Reader<'_> {
                 self.findings.error(at.key("path").place, message);
                 return None;
             }
-            if let Some(stray) = path.chars().find(|it| it.is_whitespace() || it.is_control()) {
+            if let Some(stray) = path.chars().find(|it| is_stray(*it)) {
                 let message = format!(
                     "a path has no {stray:?}; write it as a request does, a space as `%20`"
                 );

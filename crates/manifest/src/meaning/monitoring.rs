@@ -9,6 +9,7 @@ use model::monitoring::{
 };
 
 use super::Reader;
+use crate::check::is_stray;
 use crate::problem::Place;
 use crate::spec::{ExposedPortSpec, ExpositionMapSpec, ExpositionSpec, RulesMapSpec, RulesSpec};
 use crate::yaml::At;
@@ -34,7 +35,6 @@ impl Reader<'_> {
             }
         };
         let path = self.early(spec.path.as_deref().unwrap_or(PATH_DEFAULT), path_at.place)?;
-        let is_stray = |it: char| it.is_whitespace() || it.is_control();
         if !path.starts_with('/') || path.contains(is_stray) {
             let message = format!("{path:?} is no path; write one such as `/metrics`");
             self.findings.error(path_at.place, message);
@@ -115,7 +115,6 @@ impl Reader<'_> {
 
 /// Whether something can be posted there: one line, with a scheme that is spoken.
 pub(super) fn is_address(text: &str) -> bool {
-    let is_stray = |it: char| it.is_whitespace() || it.is_control();
     let has_scheme = text.starts_with("http://") || text.starts_with("https://");
     has_scheme && !text.contains(is_stray)
 }

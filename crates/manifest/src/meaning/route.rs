@@ -7,7 +7,7 @@ use model::route::{Cors, HeaderMatch, Priority, RateLimit, Redirect, Route, Rout
 
 use super::Reader;
 use super::defaults::{REDIRECT_STATUS, ROUTE_PATH};
-use crate::check::listed;
+use crate::check::{is_stray, listed};
 use crate::problem::Place;
 use crate::spec::{CorsSpec, PrioritySpec, RateLimitSpec, RedirectSpec, RouteSpec, Scalar};
 use crate::yaml::At;
@@ -276,9 +276,7 @@ impl Reader<'_> {
         if !path.starts_with('/') {
             let message = format!("a path begins with `/`; write `/{path}`");
             self.findings.error(place, message);
-        } else if let Some(stray) =
-            path.chars().find(|it| "*?#".contains(*it) || it.is_whitespace() || it.is_control())
-        {
+        } else if let Some(stray) = path.chars().find(|it| "*?#".contains(*it) || is_stray(*it)) {
             let message = format!(
                 "`{path}` contains {stray:?}; a path is taken as a prefix, without patterns or query"
             );

@@ -3,6 +3,7 @@
 use super::super::draft::{Draft, Fields};
 use super::super::escaped;
 use super::Compose;
+use crate::check::is_stray;
 use crate::yaml::{Entry, Value};
 
 /// What Compose takes where a file says nothing.
@@ -134,7 +135,7 @@ fn get(words: &[String], port: Option<u16>) -> Option<String> {
         None => (host, HTTP_PORT),
     };
     let is_own = ["localhost", "127.0.0.1", "0.0.0.0"].contains(&host) && Some(asked) == port;
-    let is_path = !path.contains(|it: char| it == '$' || it.is_whitespace() || it.is_control());
+    let is_path = !path.contains(|it: char| it == '$' || is_stray(it));
     (fails && is_own && is_path).then(|| format!("/{path}"))
 }
 
