@@ -3,8 +3,6 @@
 //! The one that was named; else the one of the file here, by its name alone, whether it runs or not; and only where there
 //! is no file, the only one that runs, which is then said. It refuses to turn to an application that nobody meant.
 
-use std::fs;
-
 use api::StatusView;
 use api::status::ApplicationStateView;
 
@@ -68,7 +66,7 @@ struct Named {
 fn named_here(context: &Context) -> Result<Option<Named>, CommandError> {
     let Ok(path) = input::find(context, None) else { return Ok(None) };
     let file = input::shown(context, &path);
-    let text = fs::read_to_string(&path).map_err(|source| CommandError::File {
+    let text = input::text_of(&path).map_err(|source| CommandError::File {
         path,
         verb: "read",
         source,
