@@ -220,6 +220,23 @@ impl fmt::Display for Bytes {
 
 as_text!(Bytes);
 
+/// Writes a number of bytes for people, rounded to a tenth: `9.6 KiB`; below 1024 exactly: `12 B`.
+#[derive(Clone, Copy, Debug)]
+pub struct RoundedSize(pub u64);
+
+#[expect(clippy::cast_precision_loss, reason = "a tenth is shown")]
+impl fmt::Display for RoundedSize {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 as f64;
+        match self.0 {
+            0..1_024 => write!(formatter, "{bytes} B"),
+            1_024..1_048_576 => write!(formatter, "{:.1} KiB", bytes / 1_024.0),
+            1_048_576..1_073_741_824 => write!(formatter, "{:.1} MiB", bytes / 1_048_576.0),
+            _ => write!(formatter, "{:.1} GiB", bytes / 1_073_741_824.0),
+        }
+    }
+}
+
 /// A share of a whole, 0 to 100 %, in millionths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share(u32);
@@ -331,6 +348,20 @@ mod tests {
     use super::*;
     use alloc::string::ToString as _;
     use proptest::prelude::*;
+
+    #[test]
+    fn rounded_sizes() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.0 KiB"),
+            (9_830, "9.6 KiB"),
+            (5 << 20, "5.0 MiB"),
+            (3 << 40, "3072.0 GiB"),
+        ] {
+            assert_eq!(RoundedSize(bytes).to_string(), text);
+        }
+    }
 
     #[test]
     fn durations() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::request::{Accepted, BakedView};
+use model::units::RoundedSize;
 
 use crate::error::CommandError;
 use crate::output::{Output, Tone};
@@ -38,7 +39,7 @@ fn line(same: &[&BakedView]) -> Option<String> {
     let line = format!(
         "baked {} from {artifact}: {files} file{plural}, {}",
         services.join(", "),
-        size(*bytes)
+        RoundedSize(*bytes)
     );
     if *left_out == 0 {
         return Some(line);
@@ -49,20 +50,6 @@ fn line(same: &[&BakedView]) -> Option<String> {
         more => format!(" and {more} more"),
     };
     Some(format!("{line}; left out: {}{more}", shown.join(", ")))
-}
-
-/// A size for people, with one place behind the point.
-fn size(bytes: u64) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "one place is shown")]
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for larger in ["KiB", "MiB", "GiB"] {
-        if value < 1_024.0 {
-            break;
-        }
-        (value, unit) = (value / 1_024.0, larger);
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use model::units::RoundedSize;
 use serde::{Deserialize, Serialize};
 
 use super::recorder::LATE_AFTER;
@@ -177,7 +178,7 @@ impl fmt::Display for Report {
         writeln!(formatter, "  latency   {}", self.latency)?;
         writeln!(formatter, "  service   {}", self.service_time)?;
         let plural = if self.connections == 1 { "" } else { "s" };
-        let size = Size(self.received_bytes);
+        let size = RoundedSize(self.received_bytes);
         writeln!(formatter, "  received  {size} over {} connection{plural}", self.connections)?;
         self.caveats(formatter)
     }
@@ -263,21 +264,5 @@ impl fmt::Display for Millis {
             _ => 0,
         };
         write!(formatter, "{millis:.digits$}ms")
-    }
-}
-
-/// Bytes for people: `9.6 KiB`.
-struct Size(u64);
-
-#[expect(clippy::cast_precision_loss, reason = "sizes for people")]
-impl fmt::Display for Size {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.0 as f64;
-        match self.0 {
-            0..1_024 => write!(formatter, "{bytes} B"),
-            1_024..1_048_576 => write!(formatter, "{:.1} KiB", bytes / 1_024.0),
-            1_048_576..1_073_741_824 => write!(formatter, "{:.1} MiB", bytes / 1_048_576.0),
-            _ => write!(formatter, "{:.1} GiB", bytes / 1_073_741_824.0),
-        }
     }
 }
