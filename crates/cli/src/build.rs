@@ -1,7 +1,7 @@
 //! What is built before it is baked: the `build` commands of a file.
 //!
 //! Services with the same command share one run of it. Different commands run side by side, as many at once as there are
-//! processors: each is told of when it has ended, with what it said if it failed.
+//! processors: what one said is shown if it failed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -85,25 +85,27 @@ fn needed(
 /// Runs builds at once, and fails as the first of them that failed.
 fn side_by_side(builds: &[Build], output: &mut Output) -> Result<(), CommandError> {
     let at_once = thread::available_parallelism().map_or(AT_ONCE, std::num::NonZero::get);
-    let waiting = Mutex::new(builds.iter());
-    let mut ended: Vec<Built> = Vec::new();
+    let waiting = Mutex::new(builds.iter().enumerate());
+    let mut ended: Vec<(usize, Built)> = Vec::new();
     thread::scope(|scope| {
         let worker = || {
             let mut built = Vec::new();
             // Whoever held the lock and panicked took no build with it.
             let next = || waiting.lock().unwrap_or_else(std::sync::PoisonError::into_inner).next();
-            while let Some(build) = next() {
-                built.push(build.listen());
+            while let Some((place, build)) = next() {
+                built.push((place, build.listen()));
             }
             built
         };
         let workers: Vec<_> = (0..at_once.min(builds.len())).map(|_| scope.spawn(worker)).collect();
         for worker in workers {
-            ended.extend(worker.join().unwrap_or_default());
+            ended.extend(worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
+    // As they stand in the file, whichever of them ended first.
+    ended.sort_by_key(|it| it.0);
     let mut result = Ok(());
-    for built in ended {
+    for (_, built) in ended {
         if built.result.is_err() {
             output.notes(&String::from_utf8_lossy(&built.said))?;
         }
