@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use api::request::{At, EventQuery};
 use api::{ApiError, ErrorKind};
-use journal::ReadError;
 use model::Index;
 use world::{Event, Recorded, World};
 
@@ -96,20 +95,29 @@ fn latest(
 /// Events after an index. Where some were lost with a damaged part of the journal, one that is not in it says so in
 /// their place, and what is behind them follows.
 fn read(storage: &Storage, after: Index) -> Result<Vec<Recorded>, ApiError> {
-    match storage.read(after, CHUNK) {
-        Err(StorageError::Read(ReadError::Gap { after, snapshot })) => {
-            let report = format!("events {} to {snapshot} were lost", after.next());
-            let at = storage.time_at_or_before(after).map_err(|error| internal(&error))?;
-            let lost = Recorded { index: snapshot, at, event: Event::JournalRepaired { report } };
-            Ok(vec![lost])
+    let events = storage.history(after, None, CHUNK).map_err(|error| internal(&error))?;
+    // What was let go as too old is no hole.
+    let mut reached = after.max(Index(storage.journal.bounds().first.0.saturating_sub(1)));
+    let mut all = Vec::with_capacity(events.len());
+    for recorded in events {
+        if reached.next() < recorded.index {
+            all.push(hole(reached.next(), &recorded));
         }
-        // What was let go as too old is no hole.
-        Err(StorageError::Read(ReadError::Forgotten { first, .. })) if after < first => {
-            let before = Index(first.0.saturating_sub(1));
-            storage.read(before, CHUNK).map_err(|error| internal(&error))
-        }
-        read => read.map_err(|error| internal(&error)),
+        reached = recorded.index;
+        all.push(recorded);
     }
+    Ok(all)
+}
+
+/// What stands in the place of lost events, from the first of them to the one before `behind`, the next that is there.
+fn hole(first: Index, behind: &Recorded) -> Recorded {
+    let last = Index(behind.index.0.saturating_sub(1));
+    let report = if first == last {
+        format!("event {first} was lost")
+    } else {
+        format!("events {first} to {last} were lost")
+    };
+    Recorded { index: last, at: behind.at, event: Event::JournalRepaired { report } }
 }
 
 /// The same up to an index, over any number of holes.

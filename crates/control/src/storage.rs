@@ -52,6 +52,9 @@ impl StorageError {
     }
 }
 
+/// Events of the past folded at once.
+const HISTORY_CHUNK: usize = 1_000;
+
 type OpenedOnce = (Storage, Result<World, StorageError>, Option<Damage>);
 
 /// The journal, in terms of events and worlds.
@@ -151,28 +154,34 @@ impl Storage {
                     return ControlFlow::Break(());
                 }
             };
-            if let Err(error) = world.fold(&recorded) {
-                // After a loss, an event may be about something whose beginning was lost.
-                tracing::warn!(index = %recorded.index, %error, "an event was passed over");
-            }
+            fold(&mut world, &recorded);
             ControlFlow::Continue(())
         });
-        match replayed {
-            // Of the past, what there is before a hole is shown; what is acted on has a snapshot behind it.
-            Err(ReadError::Gap { .. }) if index.is_some() => {}
-            replayed => replayed?,
+        if let Some(error) = failure {
+            return Err(error);
         }
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(world),
+        match (replayed, index) {
+            (replayed, None) => replayed?,
+            // The past is shown as well as it can be; what is acted on has a snapshot behind each hole.
+            (Ok(()) | Err(ReadError::Gap { .. } | ReadError::Damaged { .. }), Some(index)) => {
+                self.add_stranded(&mut world, index)?;
+            }
+            (Err(error), Some(_)) => return Err(error.into()),
         }
+        Ok(world)
     }
 
-    /// When the last event at or before an index happened.
-    pub(crate) fn time_at_or_before(&self, index: Index) -> Result<Timestamp, StorageError> {
-        let before = Index(index.0.saturating_sub(1));
-        let entry = self.journal.read(before, 1)?.into_iter().next();
-        Ok(entry.map_or(Timestamp::EPOCH, |it| it.at))
+    /// Folds what is intact behind a hole, up to an index.
+    fn add_stranded(&self, world: &mut World, up_to: Index) -> Result<(), StorageError> {
+        loop {
+            let events = self.history(world.index, Some(up_to), HISTORY_CHUNK)?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            for recorded in &events {
+                fold(world, recorded);
+            }
+        }
     }
 
     /// Saves a snapshot of `world`, and lets go of what is too old.
@@ -184,13 +193,25 @@ impl Storage {
         Ok(())
     }
 
-    /// Events after an index, at most `limit`.
-    pub(crate) fn read(&self, after: Index, limit: usize) -> Result<Vec<Recorded>, StorageError> {
-        let entries = self.journal.read(after, limit)?;
+    /// Events after an index, up to and including `up_to` and at most `limit`, as far as they are intact.
+    pub(crate) fn history(
+        &self,
+        after: Index,
+        up_to: Option<Index>,
+        limit: usize,
+    ) -> Result<Vec<Recorded>, StorageError> {
+        let entries = self.journal.history(after, up_to, limit)?;
         let decode = |entry: journal::Entry| match Event::decode(&entry.body) {
             Ok(event) => Ok(Recorded { index: entry.index, at: entry.at, event }),
             Err(source) => Err(StorageError::Decode { index: entry.index, source }),
         };
         entries.into_iter().map(decode).collect()
+    }
+}
+
+fn fold(world: &mut World, recorded: &Recorded) {
+    if let Err(error) = world.fold(recorded) {
+        // After a loss, an event may be about something whose beginning was lost.
+        tracing::warn!(index = %recorded.index, %error, "an event was passed over");
     }
 }

@@ -25,7 +25,7 @@ pub struct Damage {
     /// the middle of what one append stored.
     pub dropped: Vec<Dropped>,
     /// Intact entries among the dropped: they come after a hole that no snapshot bridges, so no
-    /// state can be reached through them. They are in the files set aside.
+    /// state can be reached through them. [`crate::Journal::history`] still has them.
     pub unreachable: u64,
     /// Whether it is known how far the journal once went. If not, more may be lost than `dropped`
     /// says, and indexes after the last one kept may be given out again.
@@ -127,7 +127,8 @@ impl Damage {
         if self.unreachable > 0 {
             write!(
                 formatter,
-                " ({} of these are intact but follow a lost one, with no snapshot between)",
+                " ({} of these are intact but follow a lost one, with no snapshot between: they are \
+                 history, and count for nothing else)",
                 self.unreachable
             )?;
         }
@@ -190,8 +191,9 @@ mod tests {
             &damage,
             "the journal was damaged: its main file has 9000 bytes of 40960 (31960 were cut off); \
              it ends at entry 40, but 100 was acknowledged. kept: entries 1 to 40. lost: entries \
-             41 to 100 (3 of these are intact but follow a lost one, with no snapshot between). \
-             the damaged files are kept as /data/journal.sqlite.damaged-1",
+             41 to 100 (3 of these are intact but follow a lost one, with no snapshot between: \
+             they are history, and count for nothing else). the damaged files are kept as \
+             /data/journal.sqlite.damaged-1",
         );
         assert!(damage.lost_entries());
         let crash = Damage {

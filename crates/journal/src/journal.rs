@@ -156,6 +156,18 @@ impl Journal {
         self.inner.reader.replay(after, up_to, &self.inner.snapshots, visit)
     }
 
+    /// Up to `limit` entries after `after`, up to and including `up_to` and at most [`MAX_READ_ENTRIES`], for people:
+    /// whatever is intact, also what comes behind a hole that no snapshot bridges. A hole shows as indexes that are
+    /// missing. No state may be folded of them that is acted on.
+    pub fn history(
+        &self,
+        after: Index,
+        up_to: Option<Index>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ReadError> {
+        self.inner.reader.history(after, up_to, limit.min(MAX_READ_ENTRIES))
+    }
+
     /// The last entry at or before a time; none if all that are kept are later. `set_back` are the entries, in order,
     /// whose time is earlier than that of the one before: the clock was set back.
     pub fn index_at(&self, at: Timestamp, set_back: &[Index]) -> Result<Option<Index>, ReadError> {

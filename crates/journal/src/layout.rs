@@ -127,6 +127,9 @@ impl Layout {
 
     /// Leaves a note for the next open to check everything.
     pub(crate) fn mark_suspect(&self) {
+        if self.suspect().exists() {
+            return;
+        }
         if let Err(error) = File::create(self.suspect()).and_then(|file| file.sync_all()) {
             tracing::warn!(%error, "could not leave a note that the journal is damaged");
         }

@@ -17,7 +17,8 @@
 //! - Every entry read has been checked against its checksum and against the entry it follows. What
 //!   is wrong is an error, never a wrong entry.
 //! - A journal cut or changed anywhere opens ([`Journal::open`]) with every acknowledged entry that
-//!   can still be folded, and says what it dropped ([`Damage`]). The damaged files are kept.
+//!   can still be folded, and says what it dropped ([`Damage`]). The damaged files are kept. What is
+//!   intact behind a hole can still be read as history ([`Journal::history`]).
 //!
 //! # How
 //!

@@ -335,7 +335,7 @@ fn writer(
     let position = Position::from(found);
     let raised = high_water.set(position.marks()).and_then(|()| high_water.sync());
     raised.map_err(|error| folder.failed(error))?;
-    let reader = Arc::new(Reader::new(layout.clone(), position));
+    let reader = Arc::new(Reader::new(layout.clone(), position, found.tables));
     Ok(Writer {
         connection,
         layout,
@@ -344,6 +344,7 @@ fn writer(
         position,
         founding: found.founding,
         last_at: found.last_at,
+        tables: found.tables,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::damage::Cause;
 use crate::entry::{INDEX_MAX, Record};
 use crate::open::{Check, Folder, OpenError};
 use crate::read::Range;
-use crate::schema::{COLUMNS, Founding, TABLE, connect, means_damage, record_from};
+use crate::schema::{COLUMNS, Founding, Tables, connect, means_damage, record_from};
 
 /// What a whole journal holds.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,7 @@ pub(crate) struct Found {
     pub(crate) last: Option<u64>,
     /// Its time.
     pub(crate) last_at: Timestamp,
+    pub(crate) tables: Tables,
 }
 
 /// Wrong, or not to be read.
@@ -74,12 +75,12 @@ pub(crate) fn probe(folder: &Folder, check: Check) -> Result<Result<Found, Cause
 
 /// The founding row and the first and last entry.
 fn ends(connection: &Connection) -> Result<Found, Trouble> {
-    let table: String =
+    let schema: String =
         connection
             .query_row("SELECT group_concat(sql, ';') FROM sqlite_schema", [], |row| row.get(0))?;
-    if table != TABLE {
-        return Err(Trouble::Wrong(Cause::Structure { detail: format!("its table is {table}") }));
-    }
+    let Some(tables) = Tables::of(&schema) else {
+        return Err(Trouble::Wrong(Cause::Structure { detail: format!("its table is {schema}") }));
+    };
     let founding = one(connection, "idx = 0", 0, |record| Founding::decode(&record.entry))?;
     let Some(Some(founding)) = founding else {
         return Err(Trouble::Wrong(Cause::Entry { index: Index::ZERO }));
@@ -98,6 +99,7 @@ fn ends(connection: &Connection) -> Result<Found, Trouble> {
         first: first.map(|(index, _)| index),
         last: last.map(|(index, _)| index),
         last_at: last.map_or(Timestamp::EPOCH, |(_, at)| at),
+        tables,
     })
 }
 

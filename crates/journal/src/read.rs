@@ -2,8 +2,8 @@
 //!
 //! Readers have connections of their own and see what was committed when they began; they never
 //! wait for the writer nor it for them. Whatever fails a check is an error that names the entry,
-//! and leaves a note so that the next open looks at everything and repairs it. Refuses to skip: an
-//! entry is returned in its place or not at all.
+//! and leaves a note so that the next open looks at everything and repairs it. Refuses to skip, but
+//! for [`Reader::history`]: an entry is returned in its place or not at all.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use rusqlite::{Connection, params};
 use crate::entry::{Bounds, Entry, EntryRef, INDEX_MAX};
 use crate::high_water::Marks;
 use crate::layout::Layout;
-use crate::schema::{COLUMNS, connect, means_damage, record_from};
+use crate::schema::{COLUMNS, Tables, connect, means_damage, record_from};
 use crate::snapshot::Snapshots;
 
 /// Idle connections kept for the next reader: what a console and a replay use at once.
@@ -92,11 +92,13 @@ pub(crate) struct Reader {
     layout: Layout,
     position: Mutex<Position>,
     idle: Mutex<Vec<Connection>>,
+    tables: Tables,
 }
 
 impl Reader {
-    pub(crate) fn new(layout: Layout, position: Position) -> Self {
-        Self { layout, position: Mutex::new(position), idle: Mutex::new(Vec::new()) }
+    pub(crate) fn new(layout: Layout, position: Position, tables: Tables) -> Self {
+        let (position, idle) = (Mutex::new(position), Mutex::new(Vec::new()));
+        Self { layout, position, idle, tables }
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -127,6 +129,41 @@ impl Reader {
             Ok(()) => Ok(()),
             Err(Break { reached, follows }) => Err(self.explain(reached, follows, snapshots)),
         }
+    }
+
+    /// Up to `limit` entries after `after`, up to and including `up_to`, that are intact, whether or not a state
+    /// reaches them.
+    pub(crate) fn history(
+        &self,
+        after: Index,
+        up_to: Option<Index>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, ReadError> {
+        let mut select =
+            format!("SELECT {COLUMNS} FROM entry WHERE idx > max(?1, ?2) AND idx <= ?3");
+        if self.tables == Tables::EntriesAndStranded {
+            let stranded =
+                format!(" UNION ALL SELECT {COLUMNS} FROM stranded WHERE idx > ?1 AND idx <= ?3");
+            select.push_str(&stranded);
+        }
+        select.push_str(" ORDER BY idx");
+        let up_to = up_to.map_or(INDEX_MAX, |it| it.0.min(INDEX_MAX));
+        let bounds = [after.0.min(INDEX_MAX), self.position().retained, up_to];
+        self.with_connection(|connection| {
+            let mut entries = Vec::new();
+            let mut statement = connection.prepare_cached(&select)?;
+            let mut rows = statement.query(bounds.map(u64::cast_signed))?;
+            while entries.len() < limit
+                && let Some(row) = rows.next()?
+            {
+                match record_from(row) {
+                    Ok(record) if record.is_intact() => entries.push(record.entry.to_entry()),
+                    // The next open repairs it; what is around it can be read until then.
+                    _ => self.layout.mark_suspect(),
+                }
+            }
+            Ok(entries)
+        })
     }
 
     /// The last entry at or before a time. Between two of `set_back`, times never go back.

@@ -10,14 +10,15 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use model::{Index, Timestamp};
+use rusqlite::CachedStatement;
 
 use crate::damage::{Cause, Damage, Dropped};
 use crate::entry::Bounds;
 use crate::layout::{Layout, remove_if_there, rename_if_there};
 use crate::open::{Failure, Folder, OpenError};
 use crate::salvage::pages::Pages;
-use crate::salvage::{Plan, Salvage};
-use crate::schema::{create, insert, insertion};
+use crate::salvage::{Located, Plan, Salvage, for_each};
+use crate::schema::{STRANDED, create, insert, insertion, stranding};
 
 /// Replaces the damaged journal and reports.
 pub(crate) fn repair(
@@ -66,10 +67,17 @@ fn dropped(first: u64, last: u64) -> Dropped {
 
 fn rebuild(layout: &Layout, pages: &Pages, plan: &Plan) -> Result<(), Failure> {
     create(&layout.building(), plan.founding, |connection| {
-        let mut statement = insertion(connection)?;
-        plan.for_each(pages, |record| {
-            insert(&mut statement, record.follows, &record.entry).map_err(Failure::from)
-        })
+        let store = |rows: &[Located], mut statement: CachedStatement<'_>| {
+            for_each(rows, pages, |record| {
+                insert(&mut statement, record.follows, &record.entry).map_err(Failure::from)
+            })
+        };
+        store(&plan.kept, insertion(connection)?)?;
+        if plan.stranded.is_empty() {
+            return Ok(());
+        }
+        connection.execute_batch(STRANDED)?;
+        store(&plan.stranded, stranding(connection)?)
     })
 }
 

@@ -10,8 +10,9 @@
 //! - a row says which entry it follows, so a hole shows.
 //!
 //! Kept is every entry from which a state can be reached: those that follow, one by one, the empty
-//! journal or an intact snapshot. Entries behind a hole with no snapshot are left in the set-aside
-//! file: folding them would give a world that never was. Refuses to change the damaged files.
+//! journal or an intact snapshot. Entries behind a hole with no snapshot are *stranded*: folding
+//! them would give a world that never was, so they are kept apart, as history alone. Refuses to
+//! change the damaged files.
 
 pub(crate) mod cells;
 pub(crate) mod header;
@@ -37,7 +38,7 @@ pub(crate) struct Salvage {
 
 /// Where one intact entry lies.
 #[derive(Clone, Copy, Debug)]
-struct Located {
+pub(crate) struct Located {
     index: u64,
     follows: u64,
     place: Place,
@@ -55,12 +56,15 @@ struct Place {
 /// What a repaired journal will hold.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    kept: Vec<Located>,
+    /// Entries that can be folded, in order.
+    pub(crate) kept: Vec<Located>,
+    /// Intact entries that no state reaches, in order.
+    pub(crate) stranded: Vec<Located>,
     /// What the new journal says about itself.
     pub(crate) founding: Founding,
     /// Index ranges, both ends included, that were lost now.
     pub(crate) dropped: Vec<(u64, u64)>,
-    /// Intact entries that no state reaches.
+    /// How many of those lost now are stranded.
     pub(crate) unreachable: u64,
 }
 
@@ -111,7 +115,7 @@ impl Salvage {
         before.retained = before.retained.max(marks.retained);
         let newest_seen = self.entries.last().map_or(0, |entry| entry.index);
         let mut kept: Vec<Located> = Vec::with_capacity(self.entries.len());
-        let mut unreachable = 0;
+        let mut stranded = Vec::new();
         for entry in self.entries {
             let reached = kept.last().map_or(0, |last| last.index);
             let is_start = |index: u64| {
@@ -124,7 +128,7 @@ impl Salvage {
             } else if continues || (entry.follows >= reached && is_start(entry.follows)) {
                 kept.push(entry);
             } else {
-                unreachable += 1;
+                stranded.push(entry);
             }
         }
         let newest_snapshot = snapshots.range(before.retained..).next_back().copied().unwrap_or(0);
@@ -136,7 +140,11 @@ impl Salvage {
             last: last.into_iter().max().unwrap_or(head),
         };
         let dropped = dropped(&kept, &before, &founding);
-        Plan { kept, founding, dropped, unreachable }
+        let is_dropped = |it: &&Located| {
+            dropped.iter().any(|(first, last)| (*first..=*last).contains(&it.index))
+        };
+        let unreachable = stranded.iter().filter(is_dropped).count() as u64;
+        Plan { kept, stranded, founding, dropped, unreachable }
     }
 }
 
@@ -145,25 +153,25 @@ impl Plan {
     pub(crate) fn ends(&self) -> Option<(u64, u64)> {
         Some((self.kept.first()?.index, self.kept.last()?.index))
     }
+}
 
-    /// Calls `store` with each kept entry in order.
-    pub(crate) fn for_each<E: From<io::Error>>(
-        &self,
-        pages: &Pages,
-        mut store: impl FnMut(crate::entry::Record<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut page: Page = [0; PAGE_BYTES];
-        let mut loaded = None;
-        for Located { place, .. } in &self.kept {
-            if loaded != Some((place.page, place.leaf)) {
-                page = pages.read(place.page, place.leaf)?.ok_or_else(vanished)?;
-                loaded = Some((place.page, place.leaf));
-            }
-            let row = Row::read(pages, &page, place.cell, place.overflow)?.ok_or_else(vanished)?;
-            store(row.record().ok_or_else(vanished)?)?;
+/// Calls `store` with each of some entries, in their order.
+pub(crate) fn for_each<E: From<io::Error>>(
+    located: &[Located],
+    pages: &Pages,
+    mut store: impl FnMut(crate::entry::Record<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut page: Page = [0; PAGE_BYTES];
+    let mut loaded = None;
+    for Located { place, .. } in located {
+        if loaded != Some((place.page, place.leaf)) {
+            page = pages.read(place.page, place.leaf)?.ok_or_else(vanished)?;
+            loaded = Some((place.page, place.leaf));
         }
-        Ok(())
+        let row = Row::read(pages, &page, place.cell, place.overflow)?.ok_or_else(vanished)?;
+        store(row.record().ok_or_else(vanished)?)?;
     }
+    Ok(())
 }
 
 fn vanished() -> io::Error {

@@ -1,5 +1,8 @@
 //! The SQLite side of the format: one table, one founding row, and how a new file is made.
 //!
+//! A file that a repair made has a second table, of the same shape, when entries behind a hole were intact. No state
+//! is folded from them; they are history. They are stored once, before the file is used.
+//!
 //! Two rows come before the first entry. They are too large for one page together, so the table's
 //! root is an inner page from the beginning and stays one. From then on SQLite appends by adding
 //! leaves at the right and never moves a row that is there: what lay before a byte of the file goes
@@ -20,9 +23,34 @@ use crate::entry::{EntryRef, INDEX_MAX, Record, checksum};
 use crate::salvage::header::{FORMAT, application_id};
 
 /// The text SQLite keeps of the table; compared on open.
-pub(crate) const TABLE: &str = "CREATE TABLE entry(\
+const TABLE: &str = "CREATE TABLE entry(\
     idx INTEGER PRIMARY KEY, follows INTEGER, at INTEGER NOT NULL, \
     kind TEXT NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL)";
+
+/// The text of the table of entries that no state reaches.
+pub(crate) const STRANDED: &str = "CREATE TABLE stranded(\
+    idx INTEGER PRIMARY KEY, follows INTEGER, at INTEGER NOT NULL, \
+    kind TEXT NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL)";
+
+/// Which tables a file has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// Entries, and nothing else.
+    Entries,
+    /// Also those that no state reaches, which a repair kept.
+    EntriesAndStranded,
+}
+
+impl Tables {
+    /// The tables that `schema` makes, if they are a journal's.
+    pub(crate) fn of(schema: &str) -> Option<Self> {
+        if schema == TABLE {
+            return Some(Self::Entries);
+        }
+        let both = schema == format!("{TABLE};{STRANDED}");
+        both.then_some(Self::EntriesAndStranded)
+    }
+}
 
 /// The columns of an entry, in the order [`record_from`] expects.
 pub(crate) const COLUMNS: &str = "idx, follows, at, kind, crc, body";
@@ -117,6 +145,13 @@ pub(crate) fn create<E: From<rusqlite::Error> + From<std::io::Error>>(
 pub(crate) fn insertion(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
     connection.prepare_cached(
         "INSERT INTO entry(idx, follows, at, kind, crc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )
+}
+
+/// The statement that stores an entry that no state reaches.
+pub(crate) fn stranding(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached(
+        "INSERT INTO stranded(idx, follows, at, kind, crc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )
 }
 

@@ -16,7 +16,7 @@ use crate::entry::{Entry, EntryRef, INDEX_MAX, NewEntry};
 use crate::high_water::HighWater;
 use crate::layout::Layout;
 use crate::read::{Position, Reader};
-use crate::schema::{Founding, insert, insertion, means_damage};
+use crate::schema::{Founding, Tables, insert, insertion, means_damage};
 
 /// Appends that may wait. One each is what thousands of concurrent callers need.
 pub(crate) const QUEUE_APPENDS: usize = 4_096;
@@ -75,6 +75,7 @@ pub(crate) struct Writer {
     pub(crate) founding: Founding,
     /// The time of the last entry.
     pub(crate) last_at: Timestamp,
+    pub(crate) tables: Tables,
 }
 
 impl Writer {
@@ -162,6 +163,11 @@ impl Writer {
         };
         let outcome = write(&mut self.connection, |transaction| {
             founding.store(transaction)?;
+            if self.tables == Tables::EntriesAndStranded {
+                // They are few: those between a hole and the next snapshot.
+                let up_to = founding.retained.cast_signed();
+                transaction.execute("DELETE FROM stranded WHERE idx <= ?1", [up_to])?;
+            }
             transaction
                 .query_row(
                     "SELECT idx FROM entry WHERE idx > ?1 ORDER BY idx LIMIT 1",

@@ -59,6 +59,12 @@ fn check(written: &Written, folder: &Path, sure: u64) {
         .as_ref()
         .map_or(0, |damage| damage.dropped.iter().map(|hole| hole.last.0 - hole.first.0 + 1).sum());
     assert_eq!(reported, lost as u64, "{:?}", opened.damage);
+    let stranded = opened.damage.as_ref().map_or(0, |damage| damage.unreachable);
+    let history = opened.journal.history(Index(0), None, 100_000).unwrap();
+    assert_eq!(history.len() as u64, kept.len() as u64 + stranded, "{:?}", opened.damage);
+    for entry in &history {
+        assert_eq!(Some(&entry), originals.get(&entry.index), "no entry is wrong");
+    }
     assert_eq!(opened.journal.bounds().last.0, written.last(), "no index is used again");
     let next = opened.journal.append_blocking(vec![entry(0, b"next")]).unwrap();
     assert_eq!(next.first.0, written.last() + 1);
@@ -319,13 +325,7 @@ fn a_snapshot_bridges_a_hole() {
     let entries = journal.append_blocking((0..100).map(|at| entry(at, &body)).collect()).unwrap();
     journal.save_snapshot(Index(60), Timestamp::from_millis(59), b"sixty").unwrap();
     drop(journal);
-    // Damage one byte of entry 30.
-    let path = folder.path().join("journal.sqlite");
-    let mut bytes = fs::read(&path).unwrap();
-    let cell = bytes.windows(1_500).enumerate().filter(|(_, window)| *window == body);
-    let thirtieth = cell.map(|(at, _)| at).nth(29).unwrap();
-    bytes[thirtieth + 700] ^= 1;
-    fs::write(&path, bytes).unwrap();
+    flip_body(folder.path(), &body, 29);
 
     let journal = open(folder.path()).journal;
     // What comes before is there; what comes right after is not.
@@ -348,6 +348,74 @@ fn a_snapshot_bridges_a_hole() {
     assert!(matches!(error, ReadError::Gap { snapshot: Index(60), .. }), "{error}");
     let snapshot = journal.snapshot_at_or_before(None).unwrap().unwrap();
     assert_eq!(journal.read(snapshot.index, 1_000).unwrap(), entries.entries[60..]);
+}
+
+/// Changes one bit in the n-th of the bodies that are `body`, in the order of the file.
+fn flip_body(folder: &Path, body: &[u8], nth: usize) {
+    let path = folder.join("journal.sqlite");
+    let mut bytes = fs::read(&path).unwrap();
+    let found = bytes.windows(body.len()).enumerate().filter(|(_, window)| *window == body);
+    let at = found.map(|(at, _)| at).nth(nth).unwrap();
+    bytes[at + body.len() / 2] ^= 1;
+    fs::write(&path, bytes).unwrap();
+}
+
+fn history(journal: &Journal) -> Vec<u64> {
+    journal.history(Index(0), None, 1_000).unwrap().iter().map(|it| it.index.0).collect()
+}
+
+/// Opens twice: who reads a damaged entry has it repaired by the next.
+fn reopen(folder: &Path) -> Journal {
+    drop(open(folder).journal.read(Index(0), 1_000));
+    open(folder).journal
+}
+
+#[test]
+fn issue_12_a_changed_entry_loses_only_itself_in_history() {
+    let folder = tempfile::tempdir().unwrap();
+    let body = |index: u64| [index.to_le_bytes(); 200].concat();
+    let journal = open(folder.path()).journal;
+    let bodies = (1..=100).map(|it| entry(it, &body(it)));
+    let mut written = journal.append_blocking(bodies.collect()).unwrap().entries;
+    drop(journal);
+    let without = |lost: &[u64], last: u64| -> Vec<u64> {
+        (1..=last).filter(|it| !lost.contains(it)).collect()
+    };
+
+    flip_body(folder.path(), &body(30), 0);
+    let journal = open(folder.path()).journal;
+    assert_eq!(history(&journal), without(&[30], 100), "before anything is repaired");
+    drop(journal);
+    let journal = open(folder.path()).journal;
+    assert_eq!(journal.read(Index(0), 1_000).unwrap(), written[..29], "no state goes further");
+    assert_eq!(history(&journal), without(&[30], 100));
+    written.extend(journal.append_blocking(vec![entry(101, &body(101))]).unwrap().entries);
+    assert_eq!(written[100].index, Index(101));
+    drop(journal);
+
+    // What is behind a hole is as safe as the rest, and one more loss loses no more than itself.
+    flip_body(folder.path(), &body(80), 0);
+    let journal = reopen(folder.path());
+    assert_eq!(history(&journal), without(&[30, 80], 101));
+    assert_eq!(all(&journal).last(), written.last());
+    let between = journal.history(Index(50), Some(Index(60)), 5).unwrap();
+    assert_eq!(between, written[50..55], "each as it was written");
+    drop(journal);
+
+    flip_body(folder.path(), &body(1), 0);
+    let journal = reopen(folder.path());
+    assert_eq!(history(&journal), without(&[1, 30, 80], 101), "nothing can be folded any more");
+
+    // What is too old goes.
+    journal.append_blocking(vec![entry(102, b""), entry(103, b"")]).unwrap();
+    journal.save_snapshot(Index(102), Timestamp::from_millis(102), b"state").unwrap();
+    drop(journal);
+    let retention = journal::Retention { max_bytes: 0, floor_entries: 0, ..Default::default() };
+    let options = Options { retention, check: Check::Full, ..Options::default() };
+    let opened = Journal::open(folder.path(), options, NOW).unwrap();
+    assert_eq!(opened.damage, None);
+    opened.journal.retain(NOW, &[]).unwrap();
+    assert_eq!(history(&opened.journal), [103]);
 }
 
 #[test]
