@@ -117,6 +117,28 @@ mod tests {
     }
 
     #[test]
+    fn issue_12_what_other_pages_embed_is_refused_whatever_it_shows() {
+        for (site, mode, dest, is_let_in) in [
+            ("cross-site", "no-cors", "image", false),
+            ("same-site", "cors", "empty", false),
+            ("cross-site", "navigate", "iframe", false),
+            ("cross-site", "navigate", "document", true),
+            ("same-origin", "cors", "empty", true),
+        ] {
+            let request = Request::builder()
+                .uri("/v1/status")
+                .header(HOST, "127.0.0.1:8640")
+                .header(AUTHORIZATION, "Bearer secret")
+                .header("sec-fetch-site", site)
+                .header("sec-fetch-mode", mode)
+                .header("sec-fetch-dest", dest);
+            let token = Token::new("secret".to_owned());
+            let refusal = refusal(&token, &request.body(Body::empty()).unwrap());
+            assert_eq!(refusal.is_none(), is_let_in, "{site} {mode} {dest}: {refusal:?}");
+        }
+    }
+
+    #[test]
     fn everybody_else_is_not() {
         for (host, path, shown) in [
             ("localhost", "/v1/status", None),

@@ -5,6 +5,7 @@
 
 mod answer;
 mod asked;
+mod delivery;
 mod exposed;
 mod labels;
 mod query;
@@ -12,7 +13,6 @@ mod status;
 mod write;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -26,26 +26,6 @@ use crate::body::BODY_BYTES_MAX;
 /// Questions worked on at once; more wait. Each may use one processor for seconds.
 const QUERIES_MAX: usize = 4;
 
-/// Whether somebody still waits for an answer: a client that leaves ends what it has asked for.
-#[derive(Clone, Debug)]
-struct Wanted(Arc<AtomicBool>);
-
-impl Wanted {
-    fn is(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// Held while somebody waits.
-#[derive(Debug)]
-struct Waiting(Wanted);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Relaxed);
-    }
-}
-
 /// What handlers share.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
@@ -57,25 +37,6 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(stores: Arc<Stores>, clock: Clock) -> Self {
         Self { stores, clock, queries: Arc::new(Semaphore::new(QUERIES_MAX)) }
-    }
-
-    /// Runs something that reads files or takes long, beside everything else; when as much runs already, it waits.
-    async fn work<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Stores, &Wanted) -> Result<T, answer::Refused> + Send + 'static,
-    ) -> Result<T, answer::Refused> {
-        let wanted = Wanted(Arc::new(AtomicBool::new(true)));
-        let waiting = Waiting(wanted.clone());
-        let permit = Arc::clone(&self.queries).acquire_owned().await;
-        let stores = Arc::clone(&self.stores);
-        let worked = tokio::task::spawn_blocking(move || {
-            let worked = work(&stores, &wanted);
-            drop(permit);
-            worked
-        });
-        let worked = worked.await;
-        drop(waiting);
-        worked.unwrap_or_else(|error| Err(answer::Refused::internal(error.to_string())))
     }
 }
 
@@ -107,31 +68,4 @@ pub(crate) fn routes(shared: Shared) -> Router {
         .route("/-/ready", get(async || "Pelago is ready.\n"))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(shared)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn issue_12_work_that_nobody_waits_for_is_told_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let (clock, limits) = (Clock::start(), telemetry::stores::Limits::default());
-        let (stores, _damage) = Stores::open(folder.path(), limits, clock.timestamp()).unwrap();
-        let shared = Shared::new(Arc::new(stores), clock);
-        let (ended, end) = std::sync::mpsc::channel();
-        let work = shared.work(move |_, wanted| {
-            while wanted.is() {
-                std::thread::yield_now();
-            }
-            ended.send(()).unwrap();
-            Ok(())
-        });
-        tokio::select! {
-            biased;
-            worked = work => panic!("{worked:?}"),
-            () = std::future::ready(()) => {}
-        }
-        end.recv().unwrap();
-    }
 }

@@ -21,8 +21,8 @@ const EVENTS_PER_CHUNK: usize = 500;
 /// Time after which a comment shows that the connection is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-/// What a task hands over, as a stream.
-struct Received(mpsc::Receiver<Bytes>);
+/// What somebody else hands over, as a stream.
+pub(crate) struct Received(pub(crate) mpsc::Receiver<Bytes>);
 
 impl Stream for Received {
     type Item = Result<Bytes, std::convert::Infallible>;

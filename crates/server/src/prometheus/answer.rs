@@ -9,20 +9,7 @@ use axum::response::{IntoResponse, Response};
 use promql::eval::{Answer, EvalError};
 use promql::{Labels, SourceError};
 
-/// Bytes of an answer, at most: a page that draws more is of no use, and so many are in memory at once.
-const ANSWER_BYTES_MAX: usize = 64 << 20;
-
-/// Refuses an answer that has become too long.
-pub(super) fn bounded(out: &str) -> Result<(), Refused> {
-    if out.len() <= ANSWER_BYTES_MAX {
-        return Ok(());
-    }
-    let most = ANSWER_BYTES_MAX >> 20;
-    let message = format!(
-        "the answer is longer than {most} MiB; ask for fewer series, a longer step, or an aggregation"
-    );
-    Err(Refused { kind: "execution", message })
-}
+use super::delivery::Pieces;
 
 /// A question that is not answered, in Prometheus' words.
 #[derive(Debug)]
@@ -34,6 +21,15 @@ pub(crate) struct Refused {
 impl Refused {
     pub(super) fn bad_data(message: impl Into<String>) -> Self {
         Self { kind: "bad_data", message: message.into() }
+    }
+
+    pub(super) fn execution(message: impl Into<String>) -> Self {
+        Self { kind: "execution", message: message.into() }
+    }
+
+    /// For a client that has left.
+    pub(super) fn canceled() -> Self {
+        Self { kind: "canceled", message: "nobody waits for the answer".to_owned() }
     }
 
     pub(super) fn internal(message: impl Into<String>) -> Self {
@@ -74,10 +70,13 @@ impl IntoResponse for Refused {
     }
 }
 
-/// The data of an answer, as JSON.
+/// The type of every answer but metrics as text.
+pub(super) const JSON: &str = "application/json";
+const ENVELOPE: &str = "{\"status\":\"success\",\"data\":";
+
+/// Data that is small, as JSON.
 pub(super) fn success(data: &str) -> Response {
-    let text = format!("{{\"status\":\"success\",\"data\":{data}}}");
-    ([(CONTENT_TYPE, "application/json")], Body::from(text)).into_response()
+    ([(CONTENT_TYPE, JSON)], Body::from(format!("{ENVELOPE}{data}}}"))).into_response()
 }
 
 /// Data that is small.
@@ -85,53 +84,76 @@ pub(super) fn success_of(data: &serde_json::Value) -> Response {
     success(&data.to_string())
 }
 
-/// What an expression came to at `at_ms`.
-pub(super) fn result(answer: &Answer, at_ms: i64) -> Result<String, Refused> {
-    let mut out = String::new();
-    match answer {
-        Answer::Scalar(value) => {
-            out.push_str("{\"resultType\":\"scalar\",\"result\":");
-            sample(&mut out, at_ms, *value);
+/// Writes an answer whose data is what `write` writes.
+pub(super) fn enclosed(
+    pieces: &mut Pieces,
+    write: impl FnOnce(&mut Pieces) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    pieces.text.push_str(ENVELOPE);
+    write(pieces)?;
+    pieces.text.push('}');
+    Ok(())
+}
+
+/// Writes a list, each of whose elements `write` writes.
+pub(super) fn list<T>(
+    pieces: &mut Pieces,
+    all: impl Iterator<Item = T>,
+    mut write: impl FnMut(&mut Pieces, T) -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    pieces.text.push('[');
+    for (place, it) in all.enumerate() {
+        if place != 0 {
+            pieces.text.push(',');
         }
-        Answer::Text(text) => {
-            out.push_str("{\"resultType\":\"string\",\"result\":[");
-            time(&mut out, at_ms);
-            out.push(',');
-            out.push_str(&quoted(text));
-            out.push(']');
-        }
-        Answer::Vector(all) => {
-            out.push_str("{\"resultType\":\"vector\",\"result\":[");
-            for (place, it) in all.iter().enumerate() {
-                out.push_str(if place == 0 { "{\"metric\":" } else { ",{\"metric\":" });
-                labels(&mut out, &it.labels);
-                out.push_str(",\"value\":");
-                sample(&mut out, at_ms, it.value);
-                out.push('}');
-                bounded(&out)?;
-            }
-            out.push(']');
-        }
-        Answer::Matrix(all) => {
-            out.push_str("{\"resultType\":\"matrix\",\"result\":[");
-            for (place, it) in all.iter().enumerate() {
-                out.push_str(if place == 0 { "{\"metric\":" } else { ",{\"metric\":" });
-                labels(&mut out, &it.labels);
-                out.push_str(",\"values\":[");
-                for (place, (at_ms, value)) in it.points.iter().enumerate() {
-                    if place != 0 {
-                        out.push(',');
-                    }
-                    sample(&mut out, *at_ms, *value);
-                }
-                out.push_str("]}");
-                bounded(&out)?;
-            }
-            out.push(']');
-        }
+        write(pieces, it)?;
+        pieces.next()?;
     }
-    out.push('}');
-    Ok(out)
+    pieces.text.push(']');
+    Ok(())
+}
+
+/// Writes what an expression came to at `at_ms`.
+pub(super) fn result(pieces: &mut Pieces, answer: &Answer, at_ms: i64) -> Result<(), Refused> {
+    let kind = match answer {
+        Answer::Scalar(_) => "scalar",
+        Answer::Text(_) => "string",
+        Answer::Vector(_) => "vector",
+        Answer::Matrix(_) => "matrix",
+    };
+    // Writing to a string does not fail.
+    let _written = write!(pieces.text, "{{\"resultType\":\"{kind}\",\"result\":");
+    match answer {
+        Answer::Scalar(value) => sample(&mut pieces.text, at_ms, *value),
+        Answer::Text(text) => {
+            pieces.text.push('[');
+            time(&mut pieces.text, at_ms);
+            pieces.text.push(',');
+            quote(&mut pieces.text, text);
+            pieces.text.push(']');
+        }
+        Answer::Vector(all) => list(pieces, all.iter(), |pieces, it| {
+            pieces.text.push_str("{\"metric\":");
+            labels(&mut pieces.text, &it.labels);
+            pieces.text.push_str(",\"value\":");
+            sample(&mut pieces.text, at_ms, it.value);
+            pieces.text.push('}');
+            Ok(())
+        })?,
+        Answer::Matrix(all) => list(pieces, all.iter(), |pieces, it| {
+            pieces.text.push_str("{\"metric\":");
+            labels(&mut pieces.text, &it.labels);
+            pieces.text.push_str(",\"values\":");
+            list(pieces, it.points.iter(), |pieces, (at_ms, value)| {
+                sample(&mut pieces.text, *at_ms, *value);
+                Ok(())
+            })?;
+            pieces.text.push('}');
+            Ok(())
+        })?,
+    }
+    pieces.text.push('}');
+    Ok(())
 }
 
 /// Labels as an object.
@@ -177,12 +199,6 @@ pub(super) fn number(out: &mut String, value: f64) {
     }
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = String::new();
-    quote(&mut out, text);
-    out
-}
-
 /// Appends a JSON string.
 pub(super) fn quote(out: &mut String, text: &str) {
     let is_plain = |it: u8| (0x20..0x7f).contains(&it) && it != b'"' && it != b'\\';
@@ -204,7 +220,9 @@ mod tests {
     fn answers_as_prometheus_writes_them() {
         let labels = Labels::of([("__name__", "up"), ("job", "a \"b\"\n")]);
         let check = |answer, expected: &str| {
-            assert_eq!(result(&answer, 1_435_781_451_781).unwrap(), expected);
+            let mut pieces = Pieces::counting();
+            result(&mut pieces, &answer, 1_435_781_451_781).unwrap();
+            assert_eq!(pieces.text, expected);
         };
         check(Answer::Scalar(1.0), r#"{"resultType":"scalar","result":[1435781451.781,"1"]}"#);
         check(

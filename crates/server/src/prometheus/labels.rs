@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::{Path, State};
 use axum::response::Response;
+use telemetry::Stores;
 
 use super::Shared;
-use super::answer::{Refused, bounded, labels, quote, success};
+use super::answer::{JSON, Refused, enclosed, labels, list, quote, success};
 use super::asked::Asked;
+use super::delivery::Wanted;
 
 pub(super) async fn series(
     State(shared): State<Shared>,
@@ -18,28 +20,28 @@ pub(super) async fn series(
         return Err(Refused::bad_data("no match[] parameter provided"));
     }
     let (range, limit) = (asked.range()?, asked.limit()?);
-    let found = shared.work(move |stores, wanted| {
+    let find = move |stores: &Stores, wanted: &Wanted| {
         let mut found = BTreeSet::new();
         for matchers in &selectors {
             found.extend(stores.metrics.series(matchers, range, &|| wanted.is())?);
         }
-        let mut out = "[".to_owned();
-        for (place, it) in found.into_iter().take(limit).enumerate() {
-            if place != 0 {
-                out.push(',');
-            }
-            labels(&mut out, &it);
-            bounded(&out)?;
-        }
-        out.push(']');
-        Ok(out)
-    });
-    Ok(success(&found.await?))
+        Ok(found)
+    };
+    shared
+        .deliver(JSON, find, move |found, pieces| {
+            enclosed(pieces, |pieces| {
+                list(pieces, found.iter().take(limit), |pieces, it| {
+                    labels(&mut pieces.text, it);
+                    Ok(())
+                })
+            })
+        })
+        .await
 }
 
 pub(super) async fn names(State(shared): State<Shared>, asked: Asked) -> Result<Response, Refused> {
     let (selectors, range, limit) = (asked.selectors()?, asked.range()?, asked.limit()?);
-    let found = shared.work(move |stores, wanted| {
+    let find = move |stores: &Stores, wanted: &Wanted| {
         if selectors.is_empty() {
             return Ok(stores.metrics.label_names(range)?);
         }
@@ -49,8 +51,8 @@ pub(super) async fn names(State(shared): State<Shared>, asked: Asked) -> Result<
             found.extend(series.iter().flat_map(promql::Labels::iter).map(|it| it.0.to_string()));
         }
         Ok(found)
-    });
-    Ok(success(&texts(found.await?.into_iter().take(limit))?))
+    };
+    texts(&shared, find, limit).await
 }
 
 pub(super) async fn values(
@@ -62,7 +64,7 @@ pub(super) async fn values(
         return Err(Refused::bad_data("invalid label name: \"\""));
     }
     let (selectors, range, limit) = (asked.selectors()?, asked.range()?, asked.limit()?);
-    let found = shared.work(move |stores, wanted| {
+    let find = move |stores: &Stores, wanted: &Wanted| {
         if selectors.is_empty() {
             return Ok(stores.metrics.label_values(&name, range)?);
         }
@@ -73,21 +75,25 @@ pub(super) async fn values(
             found.extend(values.map(str::to_owned));
         }
         Ok(found)
-    });
-    Ok(success(&texts(found.await?.into_iter().take(limit))?))
+    };
+    texts(&shared, find, limit).await
 }
 
-fn texts(all: impl Iterator<Item = String>) -> Result<String, Refused> {
-    let mut out = "[".to_owned();
-    for (place, text) in all.enumerate() {
-        if place != 0 {
-            out.push(',');
-        }
-        quote(&mut out, &text);
-        bounded(&out)?;
-    }
-    out.push(']');
-    Ok(out)
+async fn texts(
+    shared: &Shared,
+    find: impl FnOnce(&Stores, &Wanted) -> Result<BTreeSet<String>, Refused> + Send + 'static,
+    limit: usize,
+) -> Result<Response, Refused> {
+    shared
+        .deliver(JSON, find, move |found, pieces| {
+            enclosed(pieces, |pieces| {
+                list(pieces, found.iter().take(limit), |pieces, it| {
+                    quote(&mut pieces.text, it);
+                    Ok(())
+                })
+            })
+        })
+        .await
 }
 
 pub(super) async fn metadata(

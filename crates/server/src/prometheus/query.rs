@@ -6,11 +6,14 @@ use axum::extract::State;
 use axum::response::Response;
 use host::Clock;
 use model::Instant;
-use promql::eval::{self, Context, Steps, Stop};
+use promql::eval::{self, Answer, Context, EvalError, Steps, Stop};
+use telemetry::Stores;
+use telemetry::metrics::exemplars::Exemplar;
 
-use super::answer::{Refused, labels, number, quote, result, success, time};
+use super::Shared;
+use super::answer::{JSON, Refused, enclosed, labels, list, number, quote, result, success, time};
 use super::asked::Asked;
-use super::{Shared, Wanted};
+use super::delivery::{Pieces, Wanted};
 
 /// Time a question may take if it does not say another; Prometheus' default.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -51,9 +54,8 @@ pub(super) async fn instant(
     let expression = asked.expression()?;
     let now = shared.clock.timestamp().as_signed_millis();
     let at_ms = asked.time("time")?.unwrap_or(now);
-    let evaluate =
-        move |context: &Context<'_>| result(&eval::instant(&expression, at_ms, context)?, at_ms);
-    evaluated(&shared, &asked, evaluate).await
+    let evaluate = move |context: &Context<'_>| eval::instant(&expression, at_ms, context);
+    evaluated(&shared, &asked, at_ms, evaluate).await
 }
 
 pub(super) async fn range(State(shared): State<Shared>, asked: Asked) -> Result<Response, Refused> {
@@ -69,24 +71,28 @@ pub(super) async fn range(State(shared): State<Shared>, asked: Asked) -> Result<
     }
     let expression = asked.expression()?;
     let steps = Steps { start_ms, end_ms, step_ms };
-    let evaluate =
-        move |context: &Context<'_>| result(&eval::range(&expression, steps, context)?, start_ms);
-    evaluated(&shared, &asked, evaluate).await
+    let evaluate = move |context: &Context<'_>| eval::range(&expression, steps, context);
+    evaluated(&shared, &asked, start_ms, evaluate).await
 }
 
 /// Evaluates over the store, within the limits that are asked for, and for as long as somebody waits.
 async fn evaluated(
     shared: &Shared,
     asked: &Asked,
-    evaluate: impl FnOnce(&Context<'_>) -> Result<String, Refused> + Send + 'static,
+    at_ms: i64,
+    evaluate: impl FnOnce(&Context<'_>) -> Result<Answer, EvalError> + Send + 'static,
 ) -> Result<Response, Refused> {
     let limits = limits(asked)?;
     let watch = Watch::begin(shared.clock, asked)?;
-    let answer = shared.work(move |stores, wanted| {
+    let find = move |stores: &Stores, wanted: &Wanted| {
         let stop = || watch.stop(wanted);
-        evaluate(&Context { source: &stores.metrics, limits, stop: &stop })
-    });
-    Ok(success(&answer.await?))
+        Ok(evaluate(&Context { source: &stores.metrics, limits, stop: &stop })?)
+    };
+    shared
+        .deliver(JSON, find, move |answer, pieces| {
+            enclosed(pieces, |pieces| result(pieces, answer, at_ms))
+        })
+        .await
 }
 
 pub(super) async fn format(asked: Asked) -> Result<Response, Refused> {
@@ -102,30 +108,37 @@ pub(super) async fn exemplars(
 ) -> Result<Response, Refused> {
     let range = (asked.time_of("start")?, asked.time_of("end")?);
     let expression = asked.expression()?;
-    let selectors = expression.selectors().into_iter();
-    let mut found: Vec<_> = selectors
-        .flat_map(|it| shared.stores.metrics.exemplars.find(&it.matchers, range))
-        .collect();
-    found.sort_by(|a, b| (&a.series, a.at_ms).cmp(&(&b.series, b.at_ms)));
-    found.dedup();
-    let mut out = "[".to_owned();
-    for (place, same) in found.chunk_by(|a, b| a.series == b.series).enumerate() {
-        out.push_str(if place == 0 { "{\"seriesLabels\":" } else { ",{\"seriesLabels\":" });
+    let find = move |stores: &Stores, _: &Wanted| {
+        let selectors = expression.selectors().into_iter();
+        let mut found: Vec<_> =
+            selectors.flat_map(|it| stores.metrics.exemplars.find(&it.matchers, range)).collect();
+        found.sort_by(|a, b| (&a.series, a.at_ms).cmp(&(&b.series, b.at_ms)));
+        found.dedup();
+        Ok(found)
+    };
+    let write = |pieces: &mut Pieces, same: &[Exemplar]| {
+        pieces.text.push_str("{\"seriesLabels\":");
         if let Some(first) = same.first() {
-            labels(&mut out, &first.series);
+            labels(&mut pieces.text, &first.series);
         }
-        out.push_str(",\"exemplars\":[");
-        for (place, it) in same.iter().enumerate() {
-            out.push_str(if place == 0 { "{\"labels\":" } else { ",{\"labels\":" });
-            labels(&mut out, &it.labels);
-            out.push_str(",\"value\":\"");
-            number(&mut out, it.value);
-            out.push_str("\",\"timestamp\":");
-            time(&mut out, it.at_ms);
-            out.push('}');
-        }
-        out.push_str("]}");
-    }
-    out.push(']');
-    Ok(success(&out))
+        pieces.text.push_str(",\"exemplars\":");
+        list(pieces, same.iter(), |pieces, it| {
+            pieces.text.push_str("{\"labels\":");
+            labels(&mut pieces.text, &it.labels);
+            pieces.text.push_str(",\"value\":\"");
+            number(&mut pieces.text, it.value);
+            pieces.text.push_str("\",\"timestamp\":");
+            time(&mut pieces.text, it.at_ms);
+            pieces.text.push('}');
+            Ok(())
+        })?;
+        pieces.text.push('}');
+        Ok(())
+    };
+    shared
+        .deliver(JSON, find, move |found, pieces| {
+            let by_series = found.chunk_by(|a, b| a.series == b.series);
+            enclosed(pieces, |pieces| list(pieces, by_series, write))
+        })
+        .await
 }
