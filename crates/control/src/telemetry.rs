@@ -4,6 +4,7 @@
 //! read on; every five seconds the signals of the data plane, what instances use, and what the platform says of itself
 //! become samples. It decides nothing, and nothing waits for it.
 
+mod ageing;
 mod collect;
 mod lines;
 mod names;
@@ -12,11 +13,11 @@ pub(crate) mod rules;
 mod scrape;
 pub(crate) mod spans;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use host::Clock;
-use model::{Instant, Timestamp};
+use model::Instant;
 use runtime::Processes;
 use telemetry::Stores;
 use telemetry::stores::TickError;
@@ -28,6 +29,7 @@ use crate::alert::Alarm;
 use crate::dataplane::DataPlane;
 use crate::inbox::Input;
 use crate::ticks;
+use ageing::Ageing;
 use collect::{Collector, Seen};
 use lines::Reader;
 use rules::Evaluator;
@@ -83,8 +85,13 @@ impl Keeper {
             move || report(stores.sync())
         });
         let keeping = every_second(self.worlds.clone(), {
-            let (stores, clock) = (Arc::clone(&self.stores), self.clock);
-            move || keep(&stores, clock.timestamp())
+            let (stores, worlds) = (Arc::clone(&self.stores), self.worlds.clone());
+            let ageing = Arc::new(Mutex::new(Ageing::new(self.clock)));
+            move || {
+                let mut ageing = ageing.lock().unwrap_or_else(PoisonError::into_inner);
+                let world = Arc::clone(&worlds.borrow());
+                keep(&stores, &world, &mut ageing);
+            }
         });
         tokio::spawn(async move {
             // All end with the last world. Each has a task's time of its own: what one takes long for holds up no other.
@@ -164,9 +171,10 @@ async fn every_second(
     }
 }
 
-fn keep(stores: &Stores, now: Timestamp) {
+fn keep(stores: &Stores, world: &World, ageing: &mut Ageing) {
     let had_room = stores.has_room();
-    let (damage, failed) = stores.tick(now);
+    let now = ageing.look();
+    let (damage, failed) = stores.tick(now, &|window| ageing.ahead(world, now, window));
     for it in damage {
         let file = it.file.display();
         tracing::warn!(%file, reason = it.reason, "damaged telemetry was set aside");

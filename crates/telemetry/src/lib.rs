@@ -7,6 +7,7 @@
 //! Stores are files of their own ([`segment`]) behind a log ([`wal`]). They are told the time, and do what
 //! they do when they are called: whoever has them says when. It refuses to judge a number and to open a socket.
 
+pub mod age;
 pub mod board;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use model::Timestamp;
 
+use crate::age::Ahead;
 use crate::board::Board;
 use crate::segment::Damage;
 use crate::{logs, metrics, traces};
@@ -128,15 +129,15 @@ impl Stores {
 
     /// Does what is due: puts what came in into files, puts files together, lets the oldest go. To be called every
     /// second, where it may take many.
-    pub fn tick(&self, now: Timestamp) -> (Vec<Damage>, Vec<TickError>) {
+    pub fn tick(&self, now: Timestamp, ahead: Ahead<'_>) -> (Vec<Damage>, Vec<TickError>) {
         let mut damage = Vec::new();
         // A disk that does not say how full it is says so when it is written to.
         let free = host::files::free_bytes(&self.folder).unwrap_or(u64::MAX);
         self.is_full.store(free < FREE_BYTES_MIN, Ordering::Relaxed);
-        let kept = self.metrics.keep(now);
+        let kept = self.metrics.keep_ahead(now, ahead);
         let metrics = kept.map(|it| damage.extend(it)).map_err(TickError::Metrics);
-        let traces = self.traces.tick(now).map_err(TickError::Traces);
-        let logs = self.logs.tend(now).map_err(TickError::Logs);
+        let traces = self.traces.tick_ahead(now, ahead).map_err(TickError::Traces);
+        let logs = self.logs.tend_ahead(now, ahead).map_err(TickError::Logs);
         (damage, [metrics, traces, logs].into_iter().filter_map(Result::err).collect())
     }
 }

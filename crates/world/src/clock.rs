@@ -39,9 +39,13 @@ impl World {
     /// The time that the age of events is measured by: not further on than time has passed in the last `window`, so that a
     /// clock that is wrong by a year does not make all events old at once.
     pub fn aged_at(&self, now: Timestamp, window: Duration) -> Timestamp {
-        let recent = self.clock_steps.iter().filter(|it| now.since(it.at) < window);
-        let ahead_ms = recent.fold(0_i64, |sum, it| sum.saturating_add(it.by_ms));
-        now.moved(-ahead_ms.max(0))
+        let ahead_ms = self.ahead(now, window).as_millis();
+        now.moved(i64::try_from(ahead_ms).map_or(i64::MIN, |it| -it))
+    }
+
+    /// How much further than time has passed in the last `window` the clock went on in it, by being set.
+    pub fn ahead(&self, now: Timestamp, window: Duration) -> Duration {
+        ahead(&self.clock_steps, now, window)
     }
 
     /// Takes in that the clock was set, and now says `at`.
@@ -62,6 +66,13 @@ impl World {
             }
         }
     }
+}
+
+/// As [`World::ahead`], of clock steps that may not be recorded yet.
+pub fn ahead(steps: &[ClockStep], now: Timestamp, window: Duration) -> Duration {
+    let recent = steps.iter().filter(|it| now.since(it.at) < window);
+    let ahead_ms = recent.fold(0_i64, |sum, it| sum.saturating_add(it.by_ms));
+    Duration::from_millis(u64::try_from(ahead_ms).unwrap_or(0))
 }
 
 /// One step of the clock.

@@ -25,7 +25,7 @@ use model::{ApplicationName, Index, InstanceId, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use application::{ApplicationState, Desired};
-pub use clock::ClockStep;
+pub use clock::{ClockStep, ahead};
 pub use dependency::Waiting;
 pub use event::{DecodeError, Event, Recorded};
 pub use fold::FoldError;

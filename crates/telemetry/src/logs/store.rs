@@ -22,6 +22,7 @@ use super::quota::{Refusal, Tally};
 use super::recent::Recent;
 use super::search::Search;
 use super::{Record, Source, retention};
+use crate::age::{Ahead, in_step, with_ahead};
 use crate::segment::{self, Damage};
 use crate::wal::Wal;
 
@@ -217,10 +218,15 @@ impl Store {
 
     /// Synchronises the log, makes a segment if it is time, and forgets what is too much or too old.
     pub fn tend(&self, now: Timestamp) -> io::Result<()> {
+        self.tend_ahead(now, &in_step)
+    }
+
+    /// As [`Self::tend`], by a clock that may be wrong: nothing is older for what it is ahead.
+    pub fn tend_ahead(&self, now: Timestamp, ahead: Ahead<'_>) -> io::Result<()> {
         let _tending = self.tending.lock().unwrap_or_else(PoisonError::into_inner);
         let synchronised = self.sync();
         self.make_segment(now)?;
-        self.forget(now)?;
+        self.forget(now, with_ahead(self.limits.age, ahead))?;
         synchronised
     }
 
@@ -256,7 +262,7 @@ impl Store {
         }
     }
 
-    fn forget(&self, now: Timestamp) -> io::Result<()> {
+    fn forget(&self, now: Timestamp, age: Duration) -> io::Result<()> {
         for _ in 0..FORGOTTEN_AT_ONCE {
             let (files, log_bytes) = {
                 let head = self.head();
@@ -265,7 +271,7 @@ impl Store {
             let last = files.last().and_then(|it| it.number());
             let is_done = |it: &Arc<Part>| it.number() == last && it.metas.is_empty();
             // None was sealed later than those after it; one that says so was sealed while the clock was wrong.
-            let old = files.iter().rposition(|it| self.limits.age < now.since(it.sealed_at));
+            let old = files.iter().rposition(|it| age < now.since(it.sealed_at));
             let is_old = |(place, it): (usize, &Arc<Part>)| {
                 (old.is_some_and(|old| place <= old) || it.metas.is_empty()) && !is_done(it)
             };
@@ -688,6 +694,10 @@ mod tests {
             store.append(&[record("web", hours, "x")], NOW.after(Duration::from_hours(hours)));
             store.tend(NOW.after(Duration::from_hours(hours + 2))).unwrap();
         }
+        assert_eq!(store.status().segments, 2);
+        // None is older for what the clock is ahead.
+        let year = Duration::from_hours(365 * 24);
+        store.tend_ahead(NOW.after(year), &|_age| year).unwrap();
         assert_eq!(store.status().segments, 2);
         store.tend(NOW.after(Duration::from_hours(8 * 24))).unwrap();
         assert_eq!((store.status().segments, all(&store).len()), (1, 1));

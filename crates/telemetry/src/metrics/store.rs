@@ -15,6 +15,7 @@ use super::chunk::Samples;
 use super::exemplars::Exemplars;
 use super::head::{self, Head, Taken};
 use super::log::{Batch, Replay};
+use crate::age::{Ahead, in_step, with_ahead};
 use crate::segment::{self, Damage};
 use crate::wal::Wal;
 
@@ -245,6 +246,11 @@ impl Store {
     /// Puts samples into a block when it is time, puts blocks together, and lets the oldest go. To be called every few
     /// seconds, where it may take some of them. Returns what was damaged and set aside.
     pub fn keep(&self, now: Timestamp) -> io::Result<Vec<Damage>> {
+        self.keep_ahead(now, &in_step)
+    }
+
+    /// As [`Self::keep`], by a clock that may be wrong: nothing is older for what it is ahead.
+    pub fn keep_ahead(&self, now: Timestamp, ahead: Ahead<'_>) -> io::Result<Vec<Damage>> {
         let _alone = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let now_ms = now.as_signed_millis();
         let block = millis(self.limits.block);
@@ -267,7 +273,7 @@ impl Store {
         }
         self.write_leaving()?;
         let damage = self.compact(now_ms)?;
-        self.retain(now_ms)?;
+        self.retain(now_ms, with_ahead(self.limits.age, ahead))?;
         Ok(damage)
     }
 
@@ -345,16 +351,16 @@ impl Store {
     }
 
     /// Lets the oldest blocks go while they are too old or there are too many bytes.
-    fn retain(&self, now_ms: i64) -> io::Result<()> {
+    fn retain(&self, now_ms: i64, age: Duration) -> io::Result<()> {
         let log_bytes = self.live().wal.bytes();
         loop {
             let blocks = self.blocks();
             let bytes = blocks.iter().map(|it| it.bytes).sum::<u64>() + log_bytes;
             // What ends further ahead than samples are kept was written while the clock was wrong. It is as old as its
             // beginning; if that is ahead too it is the clock that may be wrong now, and it goes only for want of room.
-            let is_wrong = |at_ms: i64| is_beyond(at_ms, now_ms, self.limits.age);
+            let is_wrong = |at_ms: i64| is_beyond(at_ms, now_ms, age);
             let end = |it: &Arc<Block>| if is_wrong(it.to_ms) { it.from_ms } else { it.to_ms };
-            let from_ms = now_ms.saturating_sub(millis(self.limits.age));
+            let from_ms = now_ms.saturating_sub(millis(age));
             let old = blocks.iter().find(|it| end(it) < from_ms);
             let first = || blocks.iter().min_by_key(|it| (!is_wrong(end(it)), end(it)));
             let is_much = self.limits.bytes < bytes;

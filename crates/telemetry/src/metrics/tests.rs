@@ -293,6 +293,21 @@ fn issue_12_a_clock_set_back_does_not_stop_series() {
     assert_eq!(store.statistics().blocks, 0);
 }
 
+/// Blocks are no older for what the clock is ahead.
+#[test]
+fn issue_12_a_clock_that_is_ahead_lets_nothing_go() {
+    const YEAR: i64 = 365 * 24 * 60 * MINUTE;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    fill(&store, 2, 0..30);
+    store.flush().unwrap();
+    let ahead = |_age: Duration| Duration::from_millis(YEAR.cast_unsigned());
+    store.keep_ahead(at(START + YEAR + 30 * MINUTE), &ahead).unwrap();
+    assert_eq!(store.statistics().blocks, 1);
+    store.keep(at(START + YEAR + 30 * MINUTE)).unwrap();
+    assert_eq!(store.statistics().blocks, 0);
+}
+
 /// Issue 12: all that fitted was in memory before the first of it was looked at.
 #[test]
 fn issue_12_series_of_several_files_come_one_by_one() {

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use model::Timestamp;
 
+use crate::age::{Ahead, in_step, with_ahead};
 use crate::segment::{self, Damage};
 use crate::traces::dictionary::Dictionary;
 use crate::traces::encoded;
@@ -233,6 +234,11 @@ impl Store {
     /// Does what is due: decides upon traces, forces the log to the disk, writes a segment, deletes what is too
     /// old or too much.
     pub fn tick(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.tick_ahead(now, &in_step)
+    }
+
+    /// As [`Self::tick`], by a clock that may be wrong: nothing is older for what it is ahead.
+    pub fn tick_ahead(&self, now: Timestamp, ahead: Ahead<'_>) -> Result<(), StoreError> {
         let mut inner = self.lock();
         let waits = Waits { quiet: self.options.quiet, longest: self.options.longest };
         while let Some(key) = inner.state.head.next_quiet(now, &waits) {
@@ -247,7 +253,7 @@ impl Store {
             let _only = self.flushing.lock().unwrap_or_else(PoisonError::into_inner);
             self.write(due, now)?;
         }
-        self.delete_old(now)
+        self.delete_old(now, with_ahead(self.options.age_max, ahead))
     }
 
     /// Forces to the disk what came before.
@@ -317,7 +323,7 @@ impl Store {
     }
 
     /// Deletes the oldest segments while they are too old, or all files too large.
-    fn delete_old(&self, now: Timestamp) -> Result<(), StoreError> {
+    fn delete_old(&self, now: Timestamp, age_max: Duration) -> Result<(), StoreError> {
         loop {
             let mut inner = self.lock();
             let of_segments = inner.state.segments.iter().map(|it| it.bytes).sum::<u64>();
@@ -326,7 +332,7 @@ impl Store {
             // By when it was written, not by what it tells of: clocks of others may be years ahead. None was written later
             // than those after it; one that says so was written while the clock was wrong.
             let written = inner.state.segments.iter().map(|it| it.written()).min();
-            let is_old = written.is_some_and(|it| self.options.age_max < now.since(it));
+            let is_old = written.is_some_and(|it| age_max < now.since(it));
             if !is_old && bytes <= self.options.disk_bytes_max {
                 return Ok(());
             }

@@ -278,6 +278,9 @@ fn the_oldest_segments_go_first() {
         store.flush(at(second + 20)).unwrap();
     }
     assert_eq!(store.services(), ["s1", "s2", "s3", "web"]);
+    // None is older for what the clock is ahead.
+    store.tick_ahead(at(90_000), &|_age| Duration::from_secs(89_000)).unwrap();
+    assert_eq!(store.stats().segments, 3);
     store.tick(at(1_200)).unwrap();
     assert_eq!((store.trace(1).len(), store.trace(2).len()), (0, 3));
     assert_eq!(store.services(), ["s2", "s3", "web"]);
