@@ -150,7 +150,7 @@ fn less_loaded(
 ) -> Option<usize> {
     let (one, other) = (endpoints.get(first)?, endpoints.get(second)?);
     let order = if policy == BalancePolicy::PeakEwma {
-        let load = |it: &Endpoint| it.latency.load(now, it.in_flight) / f64::from(it.spec.weight);
+        let load = |it: &Endpoint| it.load(now) / f64::from(it.spec.weight);
         load(one).total_cmp(&load(other))
     } else {
         // In flight by weight, without a division.
@@ -291,6 +291,33 @@ mod tests {
         }
         // It is asked once, and again only when what is known has decayed to a tenth (23 s).
         assert_eq!(counts[3], 1, "{counts:?}");
+    }
+
+    /// Issue 12: one instance was slow seconds ago, and the other stops answering. Its requests are in flight, and say so.
+    #[test]
+    fn issue_12_an_instance_that_falls_silent_is_left_alone() {
+        let mut drive = Drive::new(&resilience(BalancePolicy::PeakEwma), 2);
+        let mut slow = None;
+        let mut unanswered = 0;
+        for millis in 0..3_000 {
+            let mut call = drive.begin(&Ask::default());
+            let pick = drive.pick(&mut call);
+            let id = pick.endpoint;
+            if slow.is_none() {
+                // The first is asked once, and takes a second.
+                drive.pass(1_000);
+                slow = Some(id);
+            } else if slow != Some(id) && millis >= 100 {
+                unanswered += 1;
+                drive.pass(1);
+                continue;
+            }
+            drive.pass(1);
+            drive.end(&mut call, pick, Outcome::Ok);
+            drive.edge.finish(drive.now, call, Outcome::Ok);
+        }
+        // A millisecond each: 30 x 30 is about the second that the other took.
+        assert!((20..50).contains(&unanswered), "{unanswered}");
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(crate) struct Endpoint {
     pub(crate) owed: f64,
     /// Its number as a hash, which hashed keys are combined with.
     pub(crate) hash: u64,
+    /// Since when it has answered nothing, as long as attempts are in flight.
+    pub(crate) silent_since: Instant,
 }
 
 impl Endpoint {
@@ -66,6 +68,7 @@ impl Endpoint {
         Self {
             spec: EndpointSpec { weight: spec.weight.max(1), ..spec },
             in_flight: 0,
+            silent_since: now,
             latency: PeakEwma::new(now),
             breaker: Breaker::new(now),
             owed: 0.0,
@@ -77,6 +80,21 @@ impl Endpoint {
     pub(crate) fn weight(&self, now: Instant, slow_start: Duration) -> f64 {
         let factor = slow_start::factor(now.since(self.spec.ready_at), slow_start);
         f64::from(self.spec.weight) * factor
+    }
+
+    /// One more attempt is in flight.
+    #[inline]
+    pub(crate) const fn begin(&mut self, now: Instant) {
+        if self.in_flight == 0 {
+            self.silent_since = now;
+        }
+        self.in_flight = self.in_flight.saturating_add(1);
+    }
+
+    /// What one more request would meet. The oldest attempt in flight has waited for at least as long as the instance is
+    /// silent, so an answer takes that long now, whatever is remembered.
+    pub(crate) fn load(&self, now: Instant) -> f64 {
+        self.latency.load(now, self.in_flight, now.since(self.silent_since))
     }
 
     pub(crate) fn state(&self, leaving: Leaving) -> EndpointState {

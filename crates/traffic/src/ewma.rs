@@ -58,14 +58,17 @@ impl PeakEwma {
         Duration::from_nanos(whole(self.cost))
     }
 
-    /// What one more request would meet, with `in_flight` there already.
-    pub(crate) fn load(&self, now: Instant, in_flight: u32) -> f64 {
-        let in_flight = f64::from(in_flight);
+    /// What one more request would meet, with `in_flight` there already, none of which was answered for `silence`.
+    pub(crate) fn load(&self, now: Instant, in_flight: u32, silence: Duration) -> f64 {
         let cost = self.cost(now);
+        if in_flight == 0 {
+            return cost;
+        }
+        let in_flight = f64::from(in_flight);
         if cost <= 0.0 {
-            if in_flight <= 0.0 { 0.0 } else { PENALTY + in_flight }
+            PENALTY + in_flight
         } else {
-            cost * (in_flight + 1.0)
+            cost.max(float(nanos(silence))) * (in_flight + 1.0)
         }
     }
 }
@@ -121,11 +124,14 @@ mod tests {
     #[test]
     fn an_unknown_instance_gets_one_request_and_then_waits() {
         let mut ewma = PeakEwma::new(at(0));
-        check(ewma.load(at(0), 0), 0.0);
-        assert!(1e15 <= ewma.load(at(0), 1));
+        let short = Duration::from_millis(4);
+        check(ewma.load(at(0), 0, short), 0.0);
+        assert!(1e15 <= ewma.load(at(0), 1, short));
         ewma.observe(at(0), Duration::from_millis(10));
-        check(ewma.load(at(0), 0), 10.0);
-        check(ewma.load(at(0), 2), 30.0);
+        check(ewma.load(at(0), 0, short), 10.0);
+        check(ewma.load(at(0), 2, short), 30.0);
+        check(ewma.load(at(0), 2, Duration::from_millis(40)), 120.0);
+        check(ewma.load(at(0), 0, Duration::from_millis(40)), 10.0);
     }
 
     #[test]

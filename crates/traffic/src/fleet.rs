@@ -263,7 +263,7 @@ impl Fleet {
     /// One more attempt is in flight at `slot`.
     pub(crate) fn take(&mut self, slot: usize, reason: PickReason, now: Instant) -> Option<Pick> {
         let endpoint = self.endpoints.get_mut(slot)?;
-        endpoint.in_flight = endpoint.in_flight.saturating_add(1);
+        endpoint.begin(now);
         let EndpointSpec { id, release, .. } = endpoint.spec;
         self.picks += 1;
         Some(Pick { endpoint: id, release, reason, began: now, number: self.picks, slot })
@@ -302,8 +302,12 @@ impl Fleet {
         // One that turns requests away does so quickly, which must not make it look like the best.
         if outcome.is_success() && outcome != Outcome::TooManyRequests {
             endpoint.latency.observe(now, latency);
+            endpoint.silent_since = now;
         } else {
             endpoint.latency.observe_at_least(now, latency);
+            if outcome.is_answer() {
+                endpoint.silent_since = now;
+            }
         }
         if pick.reason == PickReason::Probe {
             let was_ejected = endpoint.breaker.ejected().is_some();

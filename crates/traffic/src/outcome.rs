@@ -57,6 +57,11 @@ impl Outcome {
         matches!(self, Self::Ok | Self::ClientError | Self::TooManyRequests)
     }
 
+    /// Whether the instance, or the machine it is on, said anything at all.
+    pub const fn is_answer(self) -> bool {
+        !matches!(self, Self::AttemptTimeout | Self::Timeout | Self::Cancelled)
+    }
+
     /// Whether nobody has seen the request, so that sending it again cannot do anything twice.
     pub const fn is_unsent(self) -> bool {
         matches!(self, Self::ConnectFailure | Self::ResetUnsent)
