@@ -200,7 +200,12 @@ mod tests {
         let text = format!("name: shop\nservices:\n{services}");
         let application = manifest::read("pelago.yaml", &text, &std::collections::BTreeMap::new());
         let application = application.unwrap().application;
-        Described { application, file: "/shop/pelago.yaml".into(), folder: "/shop".into() }
+        Described {
+            application,
+            file: "/shop/pelago.yaml".into(),
+            folder: "/shop".into(),
+            beside: Vec::new(),
+        }
     }
 
     #[track_caller]

@@ -1,8 +1,10 @@
 //! Changes of the files an application is made of.
 //!
-//! The folder of the file is watched, and artifacts outside it. What `.gitignore` or `.pelagoignore` in that
-//! folder leave out says nothing new, unless it is the artifact of a service that is built elsewhere.
+//! The folder of the file is watched, and artifacts and files that it names outside. What `.gitignore` or `.pelagoignore` in that
+//! folder leave out says nothing new, unless it is the artifact of a service that is built elsewhere, or a file that is
+//! read with the application's: `.env` is mostly left out there.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,10 +50,14 @@ impl Changes {
         let mut watcher = notify::recommended_watcher(tell).map_err(failed)?;
         let filter = Filter::of(described);
         watcher.watch(&described.folder, RecursiveMode::Recursive).map_err(failed)?;
-        for artifact in &filter.artifacts {
-            if !artifact.starts_with(&described.folder) {
-                watcher.watch(artifact, RecursiveMode::Recursive).map_err(failed)?;
-            }
+        let is_outside = |it: &Path| !it.starts_with(&described.folder);
+        for artifact in filter.artifacts.iter().filter(|it| is_outside(it)) {
+            watcher.watch(artifact, RecursiveMode::Recursive).map_err(failed)?;
+        }
+        // Editors put another file in the place of one, which only its folder tells.
+        let folders: BTreeSet<&Path> = filter.files.iter().filter_map(|it| it.parent()).collect();
+        for folder in folders.into_iter().filter(|it| is_outside(it)) {
+            watcher.watch(folder, RecursiveMode::NonRecursive).map_err(failed)?;
         }
         Ok(Self { changed, filter, _watcher: watcher })
     }
@@ -82,9 +88,12 @@ impl Changes {
 /// Which files say something new.
 #[derive(Debug)]
 struct Filter {
+    folder: PathBuf,
     ignored: Gitignore,
     /// What runs in it as it is: artifacts of services that are not built by a command of the file.
     artifacts: Vec<PathBuf>,
+    /// Files that are read with the application's.
+    files: BTreeSet<PathBuf>,
 }
 
 impl Filter {
@@ -101,7 +110,14 @@ impl Filter {
             }
             _ => None,
         });
+        // Events name the folder as it is, whatever links lead to it.
+        let files = described
+            .beside
+            .iter()
+            .filter_map(|it| Some(it.parent()?.canonicalize().ok()?.join(it.file_name()?)));
         Self {
+            folder: folder.clone(),
+            files: files.collect(),
             artifacts: artifacts.collect(),
             ignored: builder.build().unwrap_or_else(|_| Gitignore::empty()),
         }
@@ -111,11 +127,11 @@ impl Filter {
         if path.components().any(|it| it.as_os_str() == ".git") {
             return false;
         }
-        if self.artifacts.iter().any(|it| path.starts_with(it)) {
+        if self.files.contains(path) || self.artifacts.iter().any(|it| path.starts_with(it)) {
             return true;
         }
-        let is_below = path.starts_with(self.ignored.path());
-        !is_below || !self.ignored.matched_path_or_any_parents(path, path.is_dir()).is_ignore()
+        let is_below = path.starts_with(&self.folder);
+        is_below && !self.ignored.matched_path_or_any_parents(path, path.is_dir()).is_ignore()
     }
 }
 
@@ -131,7 +147,8 @@ mod tests {
                     ./dist/mail, command: ./mail}\n";
         let application = manifest::read("pelago.yaml", text, &std::collections::BTreeMap::new());
         let application = application.unwrap().application;
-        Described { application, file: folder.join("pelago.yaml"), folder }
+        let beside = [".env", "../shared.env", "none/x.env"].map(|it| folder.join(it)).to_vec();
+        Described { application, file: folder.join("pelago.yaml"), folder, beside }
     }
 
     #[test]
@@ -140,7 +157,7 @@ mod tests {
         for path in ["web", "out/cart", "dist/mail", "src"] {
             fs::create_dir_all(folder.path().join(path)).unwrap();
         }
-        fs::write(folder.path().join(".gitignore"), "/out\n/dist\n*.log\n").unwrap();
+        fs::write(folder.path().join(".gitignore"), "/out\n/dist\n*.log\n*.env\n").unwrap();
         let described = described(folder.path());
         let filter = Filter::of(&described);
         let check = |path: &str, expected: bool| {
@@ -153,6 +170,13 @@ mod tests {
         check("src/x.log", false);
         check(".git/index", false);
         check("dist/mail/mail", true);
+        // Issue 12: nobody commits a `.env`, and it says what services are told.
+        check(".env", true);
+        check("web/.env", true);
+        check("src/other.env", false);
+        let outside = described.folder.parent().unwrap();
+        assert!(filter.says_something(&outside.join("shared.env")));
+        assert!(!filter.says_something(&outside.join("other.env")));
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The file of an application: finding it, reading it, saying what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ const NAMES: [&str; 7] = [
     "Procfile",
 ];
 /// Bytes of a file of rules, at most: thousands of rules have less.
-const RULES_BYTES_MAX: u64 = 4 << 20;
+const RULES_BYTES_MAX: usize = 4 << 20;
 /// Columns that problems are shown in.
 const WIDTH: usize = 100;
 
@@ -35,6 +36,8 @@ pub(crate) struct Described {
     pub(crate) file: PathBuf,
     /// The absolute path of the folder of the file.
     pub(crate) folder: PathBuf,
+    /// The files beside it that were asked for, whether they are there or not.
+    pub(crate) beside: Vec<PathBuf>,
 }
 
 /// The file that is meant: the one named, or the one in the folder named, or the one here.
@@ -67,7 +70,8 @@ pub(crate) fn read(
         source,
     })?;
     let shown = shown(context, &file);
-    let result = understand(context, &shown, &text);
+    let files = Folder::around(context, &shown);
+    let result = understand(context, &shown, &text, &files);
     let (mut application, warnings, left_out) = match result {
         Ok(understood) => understood,
         Err(problems) => {
@@ -90,7 +94,9 @@ pub(crate) fn read(
         source,
     })?;
     read_rules(context, &mut application, &folder)?;
-    Ok(Described { application, file, folder })
+    let mut beside = files.asked.take();
+    beside.extend(application.rules.files.iter().map(|it| folder.join(&it.name)));
+    Ok(Described { application, file, folder, beside: beside.into_iter().collect() })
 }
 
 /// Reads the files of rules, and says what is wrong with them: where whoever has written them can see it.
@@ -101,13 +107,11 @@ fn read_rules(
 ) -> Result<(), CommandError> {
     for file in &mut application.rules.files {
         let path = folder.join(&file.name);
-        let found = fs::metadata(&path).and_then(|it| {
-            let is_large = RULES_BYTES_MAX < it.len();
-            if is_large { Err(io::Error::other("it has more than 4 MiB")) } else { Ok(()) }
-        });
-        let text = found.and_then(|()| fs::read_to_string(&path));
-        file.text =
-            text.map_err(|source| CommandError::File { path: path.clone(), verb: "read", source })?;
+        file.text = text_within(&path, RULES_BYTES_MAX).map_err(|source| CommandError::File {
+            path: path.clone(),
+            verb: "read",
+            source,
+        })?;
         if let Err(error) = promql::rules::read(&file.text) {
             return Err(CommandError::wrong(format!("{}:{error}", shown(context, &path))));
         }
@@ -117,9 +121,13 @@ fn read_rules(
 
 type Understood = (Application, Problems, Vec<String>);
 
-fn understand(context: &Context, name: &str, text: &str) -> Result<Understood, Problems> {
+fn understand(
+    context: &Context,
+    name: &str,
+    text: &str,
+    files: &Folder,
+) -> Result<Understood, Problems> {
     let environment = &environment_for_import(context, name);
-    let files = &Folder::around(context, name);
     let beside = &Beside { environment, files };
     let imported = match manifest::detect(name, text) {
         Kind::Pelago => {
@@ -138,19 +146,26 @@ fn understand(context: &Context, name: &str, text: &str) -> Result<Understood, P
 
 /// The files beside a manifest.
 #[derive(Clone, Debug)]
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder {
+    path: PathBuf,
+    /// What was asked for.
+    asked: RefCell<BTreeSet<PathBuf>>,
+}
 
 impl Folder {
     /// The folder of the file with this name, as it is named from here.
     pub(crate) fn around(context: &Context, name: &str) -> Self {
         let file = context.folder.join(name);
-        Self(file.parent().map_or_else(|| context.folder.clone(), Path::to_owned))
+        let path = file.parent().map_or_else(|| context.folder.clone(), Path::to_owned);
+        Self { path, asked: RefCell::default() }
     }
 }
 
 impl Files for Folder {
     fn text(&self, name: &str) -> Result<Option<String>, String> {
-        match text_of(&self.0.join(name)) {
+        let path = self.path.join(name);
+        self.asked.borrow_mut().insert(path.clone());
+        match text_of(&path) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error.to_string()),
@@ -158,20 +173,22 @@ impl Files for Folder {
     }
 }
 
-/// The text of a file, if it is one and has an end: a device or a pipe would be read for ever.
+/// The text of a file, if it is one and no longer than any file of an application is.
 pub(crate) fn text_of(path: &Path) -> io::Result<String> {
+    text_within(path, manifest::TEXT_BYTES_MAX)
+}
+
+/// The text of a file, if it is one and has an end within `bytes_max`: a device or a pipe would be read for ever.
+fn text_within(path: &Path, bytes_max: usize) -> io::Result<String> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is no file"));
     }
     let mut bytes = Vec::new();
-    let limit = manifest::TEXT_BYTES_MAX as u64 + 1;
+    let limit = bytes_max as u64 + 1;
     fs::File::open(path)?.take(limit).read_to_end(&mut bytes)?;
     if limit <= bytes.len() as u64 {
-        return Err(io::Error::other(format!(
-            "it has more than {} bytes",
-            manifest::TEXT_BYTES_MAX
-        )));
+        return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
     }
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
 }
@@ -207,6 +224,7 @@ pub(crate) fn report(problems: &Problems, output: &mut Output) -> Result<(), Com
 
 /// The name of an application that is only known when all of its file is read, if that can be.
 pub(crate) fn name_of_all(context: &Context, name: &str, text: &str) -> Option<String> {
-    let (application, ..) = understand(context, name, text).ok()?;
+    let files = Folder::around(context, name);
+    let (application, ..) = understand(context, name, text, &files).ok()?;
     Some(application.name.to_string())
 }
