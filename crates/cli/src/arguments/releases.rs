@@ -57,6 +57,17 @@ pub enum StrategyName {
 }
 
 impl StrategyName {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Canary => "canary",
+            Self::Bluegreen => "bluegreen",
+            Self::Rolling => "rolling",
+            Self::Immediate => "immediate",
+            Self::Recreate => "recreate",
+        }
+    }
+
     /// The strategy.
     pub const fn meant(self) -> Strategy {
         match self {

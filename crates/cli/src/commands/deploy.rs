@@ -67,7 +67,7 @@ async fn attend(
     let followed: Vec<Followed> =
         accepted.releases.iter().filter_map(|it| Followed::of(it)).collect();
     // A service that did not run before is started with its release; there is nothing to move.
-    let followed = rollout::present(client, application, &followed).await?;
+    let followed = rollout::present(client, application, &followed, asked.strategy, output).await?;
     if asked.detach {
         if output.is_json() {
             output.json(accepted)?;

@@ -8,7 +8,7 @@ use api::rollout::{RolloutStateView, RolloutView};
 
 use super::evidence;
 use super::releases::share;
-use crate::arguments::{Rollback, Rollout, RolloutAction};
+use crate::arguments::{Rollback, Rollout, RolloutAction, StrategyName};
 use crate::canvas::Canvas;
 use crate::client::{Client, Target};
 use crate::error::CommandError;
@@ -153,14 +153,28 @@ async fn find(
         .ok_or_else(|| CommandError::wrong(format!("no rollout of {} is known", followed.service)))
 }
 
-/// The rollouts among those followed that there are.
+/// The rollouts among those followed that there are. Of each that goes another way than was asked for, it is said why.
 pub(crate) async fn present(
     client: &Client,
     application: &str,
     followed: &[Followed],
+    asked: Option<StrategyName>,
+    output: &mut Output,
 ) -> Result<Vec<Followed>, CommandError> {
-    let views = all(client, application).await?;
-    Ok(followed.iter().filter(|one| views.iter().any(|it| one.is(it))).cloned().collect())
+    let mut present = Vec::new();
+    for view in all(client, application).await? {
+        let Some(one) = followed.iter().find(|one| one.is(&view)) else { continue };
+        if let Some(asked) = asked.map(StrategyName::name)
+            && asked != view.strategy
+        {
+            let RolloutView { service, strategy, .. } = &view;
+            output.note(&format!(
+                "{service} is replaced by `{strategy}`, not `{asked}`: two instances of it cannot be there at once"
+            ))?;
+        }
+        present.push(one.clone());
+    }
+    Ok(present)
 }
 
 /// Says what has become so far of the releases that were made; where some were rejected, why, and that it is so.

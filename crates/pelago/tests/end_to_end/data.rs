@@ -33,7 +33,9 @@ fn issue_12_data_outlives_releases_and_belongs_to_one_instance() {
     manifest(&site, 1);
     site.ok(&["up", "--detach"]);
     manifest(&site, 2);
-    site.ok(&["deploy", "--detach"]);
+    let asked = site.ok(&["deploy", "--strategy", "canary", "--detach"]);
+    let instead = "db is replaced by `recreate`, not `canary`";
+    assert!(asked.err.contains(instead) || asked.out.contains(instead), "{asked:?}");
     site.text(0, "db.2 is ready");
     site.ok(&["restart", "db"]);
     site.text(0, "db.3 is ready");
