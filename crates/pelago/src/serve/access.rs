@@ -82,3 +82,20 @@ pub(super) fn begin_anew(context: &Context, usual: Option<Usual>) -> io::Error {
     }
     Command::new(&context.program).args(std::env::args_os().skip(1)).exec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn issue_12_a_folder_that_is_gone_is_waited_for_and_not_made() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = outer.path().join("data");
+        let access = Access::ReadOnly { substitute: outer.path().join("substitute") };
+        let waiting = regained(&folder, &access);
+        assert!(tokio::time::timeout(10 * TRIED_EVERY, waiting).await.is_err());
+        assert!(!folder.exists());
+        fs::create_dir(&folder).unwrap();
+        regained(&folder, &access).await;
+    }
+}
