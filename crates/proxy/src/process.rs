@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +23,7 @@ use crate::feed::{self, Feeder, Message, Successor};
 use crate::frame;
 use crate::gather::Gathered;
 use crate::listeners::{Changes, Listeners};
+use crate::options::{Options, RunError, Sockets};
 use crate::tls::{self, TlsError};
 use crate::worker::{Order, Place};
 use crate::workers::Workers;
@@ -36,62 +35,6 @@ const GOODBYE: Duration = Duration::from_secs(30);
 
 /// Time after which it ends when nobody feeds it and it has nothing to pass on.
 const UNFED_TIME: Duration = Duration::from_mins(5);
-
-/// What a data plane is told when it is started.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The Unix socket on which it is fed.
-    pub socket: PathBuf,
-    /// The gateway's address, if there is to be a gateway.
-    pub gateway: Option<SocketAddr>,
-    /// The gateway's address for TLS.
-    pub gateway_tls: Option<SocketAddr>,
-    /// Where certificates are; a local authority is made there if there are none.
-    pub tls_folder: Option<PathBuf>,
-    /// What else the gateway does.
-    pub front: GatewayOptions,
-    /// Worker threads, at least one.
-    pub workers: usize,
-    /// Where its listening sockets come from.
-    pub sockets: Sockets,
-    /// The seed of all randomness.
-    pub seed: u64,
-    /// The clock.
-    pub clock: Clock,
-}
-
-/// Where listening sockets come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sockets {
-    /// They are made.
-    New,
-    /// They come over standard input, from whoever kept them since the data plane before died.
-    Inherited,
-    /// They are taken over from the data plane that is fed on the same socket.
-    TakenOver,
-}
-
-/// Why a data plane could not run.
-#[derive(Debug, thiserror::Error)]
-pub enum RunError {
-    /// Its socket cannot be used.
-    #[error("the socket {path} cannot be used")]
-    Socket {
-        /// The path.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The data plane before did not hand over.
-    #[error("the sockets of the data plane that runs could not be taken over")]
-    TakeOver(#[source] io::Error),
-    /// A worker or the main thread could not be started.
-    #[error("a thread could not be started")]
-    Thread(#[source] io::Error),
-    /// Certificates cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
 
 /// Runs a data plane until its process is told to end (SIGTERM), or it has handed over.
 pub fn run(options: &Options) -> Result<(), RunError> {

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::core::Told;
 use crate::counters::Extent;
 use crate::front::Front;
-use crate::process::Options;
+use crate::options::Options;
 use crate::worker::{self, Beginning, Order, Place};
 
 /// Worker threads, and the ways to tell them something.
