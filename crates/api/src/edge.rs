@@ -134,6 +134,12 @@ pub fn policy_in_words(policy: &Resilience) -> String {
             .as_ref()
             .map(|it| format!("hedges after {} of latencies (budget {})", it.after, it.budget)),
     );
+    if policy.drain != usual.drain {
+        words.push(format!(
+            "connections outlive their data plane by {}",
+            DurationText(policy.drain)
+        ));
+    }
     words.join(", ")
 }
 

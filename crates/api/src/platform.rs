@@ -11,7 +11,8 @@ use crate::logs::{ExecView, Finding, LogPage, LogQuery};
 use crate::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
 use crate::rollout::RolloutView;
 use crate::spans::{SpanQuery, SpanView};
-use crate::traffic::Traffic;
+
+use crate::traffic::{DrainingView, Traffic};
 
 /// Everything that can be asked of a running platform. Each wish is answered when it is recorded for
 /// good; what becomes of it is seen in the world.
@@ -119,6 +120,9 @@ pub trait Platform: Clone + Send + Sync + 'static {
 
     /// What keeps the platform from writing down what happens, in sentences; nothing if all is well.
     fn recording_problems(&self) -> Vec<String>;
+
+    /// Data planes that were replaced and go on for the connections they have.
+    fn draining(&self) -> Vec<DrainingView>;
 
     /// What is right and wrong with the machine and the platform on it.
     fn doctor(&self) -> impl Future<Output = Vec<Finding>> + Send;

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use world::alert::FiringAlert;
 use world::{ApplicationState, Desired, Ended, Instance, Phase, ServiceState, Side, World};
 
+use crate::traffic::DrainingView;
+
 /// The state of everything, or of one application, at one index.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StatusView {
@@ -23,6 +25,9 @@ pub struct StatusView {
     /// What keeps the platform from writing down what happens now, in sentences; none if all is well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recording_problems: Vec<String>,
+    /// Data planes that were replaced and go on for the connections they have, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub draining: Vec<DrainingView>,
     /// The applications, by name.
     pub applications: Vec<ApplicationView>,
 }
@@ -239,6 +244,7 @@ impl StatusView {
             index: world.index.0,
             at: world.at.to_string(),
             recording_problems: Vec::new(),
+            draining: Vec::new(),
             applications: applications
                 .filter(|(name, _)| only.is_none_or(|it| it == *name))
                 .map(|(name, state)| ApplicationView::of(name, state))

@@ -7,6 +7,8 @@
 use std::time::Duration;
 
 use model::{ApplicationName, InstanceId, ReleaseNumber, ServiceName};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What the data plane measured over a window of time that ends now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,4 +112,15 @@ impl Traffic {
             it.application == *application && it.caller == *caller && it.callee == *callee
         })
     }
+}
+
+/// A data plane that was replaced and goes on for the connections it has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DrainingView {
+    /// Its process.
+    pub pid: u32,
+    /// Connections from clients that are open.
+    pub client_connections: u32,
+    /// Memory it takes, in bytes.
+    pub resident_bytes: u64,
 }

@@ -6,6 +6,9 @@
 //! wrong with it is logged and tried again; nothing of that holds up the reconciler, which knows the
 //! data plane only by `DataPlane::drain`.
 //!
+//! One that is replaced may live on for a day, for the connections it has (`retired`): it is fed like the one that
+//! serves, and who waits for an instance to be drained waits for all of them.
+//!
 //! It refuses to interpret what was measured.
 
 mod comparison;
@@ -14,9 +17,10 @@ mod following;
 mod link;
 mod observed;
 mod process;
+mod retired;
+mod waiting;
 mod wire;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,19 +29,18 @@ use std::time::Duration;
 use host::Clock;
 use model::{ApplicationName, Index, InstanceId, Instant};
 use telemetry::Stores;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use waiting::{Plane, Waiting};
 use world::World;
 
 use crate::inbox::Input;
 use crate::open::Access;
 pub use following::Following;
 use link::Link;
-pub use observed::{Hello, Observed, Window};
+pub use observed::{Hello, Observed, Retired, Window};
 use process::Launcher;
+use retired::Retirees;
 pub use telemetry::{AccessLog, GatewayOptions};
-
-/// Instances that may wait for the data plane to be told to drain them; more are stopped undrained.
-const DRAINS_MAX: usize = 4_096;
 
 /// What the data plane is to be, for whoever starts control.
 #[derive(Clone, Debug)]
@@ -92,7 +95,6 @@ type Key = (ApplicationName, InstanceId);
 #[derive(Clone, Debug)]
 pub(crate) struct DataPlane {
     shared: Arc<Shared>,
-    drains: mpsc::Sender<Key>,
 }
 
 /// What the task and the handles to it both need.
@@ -104,30 +106,26 @@ struct Shared {
     arrived: Notify,
 }
 
-/// Who waits for an instance to be drained. While nobody is connected, nobody may wait.
-#[derive(Debug, Default)]
-struct Waiting {
-    is_connected: bool,
-    drained: BTreeMap<Key, Vec<oneshot::Sender<()>>>,
-}
-
 /// The handle to a data plane, and the task that keeps it fed until `worlds` end.
 pub(crate) fn start(
     place: Place,
     worlds: watch::Receiver<Arc<World>>,
     inbox: mpsc::Sender<Input>,
 ) -> (DataPlane, tokio::task::JoinHandle<()>) {
-    let (drains, asked) = mpsc::channel(DRAINS_MAX);
     let shared = Arc::<Shared>::default();
     let launcher = Launcher::new(&place);
-    let link = Link { shared: Arc::clone(&shared), worlds, inbox, asked, place };
-    (DataPlane { shared, drains }, tokio::spawn(link.run(launcher)))
+    let retirees = Retirees::new(Arc::clone(&shared), worlds.clone(), place.clone());
+    let link = Link { shared: Arc::clone(&shared), worlds, inbox, place };
+    let task = tokio::spawn(async move {
+        tokio::join!(link.run(launcher), retirees.run());
+    });
+    (DataPlane { shared }, task)
 }
 
 impl DataPlane {
     /// One that nobody feeds: nothing is drained or observed.
     pub(crate) fn absent() -> Self {
-        Self { shared: Arc::default(), drains: mpsc::channel(1).0 }
+        Self { shared: Arc::default() }
     }
 
     /// Waits until an instance, which is in no published world's table any more, has no request in
@@ -139,24 +137,17 @@ impl DataPlane {
         limit: Duration,
     ) {
         let key = (application.clone(), instance.clone());
-        let (drained, told) = oneshot::channel();
-        {
-            let mut waiting = self.shared.waiting();
-            if !waiting.is_connected || self.drains.try_send(key.clone()).is_err() {
-                return;
-            }
-            waiting.drained.entry(key.clone()).or_default().push(drained);
-        }
-        if tokio::time::timeout(limit, told).await.is_err() {
+        let Some(drained) = self.shared.waiting().ask(&key) else { return };
+        if tokio::time::timeout(limit, drained).await.is_err() {
             tracing::info!(%application, %instance, ?limit, "requests are still in flight; stopping it nevertheless");
-            self.shared.waiting().drained.remove(&key);
+            self.shared.waiting().forget(&key);
         }
     }
 
     /// Waits until a data plane is connected, `limit` at most: one that is being started is no trouble.
     pub(crate) async fn arrival(&self, limit: Duration) {
         let arrived = self.shared.arrived.notified();
-        if !self.shared.waiting().is_connected {
+        if !self.shared.waiting().is_connected() {
             // Whoever looks afterwards sees whether it was in vain.
             drop(tokio::time::timeout(limit, arrived).await);
         }
@@ -186,24 +177,18 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn connected(&self) {
-        self.waiting().is_connected = true;
+    /// The one that serves is connected, and takes what is to be drained from `asks`.
+    fn connected(&self, asks: mpsc::Sender<Key>) {
+        self.waiting().enter(Plane::Serving, asks);
         self.observed().is_connected = true;
         self.arrived.notify_waiters();
     }
 
-    /// Nobody is left who could say that something is drained, and no request that was in flight there.
+    /// The one that serves is not there any more, nor is a request that was in flight in it.
     fn disconnected(&self) {
-        *self.waiting() = Waiting::default();
+        self.waiting().leave(Plane::Serving);
         let mut observed = self.observed();
         observed.is_connected = false;
         observed.following.interrupted();
-    }
-
-    fn drained(&self, key: &Key) {
-        for waits in self.waiting().drained.remove(key).into_iter().flatten() {
-            // Whoever waited may have given up.
-            let _heard: Result<(), ()> = waits.send(());
-        }
     }
 }

@@ -12,7 +12,7 @@ use runtime::cgroup::{self, Support};
 use telemetry::Stores;
 use world::{Desired, World};
 
-use crate::dataplane::{Following, Hello, Observed};
+use crate::dataplane::{Following, Hello, Observed, Retired};
 
 /// Free space below which a data folder will soon be full.
 const FREE_BYTES_MIN: u64 = 1 << 30;
@@ -34,6 +34,7 @@ pub(crate) fn examine(
     now: Timestamp,
 ) -> Vec<Finding> {
     let mut findings = vec![control(world), data_plane(observed, now)];
+    findings.extend(observed.retired.iter().map(retired));
     findings.extend(addresses(observed, world));
     findings.extend([space(folder), open_files(), limits(), applications(world)]);
     findings
@@ -127,6 +128,16 @@ pub(crate) fn instance_folders(processes: &Processes) -> Vec<Finding> {
 pub(crate) fn options(described: &str) -> Finding {
     let detail = format!("{described}; `pelago serve` with an option changes it");
     finding("options", FindingVerdict::Good, detail)
+}
+
+/// A data plane that was replaced, and goes on.
+fn retired(it: &Retired) -> Finding {
+    let Retired { pid, client_connections, resident_bytes } = it;
+    let detail = format!(
+        "process {pid} was replaced and goes on for the {client_connections} connections it has, {} MiB; `kill {pid}` cuts them",
+        resident_bytes >> 20
+    );
+    finding("data plane", FindingVerdict::Good, detail)
 }
 
 fn data_plane(observed: &Observed, now: Timestamp) -> Finding {

@@ -9,7 +9,7 @@ use api::logs::{ExecView, Finding, LogPage, LogQuery};
 use api::request::{self, Accepted, At, EventQuery, Rollback, SetTraffic, Steer};
 use api::rollout::RolloutView;
 use api::spans::{SpanQuery, SpanView};
-use api::traffic::Traffic;
+use api::traffic::{DrainingView, Traffic};
 use api::{ApiError, ErrorKind, Platform};
 use model::{ApplicationName, Index, InstanceId, ServiceName};
 use tokio::sync::{oneshot, watch};
@@ -229,6 +229,10 @@ impl Platform for Control {
 
     fn recording_problems(&self) -> Vec<String> {
         self.parts.recording.problems()
+    }
+
+    fn draining(&self) -> Vec<DrainingView> {
+        self.data_plane(|it| it.retired.iter().map(traffic_view::draining).collect())
     }
 
     async fn doctor(&self) -> Vec<Finding> {

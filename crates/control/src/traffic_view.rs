@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::spans::{SpanChoice, SpanQuery, SpanView};
-use api::traffic::{Caller, EdgeTraffic, Ejected, Latency, ReleaseTraffic, Traffic};
+use api::traffic::{Caller, DrainingView, EdgeTraffic, Ejected, Latency, ReleaseTraffic, Traffic};
 use model::{ReleaseNumber, ServiceName};
 use telemetry::report::{self, EdgeName, ReleaseSignals};
 use telemetry::{EdgeSignals, Histogram, Span};
 
-use crate::dataplane::{Hello, Observed, Window};
+use crate::dataplane::{Hello, Observed, Retired, Window};
 
 /// The time figures are of: long enough for a p99 of rare traffic, short enough to see what was just
 /// done.
@@ -137,6 +137,12 @@ fn quantiles(histogram: &Histogram) -> Latency {
     let any = 0 < histogram.count();
     let quantile = |q| any.then(|| Duration::from_micros(histogram.quantile(q)));
     Latency { p50: quantile(0.5), p95: quantile(0.95), p99: quantile(0.99) }
+}
+
+/// A data plane that was replaced, as it is shown.
+pub(crate) const fn draining(retired: &Retired) -> DrainingView {
+    let Retired { pid, client_connections, resident_bytes } = *retired;
+    DrainingView { pid, client_connections, resident_bytes }
 }
 
 /// The latest spans that are asked for, newest first.

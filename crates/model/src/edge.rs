@@ -33,6 +33,21 @@ pub struct Resilience {
     /// A second request for those that take long; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hedge: Option<Hedge>,
+    /// Longest time for which a connection goes on that is open when the data plane is replaced.
+    #[serde(default = "usual_drain", with = "duration", skip_serializing_if = "is_usual_drain")]
+    pub drain: Duration,
+}
+
+/// Long enough for what a pool of connections, an event stream or a WebSocket is kept for, which is mostly until one end
+/// is deployed again; short enough that no data plane of last week is left.
+const DRAIN: Duration = Duration::from_hours(24);
+
+const fn usual_drain() -> Duration {
+    DRAIN
+}
+
+fn is_usual_drain(drain: &Duration) -> bool {
+    *drain == DRAIN
 }
 
 impl Default for Resilience {
@@ -47,6 +62,7 @@ impl Default for Resilience {
             queue: Queue::default(),
             balance: Balance::default(),
             hedge: None,
+            drain: DRAIN,
         }
     }
 }

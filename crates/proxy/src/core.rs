@@ -17,6 +17,7 @@ use traffic::EndpointId;
 use world::routing::{Table, backend_key};
 
 use crate::buffer::Buffers;
+use crate::connections::Connections;
 use crate::counters::{Extent, by_name};
 use crate::deadline::Deadline;
 use crate::decisions::DecisionLog;
@@ -80,7 +81,7 @@ pub(crate) struct Core {
     pub(crate) front: Front,
     /// Where decisions are logged, if they are.
     decisions: Option<DecisionLog>,
-    pub(crate) clients: Cell<u32>,
+    pub(crate) connections: Rc<Connections>,
     /// Whether the process is ending, and who wants to be told.
     finishing: Cell<bool>,
     pub(crate) finish: Notify,
@@ -124,7 +125,7 @@ impl Core {
             spans: Spans::default(),
             decisions: front.decisions(number),
             front,
-            clients: Cell::new(0),
+            connections: Rc::default(),
             finishing: Cell::new(false),
             finish: Notify::new(),
             awake: Rc::default(),
@@ -274,7 +275,7 @@ impl Core {
             edges,
             spans,
             spans_dropped,
-            client_connections: self.clients.get(),
+            client_connections: self.connections.count(),
             upstream_connections: upstreams.map(|it| it.connections()).sum(),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use model::edge::Resilience;
 use model::service::Protocol;
@@ -89,6 +90,11 @@ impl Edge {
         if let Some(waker) = self.waiting.borrow_mut().remove(&ticket) {
             waker.wake();
         }
+    }
+
+    /// How long a connection that crosses it may go on when its data plane is replaced.
+    pub(crate) fn drain(&self) -> Duration {
+        self.policy.borrow().drain
     }
 
     /// What the callee speaks.

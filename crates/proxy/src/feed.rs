@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use host::Clock;
@@ -94,6 +94,11 @@ impl Drop for Feeder {
     fn drop(&mut self) {
         self.reader.abort();
     }
+}
+
+/// The socket of a data plane that has handed over: beside the one it had, with the number of its process.
+pub(crate) fn retired_socket(socket: &Path, pid: u32) -> PathBuf {
+    socket.with_extension(format!("{pid}.sock"))
 }
 
 /// Listens on the socket. Whoever listened there before is gone, or has handed over.

@@ -1,7 +1,12 @@
 //! The process: its main thread, and how it begins and ends.
+//!
+//! One that has handed its sockets to a successor is *retired*: it accepts nothing more, and lives on for the connections
+//! it has, which may be open for days. It goes on being fed, on a socket of its own, so that it follows the table and
+//! knows what stops.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +18,14 @@ use telemetry::{GatewayAddresses, GatewayOptions};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use world::routing::{Feed, Table};
 
 use crate::core::Told;
 use crate::counters::Extent;
 use crate::deadline::Deadline;
 use crate::entrances::Entrances;
-use crate::feed::{self, Feeder, Message, Successor};
+use crate::feed::{self, Feeder, Message, Successor, retired_socket};
 use crate::frame;
 use crate::gather::Gathered;
 use crate::listeners::{Changes, Listeners};
@@ -38,18 +44,25 @@ const UNFED_TIME: Duration = Duration::from_mins(5);
 
 /// Runs a data plane until its process is told to end (SIGTERM), or it has handed over.
 pub fn run(options: &Options) -> Result<(), RunError> {
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Thread)?;
         serve(options, async {
             terminate.recv().await;
         })
         .await
-    })
+    });
+    // Workers whose connections are cut would be waited for otherwise.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Runs a data plane until `end` says so, or it has handed over: several fit into one process.
 pub fn run_until(options: &Options, end: impl Future<Output = ()>) -> Result<(), RunError> {
-    runtime()?.block_on(serve(options, end))
+    let runtime = runtime()?;
+    let ended = runtime.block_on(serve(options, end));
+    runtime.shutdown_background();
+    ended
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, RunError> {
@@ -66,6 +79,8 @@ async fn serve(options: &Options, end: impl Future<Output = ()>) -> Result<(), R
 struct Main {
     clock: Clock,
     socket: Option<UnixListener>,
+    /// Where that is.
+    path: PathBuf,
     listeners: Listeners,
     workers: Workers,
     told: mpsc::UnboundedReceiver<(usize, Told)>,
@@ -86,6 +101,8 @@ struct Main {
     tls: Option<tls::Source>,
     is_listening: bool,
     report_all: bool,
+    /// The end of all workers, once it has handed over.
+    retired: Option<JoinHandle<()>>,
 }
 
 /// Whether the process goes on.
@@ -104,6 +121,8 @@ enum Event {
     Told(usize, Told),
     Tick,
     Terminate,
+    /// It was retired, and its last connection has ended.
+    Ended,
 }
 
 impl Main {
@@ -129,6 +148,7 @@ impl Main {
         let mut main = Self {
             clock: options.clock,
             socket: Some(socket),
+            path: options.socket.clone(),
             listeners,
             workers,
             told,
@@ -145,6 +165,7 @@ impl Main {
             tls,
             is_listening: false,
             report_all: true,
+            retired: None,
         };
         main.certificates()?;
         Ok(main)
@@ -163,6 +184,7 @@ impl Main {
                 },
                 stream = next_connection(self.socket.as_ref()) => Event::Connected(stream),
                 () = end.as_mut() => Event::Terminate,
+                () = ended(&mut self.retired) => Event::Ended,
                 () = tick.passed() => Event::Tick,
             };
             if matches!(event, Event::Tick) {
@@ -190,9 +212,7 @@ impl Main {
                 self.reported = None;
                 self.fed(*feed).await;
             }
-            Event::Wanted(Some(Message::Successor(Successor::TakeOver))) => {
-                return self.hand_over().await;
-            }
+            Event::Wanted(Some(Message::Successor(Successor::TakeOver))) => self.hand_over().await,
             Event::Wanted(Some(Message::Successor(Successor::Lend))) => self.lend().await,
             Event::Wanted(None) => self.newcomer = None,
             Event::Told(worker, told) => self.told(worker, told).await,
@@ -204,6 +224,10 @@ impl Main {
                 }
             }
             Event::Terminate => return Goes::Out,
+            Event::Ended => {
+                tracing::info!("the last connection has ended");
+                return Goes::Out;
+            }
         }
         Goes::On
     }
@@ -217,7 +241,12 @@ impl Main {
             gateway_tls: self.listeners.address(&Place::GatewayTls),
             options: self.front.clone(),
             asked: Some(self.entrances.wanted()),
+            is_retired: self.is_retired(),
         }
+    }
+
+    const fn is_retired(&self) -> bool {
+        self.retired.is_some()
     }
 
     /// Somebody has connected: a control process, or a successor. The one that feeds it goes on until
@@ -260,7 +289,9 @@ impl Main {
         }
         let table = Arc::new(self.table.clone());
         self.workers.tell(|| Order::Table(Arc::clone(&table)));
-        self.listen().await;
+        if !self.is_retired() {
+            self.listen().await;
+        }
     }
 
     /// Listens where the table says. The gateway waits for the first table: before it there is no route.
@@ -363,22 +394,24 @@ impl Main {
         self.gathered.together(self.clock.timestamp(), of_workers)
     }
 
-    /// Hands the sockets to a successor, and goes if that went well.
-    async fn hand_over(&mut self) -> Goes {
-        let Some(successor) = self.newcomer.take() else { return Goes::On };
-        match self.listeners.hand_over(successor.reports.as_ref()).await {
-            Ok(()) => {
-                self.socket = None;
-                // The control process turns to the successor as soon as it sees this end.
-                self.feeder = None;
-                tracing::info!("handed over; what is in flight is finished");
-                Goes::Out
-            }
-            Err(error) => {
-                tracing::error!(%error, "handing over failed; going on");
-                Goes::On
-            }
+    /// Hands the sockets to a successor, and is retired if that went well.
+    async fn hand_over(&mut self) {
+        let Some(successor) = self.newcomer.take() else { return };
+        if let Err(error) = self.listeners.hand_over(successor.reports.as_ref()).await {
+            tracing::error!(%error, "handing over failed; going on");
+            return;
         }
+        self.listeners = Listeners::default();
+        self.is_listening = false;
+        self.path = retired_socket(&self.path, std::process::id());
+        self.socket = feed::listen(&self.path)
+            .inspect_err(|error| tracing::warn!(%error, "it goes on by the table it has"))
+            .ok();
+        // The control process turns to the successor as soon as it sees this end, and finds this one by its new socket.
+        self.feeder = None;
+        self.workers.tell(|| Order::Finish);
+        self.retired = Some(self.workers.ended());
+        tracing::info!("handed over; connections that are open go on");
     }
 
     /// Hands copies of the sockets to whoever keeps them.
@@ -389,15 +422,30 @@ impl Main {
         }
     }
 
-    /// Lets connections end, for a while.
+    /// Lets connections end, for a while. Those of one that is retired have had theirs.
     async fn finish(&mut self) {
+        if self.is_retired() {
+            // Whoever looks for it finds nothing; that the file stays would do no harm.
+            drop(std::fs::remove_file(&self.path));
+            return;
+        }
         self.workers.tell(|| Order::Finish);
         let ended = self.workers.ended();
         let mut goodbye = Deadline::new(self.clock, self.clock.now().after(GOODBYE));
         tokio::select! {
-            () = ended => {}
+            // The thread that waits for them cannot fail.
+            _ = ended => {}
             () = goodbye.passed() => tracing::info!("connections that were still open are cut"),
         }
+    }
+}
+
+/// Waits for the end of what has handed over.
+async fn ended(retired: &mut Option<JoinHandle<()>>) {
+    match retired {
+        // The thread that waits for workers cannot fail.
+        Some(workers) => drop(workers.await),
+        None => std::future::pending().await,
     }
 }
 

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use world::routing::Table;
 
+use crate::connections::Crosses;
 use crate::core::{Core, Told};
 use crate::counters::Extent;
 use crate::deadline::Deadline;
@@ -32,6 +33,8 @@ use crate::tcp;
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// Time to wait when no connection can be accepted, for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Time between two looks whether the last connection has ended.
+const ENDED_EVERY: Duration = Duration::from_millis(100);
 
 /// An address that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,14 +111,30 @@ impl Worker {
         self.listeners.values().for_each(JoinHandle::abort);
         self.core.flush_decisions();
         self.core.finish();
-        while 0 < self.core.clients.get() {
-            let mut pause = Deadline::new(clock, clock.now().after(ACCEPT_PAUSE));
+        self.outlast(&mut orders).await;
+    }
+
+    /// Goes on until no client is connected any more.
+    async fn outlast(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) {
+        let clock = self.core.clock;
+        let retired_at = clock.now();
+        let mut tidy = Deadline::new(clock, retired_at.after(TIDY_EVERY));
+        let mut pause = Deadline::new(clock, retired_at.after(ENDED_EVERY));
+        while self.core.connections.count() > 0 {
             tokio::select! {
                 order = orders.recv() => match order {
                     None => break,
                     Some(order) => self.obey(order),
                 },
-                () = pause.passed() => {}
+                () = tidy.passed() => {
+                    self.core.tidy();
+                    tidy.set(clock.now().after(TIDY_EVERY));
+                }
+                () = pause.passed() => {
+                    let now = self.core.tick();
+                    self.core.connections.cut(now, retired_at);
+                    pause.set(now.after(ENDED_EVERY));
+                }
             }
         }
     }
@@ -163,7 +182,7 @@ async fn accept(
     tls: Rc<RefCell<Option<TlsAcceptor>>>,
 ) {
     loop {
-        if CLIENTS_MAX <= core.clients.get() {
+        if core.connections.count() >= CLIENTS_MAX {
             pause(&core).await;
             continue;
         }
@@ -177,45 +196,46 @@ async fn accept(
         };
         // A socket that cannot be told so still works.
         drop(stream.set_nodelay(true));
-        let counted = Counted::new(Rc::clone(&core));
-        match &place {
+        let entered = core.connections.enter();
+        let number = entered.number;
+        let mut crosses = Crosses::default();
+        let serving = match &place {
             Place::Gateway => {
-                let core = Rc::clone(&core);
+                let (core, entry) = (Rc::clone(&core), Entry::Gateway(crosses.clone()));
                 tokio::task::spawn_local(async move {
+                    let _entered = entered;
                     if let Some(peer) = peer_of(&core, &mut stream, peer).await {
-                        client::serve(core, Stream::Plain(stream), Entry::Gateway, peer).await;
+                        client::serve(core, Stream::Plain(stream), entry, peer).await;
                     }
-                    drop(counted);
-                });
+                })
             }
             Place::GatewayTls => {
                 let acceptor = tls.borrow().clone();
-                let core = Rc::clone(&core);
+                let (core, entry) = (Rc::clone(&core), Entry::Gateway(crosses.clone()));
                 tokio::task::spawn_local(async move {
+                    let _entered = entered;
                     if let Some(peer) = peer_of(&core, &mut stream, peer).await
                         && let Some(stream) = shake_hands(&core, acceptor, stream).await
                     {
-                        client::serve(core, stream, Entry::Gateway, peer).await;
+                        client::serve(core, stream, entry, peer).await;
                     }
-                    drop(counted);
-                });
+                })
             }
             Place::Edge(key) => {
                 let Some(edge) = core.edge(key) else { continue };
+                crosses = Crosses::at(&edge);
                 let core = Rc::clone(&core);
-                if edge.protocol() == Protocol::Tcp {
-                    tokio::task::spawn_local(async move {
+                tokio::task::spawn_local(async move {
+                    let _entered = entered;
+                    if edge.protocol() == Protocol::Tcp {
                         tcp::serve(core, stream, edge, peer).await;
-                        drop(counted);
-                    });
-                } else {
-                    tokio::task::spawn_local(async move {
+                    } else {
                         client::serve(core, Stream::Plain(stream), Entry::Mesh(edge), peer).await;
-                        drop(counted);
-                    });
-                }
+                    }
+                })
             }
-        }
+        };
+        core.connections.serve(number, serving.abort_handle(), crosses);
     }
 }
 
@@ -233,20 +253,4 @@ async fn shake_hands(
 
 async fn pause(core: &Core) {
     Deadline::new(core.clock, core.clock.now().after(ACCEPT_PAUSE)).passed().await;
-}
-
-/// A connection that is counted while it is open.
-struct Counted(Rc<Core>);
-
-impl Counted {
-    fn new(core: Rc<Core>) -> Self {
-        core.clients.set(core.clients.get() + 1);
-        Self(core)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.clients.set(self.0.clients.get().saturating_sub(1));
-    }
 }

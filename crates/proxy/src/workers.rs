@@ -7,6 +7,7 @@ use std::thread;
 use model::Rng;
 use telemetry::report::Signals;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::core::Told;
 use crate::counters::Extent;
@@ -90,16 +91,14 @@ impl Workers {
         all
     }
 
-    /// Waits until all have ended.
-    pub(crate) async fn ended(&mut self) {
+    /// A task that ends when all have ended.
+    pub(crate) fn ended(&mut self) -> JoinHandle<()> {
         let threads = std::mem::take(&mut self.threads);
-        let joined = tokio::task::spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             for thread in threads {
                 // One that panicked has said so.
                 drop(thread.join());
             }
-        });
-        // The thread that waits for them cannot fail.
-        drop(joined.await);
+        })
     }
 }

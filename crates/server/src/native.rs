@@ -172,11 +172,14 @@ async fn status<P: Platform>(
         return Err(ApiError::no_application(name.as_str()).into());
     }
     let mut view = StatusView::of(&world, application.as_ref());
-    view.recording_problems = if is_now { platform.recording_problems() } else { Vec::new() };
+    if is_now {
+        view.recording_problems = platform.recording_problems();
+        view.draining = platform.draining();
+    }
     let etag = format!("\"{}\"", world.index);
     let known = headers.get(IF_NONE_MATCH).and_then(|it| it.to_str().ok());
-    // What cannot be recorded has no index of its own.
-    let known = known.filter(|_| view.recording_problems.is_empty());
+    // What cannot be recorded has no index of its own, nor have connections.
+    let known = known.filter(|_| view.recording_problems.is_empty() && view.draining.is_empty());
     if known.is_some_and(|it| it.split(',').any(|it| it.trim() == etag)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag)]).into_response());
     }

@@ -112,6 +112,14 @@ pub(crate) async fn status(
     for problem in &view.recording_problems {
         output.line(&output.paint(Tone::Bad, problem))?;
     }
+    for it in &view.draining {
+        let plural = if it.client_connections == 1 { "" } else { "s" };
+        let line = format!(
+            "data plane {} was replaced and goes on for its {} connection{plural}",
+            it.pid, it.client_connections
+        );
+        output.line(&output.paint(Tone::Faint, &line))?;
+    }
     if view.applications.is_empty() {
         return output.note("there is no application");
     }

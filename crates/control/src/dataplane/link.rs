@@ -20,6 +20,7 @@ use world::{Desired, World};
 
 use super::comparison;
 use super::process::{Launcher, Predecessor, bound_log, kill, terminate};
+use super::waiting::{DRAINS_MAX, Plane};
 use super::wire::{WireError, receive, send};
 use super::{Hello, Key, Place, SOCKET, Settings, Shared};
 use crate::inbox::Input;
@@ -70,7 +71,6 @@ pub(super) struct Link {
     pub(super) worlds: watch::Receiver<Arc<World>>,
     /// Where what rollouts want to know is told.
     pub(super) inbox: mpsc::Sender<Input>,
-    pub(super) asked: mpsc::Receiver<Key>,
     pub(super) place: Place,
 }
 
@@ -136,10 +136,11 @@ impl Link {
         let (mut from, mut to) = stream.into_split();
         let worlds = self.worlds.clone();
         let (shared, place, inbox) = (&self.shared, &self.place, &self.inbox);
-        let mut listener = Listener { shared, place, inbox, worlds, peer, process };
+        let (asks, mut asked) = mpsc::channel(DRAINS_MAX);
+        let mut listener = Listener { shared, place, inbox, worlds, peer, process, asks };
         tokio::select! {
             heard = listener.listen(&mut from) => heard,
-            fed = feed(&mut self.worlds, &mut self.asked, &mut to) => Ok(fed?),
+            fed = feed(&mut self.worlds, &mut asked, &mut to) => Ok(fed?),
         }
     }
 }
@@ -236,7 +237,7 @@ async fn connect(
 
 /// Sends the table, and then what changes in it, until no further world is published. An instance is
 /// drained only after the table without it has been sent.
-async fn feed(
+pub(super) async fn feed(
     worlds: &mut watch::Receiver<Arc<World>>,
     asked: &mut mpsc::Receiver<Key>,
     to: &mut (impl AsyncWrite + Unpin + Send),
@@ -279,6 +280,8 @@ struct Listener<'a> {
     peer: &'a mut Peer,
     /// The process that listens at the other end, where the system knows it.
     process: Option<ProcessId>,
+    /// Where it is asked to drain instances.
+    asks: mpsc::Sender<Key>,
 }
 
 impl Listener<'_> {
@@ -300,7 +303,8 @@ impl Listener<'_> {
     fn take_in(&mut self, report: Report) {
         match &report {
             Report::Drained { application, instance } => {
-                self.shared.drained(&(application.clone(), instance.clone()));
+                let key = (application.clone(), instance.clone());
+                self.shared.waiting().drained(Plane::Serving, &key);
             }
             Report::ListenFailed { edge, reason } => {
                 tracing::warn!(%edge, %reason, "the address of an edge cannot be listened on");
@@ -364,7 +368,7 @@ impl Listener<'_> {
             Ok(found) => self.peer.process = found,
             Err(error) => tracing::warn!(%error, "the data plane's process cannot be looked at"),
         }
-        self.shared.connected();
+        self.shared.connected(self.asks.clone());
         tracing::info!(pid = hello.pid, version = hello.version, "the data plane is connected");
         let settings = &self.place.settings;
         for (wanted, found, option) in [
@@ -420,7 +424,7 @@ async fn ended(worlds: &mut watch::Receiver<Arc<World>>) {
     while worlds.changed().await.is_ok() {}
 }
 
-fn is_idle(world: &World) -> bool {
+pub(super) fn is_idle(world: &World) -> bool {
     world.applications.values().all(|it| it.desired == Desired::Stopped)
 }
 

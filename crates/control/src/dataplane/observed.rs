@@ -35,9 +35,22 @@ pub struct Hello {
     pub asked: Option<GatewayAddresses>,
 }
 
+/// A data plane that was replaced, and goes on for the connections it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retired {
+    /// Its process.
+    pub pid: u32,
+    /// Connections from clients that are open.
+    pub client_connections: u32,
+    /// Memory it takes, in bytes.
+    pub resident_bytes: u64,
+}
+
 /// Everything the data plane has said lately.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
+    /// Those that were replaced and go on, the oldest first.
+    pub retired: Vec<Retired>,
     /// Whether it is connected now.
     pub is_connected: bool,
     /// When it last said anything.
@@ -98,7 +111,7 @@ impl Observed {
     pub(super) fn take_in(&mut self, report: Report, now: Timestamp) {
         self.heard = now;
         match report {
-            Report::Hello { version, pid, gateway, gateway_tls, options, asked } => {
+            Report::Hello { version, pid, gateway, gateway_tls, options, asked, .. } => {
                 self.greet(Hello { version, pid, gateway, gateway_tls, options, asked });
             }
             Report::Applied { index } => self.applied = index,
@@ -116,8 +129,9 @@ impl Observed {
     fn greet(&mut self, hello: Hello) {
         if self.hello.as_ref().is_none_or(|it| it.pid != hello.pid) {
             let spans = std::mem::take(&mut self.spans);
+            let retired = std::mem::take(&mut self.retired);
             let (is_connected, heard) = (self.is_connected, self.heard);
-            *self = Self { is_connected, heard, spans, ..Self::default() };
+            *self = Self { retired, is_connected, heard, spans, ..Self::default() };
         }
         self.hello = Some(hello);
     }
@@ -172,7 +186,15 @@ mod tests {
     fn hello(pid: u32) -> Report {
         let version = "1".to_owned();
         let options = GatewayOptions::default();
-        Report::Hello { version, pid, gateway: None, gateway_tls: None, options, asked: None }
+        Report::Hello {
+            version,
+            pid,
+            gateway: None,
+            gateway_tls: None,
+            options,
+            asked: None,
+            is_retired: false,
+        }
     }
 
     fn report(observed: &mut Observed, second: u64, edges: Vec<EdgeSignals>) {

@@ -55,6 +55,7 @@ impl Reader<'_> {
             queue,
             balance,
             hedge,
+            drain: spec.drain.map_or(base.drain, |it| it.0),
         }
     }
 

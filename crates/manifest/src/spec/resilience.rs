@@ -37,6 +37,10 @@ pub(crate) struct ResilienceSpec {
     /// A second request for those that take long, or `none`.
     #[schemars(extend("examples" = [{"after": "95%", "budget": "5%"}]))]
     pub(crate) hedge: Option<HedgeSpec>,
+    /// Longest time for which a connection goes on that is open when the data plane is replaced: by an upgrade, or
+    /// since it is told other options. `0s` cuts it at once.
+    #[schemars(extend("default" = duration(Resilience::default().drain), "examples" = ["1h"]))]
+    pub(crate) drain: Option<Duration>,
 }
 
 /// Trying again.

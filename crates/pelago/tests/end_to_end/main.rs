@@ -28,6 +28,7 @@ mod limits;
 mod logs;
 mod meant;
 mod open_files;
+mod outliving;
 mod past;
 mod ports;
 mod private;

@@ -158,7 +158,7 @@ impl Exchange<'_> {
         let now = self.client.core.now();
         let forwarded = match self.client.entry {
             Entry::Mesh(_) => None,
-            Entry::Gateway => Some(Forwarded {
+            Entry::Gateway(_) => Some(Forwarded {
                 client: &self.client.address,
                 is_tls: self.client.stream.is_tls(),
             }),

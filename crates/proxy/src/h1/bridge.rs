@@ -33,7 +33,7 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> 
     let upload = Upload::new(Source::Pipe(received), exchange.body_max);
     let forwarded = match exchange.client.entry {
         Entry::Mesh(_) => None,
-        Entry::Gateway => {
+        Entry::Gateway(_) => {
             let scheme = if exchange.client.stream.is_tls() { "https" } else { "http" };
             Some((exchange.client.peer.ip(), scheme))
         }

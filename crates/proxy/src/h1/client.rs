@@ -15,6 +15,7 @@ use super::write::{self, Connection, IsHead};
 use crate::access::{Record, Visit};
 use crate::answer::Answer;
 use crate::buffer::Buffer;
+use crate::connections::Crosses;
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::edge::Edge;
@@ -29,8 +30,8 @@ use crate::tunnel;
 pub(crate) enum Entry {
     /// At the address of an edge.
     Mesh(Rc<Edge>),
-    /// At the gateway.
-    Gateway,
+    /// At the gateway, where every request finds its own edge.
+    Gateway(Crosses),
 }
 
 impl Entry {
@@ -38,7 +39,7 @@ impl Entry {
     pub(crate) const fn side(&self) -> Side {
         match self {
             Self::Mesh(_) => Side::Mesh,
-            Self::Gateway => Side::Outside,
+            Self::Gateway(_) => Side::Outside,
         }
     }
 }
@@ -232,7 +233,7 @@ impl Client {
     pub(crate) fn visit(&self, protocol: &'static str) -> Option<Visit<'_>> {
         let Self { core, peer, stream, entry, .. } = self;
         let visit = Visit { core, client: peer.ip(), protocol, is_tls: stream.is_tls() };
-        matches!(entry, Entry::Gateway).then_some(visit)
+        matches!(entry, Entry::Gateway(_)).then_some(visit)
     }
 
     /// Notes for the log that `out` is answered, which is the gateway's own.

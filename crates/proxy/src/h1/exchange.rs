@@ -128,7 +128,7 @@ enum Way {
 pub(crate) async fn run(client: &mut Client, work: &mut Work) -> After {
     let way = match &client.entry {
         Entry::Mesh(edge) => Way::Across(Rc::clone(edge), None),
-        Entry::Gateway => route(client, work).await,
+        Entry::Gateway(_) => route(client, work).await,
     };
     let (edge, route) = match way {
         Way::Across(edge, route) => (edge, route),
@@ -206,7 +206,12 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
         }
     }
     match (entry.target(), &entry.edge) {
-        (RouteTarget::Service(_), Some(edge)) => Way::Across(Rc::clone(edge), Some(entry)),
+        (RouteTarget::Service(_), Some(edge)) => {
+            if let Entry::Gateway(crosses) = &client.entry {
+                crosses.set(edge);
+            }
+            Way::Across(Rc::clone(edge), Some(entry))
+        }
         _ => Way::Answered(After::Close),
     }
 }

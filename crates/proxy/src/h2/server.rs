@@ -139,10 +139,10 @@ pub(crate) async fn serve(client: Client, input: Buffer) {
                 connection.as_mut().graceful_shutdown();
             }
             () = idle.passed() => {
-                if is_ending {
-                    return;
-                }
                 if Rc::strong_count(&active) == 1 {
+                    if is_ending {
+                        return;
+                    }
                     is_ending = true;
                     connection.as_mut().graceful_shutdown();
                 }
@@ -216,7 +216,7 @@ impl Handler {
         let upload = Upload::new(Source::Stream(body), body_max.map_or(BODY_BYTES_MAX, |it| it.0));
         let forwarded = match self.entry {
             Entry::Mesh(_) => None,
-            Entry::Gateway => Some((self.peer.ip(), self.scheme)),
+            Entry::Gateway(_) => Some((self.peer.ip(), self.scheme)),
         };
         let core = Rc::clone(&self.core);
         let call = Call { core, edge, route, head, upload, forwarded };
@@ -233,7 +233,7 @@ impl Handler {
                 return Err(Box::new(own(head, &Answer::no_edge(), None)));
             }
             Entry::Mesh(edge) => return Ok((Rc::clone(edge), None)),
-            Entry::Gateway => {
+            Entry::Gateway(_) => {
                 let host = host(head);
                 let found = self.core.router().find(host.as_bytes(), &**head);
                 found.ok_or_else(|| {
@@ -264,14 +264,19 @@ impl Handler {
             }
         }
         match (&route.edge, route.target()) {
-            (Some(edge), RouteTarget::Service(_)) => Ok((Rc::clone(edge), Some(route))),
+            (Some(edge), RouteTarget::Service(_)) => {
+                if let Entry::Gateway(crosses) = &self.entry {
+                    crosses.set(edge);
+                }
+                Ok((Rc::clone(edge), Some(route)))
+            }
             _ => Err(Box::new(own(head, &Answer::no_route(host(head), head.uri.path()), None))),
         }
     }
 
     /// What will be logged of a request, where it came in at the gateway.
     fn record(&self, head: &Parts) -> Option<Box<Record>> {
-        let Entry::Gateway = self.entry else { return None };
+        let Entry::Gateway(_) = self.entry else { return None };
         self.core.front.access_log.as_ref()?;
         let is_tls = self.scheme == "https";
         let visit = Visit { core: &self.core, client: self.peer.ip(), protocol: "HTTP/2", is_tls };

@@ -10,7 +10,7 @@ use api::logs::{ExecView, Finding, LogLine, LogPage, LogQuery};
 use api::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
 use api::rollout::RolloutView;
 use api::spans::{SpanQuery, SpanView};
-use api::traffic::Traffic;
+use api::traffic::{DrainingView, Traffic};
 use api::{ApiError, ErrorKind, Platform};
 use model::{Application, ApplicationName, Index, InstanceId, ServiceName, Timestamp};
 use tokio::sync::watch;
@@ -244,6 +244,10 @@ impl Platform for Pretended {
     }
 
     fn recording_problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn draining(&self) -> Vec<DrainingView> {
         Vec::new()
     }
 

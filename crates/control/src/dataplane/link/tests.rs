@@ -103,7 +103,17 @@ impl Stage {
         let (version, pid) = (VERSION.to_owned(), std::process::id());
         let options = GatewayOptions::default();
         let (gateway, gateway_tls, asked) = (None, None, None);
-        proxy.say(Report::Hello { version, pid, gateway, gateway_tls, options, asked }).await;
+        proxy
+            .say(Report::Hello {
+                version,
+                pid,
+                gateway,
+                gateway_tls,
+                options,
+                asked,
+                is_retired: false,
+            })
+            .await;
         proxy
     }
 }
