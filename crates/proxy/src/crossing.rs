@@ -23,6 +23,7 @@ use crate::counters::{Compared, Ended};
 use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::limits::SLOW;
+use crate::time_left::{TimeLeft, TimeoutBy};
 use crate::trace::{TraceContext, hex};
 use crate::upstream::Upstream;
 
@@ -45,7 +46,7 @@ pub(crate) struct Facts {
     pub(crate) idempotent: bool,
     pub(crate) priority: Priority,
     /// The time its caller gives it.
-    pub(crate) time_left: Option<Duration>,
+    pub(crate) time_left: Option<TimeLeft>,
     pub(crate) trace: TraceContext,
 }
 
@@ -61,6 +62,8 @@ pub(crate) struct Crossing {
     began: Instant,
     /// When its caller stops waiting, whatever is still to come.
     caller_deadline: Option<Instant>,
+    /// Who set that.
+    timeout_by: TimeoutBy,
     first_attempt: Option<(Outcome, u64)>,
     /// The release of the first attempt, which need not be that of the last.
     first_release: Option<ReleaseNumber>,
@@ -105,7 +108,7 @@ impl Crossing {
         facts: Facts,
     ) -> Result<Self, Refusal> {
         let began = core.now();
-        let caller_deadline = facts.time_left.map(|it| began.after(it));
+        let caller_deadline = facts.time_left.map(|it| began.after(it.time));
         let told = if edge.is_plain() { Told::default() } else { tell(edge, asked, &facts) };
         let Told { key, release } = told;
         // Where the release is asked for, chance has no part in it, and nothing is compared.
@@ -135,6 +138,7 @@ impl Crossing {
             under_way: [None, None],
             began,
             caller_deadline,
+            timeout_by: facts.time_left.map_or_else(TimeoutBy::default, |it| it.by),
             first_attempt: None,
             first_release: None,
             attempts: 0,
@@ -162,6 +166,27 @@ impl Crossing {
     /// When the whole answer must be there, if the caller said so.
     pub(crate) const fn caller_deadline(&self) -> Option<Instant> {
         self.caller_deadline
+    }
+
+    /// The time that is left for the head of an answer, and who has set it.
+    pub(crate) fn time_left(&self, now: Instant) -> TimeLeft {
+        let by = if self.is_clients_time() { TimeoutBy::Client } else { TimeoutBy::Policy };
+        TimeLeft { time: self.deadline().since(now), by }
+    }
+
+    /// Whether the client's own time ends before that of the policy.
+    fn is_clients_time(&self) -> bool {
+        let until = self.call.as_ref().map(Call::deadline);
+        self.timeout_by == TimeoutBy::Client
+            && self.caller_deadline.is_some_and(|it| until == Some(it))
+    }
+
+    /// What an outcome says about the instance.
+    fn blamed(&self, outcome: Outcome) -> Outcome {
+        if outcome == Outcome::Timeout && self.is_clients_time() {
+            return Outcome::Cancelled;
+        }
+        outcome
     }
 
     pub(crate) const fn began(&self) -> Instant {
@@ -232,6 +257,7 @@ impl Crossing {
     /// Says what an attempt came to: the head of an answer, or a failure.
     pub(crate) fn answered(&mut self, place: usize, outcome: Outcome) -> Next {
         let now = self.core.now();
+        let outcome = self.blamed(outcome);
         let attempt = self.under_way.get_mut(place).and_then(Option::as_mut);
         let (Some(attempt), Some(call)) = (attempt, self.call.as_mut()) else {
             return Next::Done;
@@ -262,7 +288,7 @@ impl Crossing {
     /// The request is over.
     pub(crate) fn finish(mut self, asked: &impl Asked, end: &End<'_>) {
         let now = self.core.now();
-        self.close(end.outcome, now);
+        self.close(self.blamed(end.outcome), now);
         let duration = now.since(self.began);
         let is_bad = !matches!(end.outcome, Outcome::Ok | Outcome::ClientError);
         if self.trace.sampled || is_bad || SLOW <= duration {

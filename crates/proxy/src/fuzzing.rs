@@ -8,6 +8,7 @@ use crate::h1::head::Framing;
 use crate::h1::request::{Method, RequestHead, Side};
 use crate::h1::response::ResponseHead;
 use crate::h1::write::{self, Backward, Connection, Forwarded, NO_EDITS, Onward, Told};
+use crate::time_left::{TimeLeft, TimeoutBy};
 use crate::trace::TraceContext;
 
 const TRACE: TraceContext = TraceContext { trace: 1, parent: None, span: 2, sampled: false };
@@ -29,7 +30,7 @@ pub fn request(input: &[u8]) {
         let forwarded = Forwarded { client: "127.0.0.1", is_tls: false };
         let onward = Onward {
             trace: &TRACE,
-            time_left: Duration::from_secs(1),
+            time_left: TimeLeft { time: Duration::from_secs(1), by: TimeoutBy::Client },
             host: "cart",
             forwarded: (side == Side::Outside).then_some(forwarded),
             target: None,

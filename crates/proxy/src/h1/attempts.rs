@@ -171,7 +171,7 @@ impl Exchange<'_> {
         });
         let onward = Onward {
             trace: &crossing.trace,
-            time_left: crossing.deadline().since(now),
+            time_left: crossing.time_left(now),
             host: self.edge.name.callee.as_str(),
             forwarded,
             target: target.as_deref(),

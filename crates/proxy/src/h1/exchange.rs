@@ -31,6 +31,7 @@ use crate::edge::Edge;
 use crate::gateway;
 use crate::limits::BODY_BYTES_MAX;
 use crate::router::Entry as Route;
+use crate::time_left::TimeLeft;
 use crate::trace::{Sent as SentTrace, TraceContext};
 
 /// What becomes of the client's connection.
@@ -337,7 +338,9 @@ impl Exchange<'_> {
             client: self.client.peer.ip(),
             idempotent: head.method.is_idempotent() && head.upgrade.is_none(),
             priority,
-            time_left: head.timeout_ms.map(Duration::from_millis),
+            time_left: head
+                .timeout_ms
+                .map(|it| TimeLeft { time: Duration::from_millis(it), by: head.timeout_by }),
             trace: TraceContext::of(&sent, &mut rng, &self.client.core.spans),
         }
     }

@@ -122,6 +122,17 @@ pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
     NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
 }
 
+/// What the names of headers of the platform's own begin with.
+const OWN: &[u8] = b"x-pelago-";
+
+/// Whether a header is one of the platform's own, which says something inside the mesh and nothing when it comes from
+/// outside. Names with underscores count as well: programs behind CGI or WSGI cannot tell them apart.
+pub(crate) fn is_own(name: &[u8]) -> bool {
+    let same =
+        |(it, own): (&u8, &u8)| it.eq_ignore_ascii_case(own) || (*own == b'-' && *it == b'_');
+    name.len() > OWN.len() && name.iter().zip(OWN).all(same)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,6 +143,18 @@ mod tests {
         assert_eq!(content_length(b"9999999999999999999"), Some(9_999_999_999_999_999_999));
         for text in ["", "+5", "-1", " 5", "5 ", "0x5", "5, 5", "5;", "18446744073709551616"] {
             assert_eq!(content_length(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn issue_13_headers_of_the_platforms_own() {
+        for name in
+            ["x-pelago-timeout-ms", "X-Pelago-Priority", "x_pelago_timeout_ms", "X-PELAGO_x"]
+        {
+            assert!(is_own(name.as_bytes()), "{name}");
+        }
+        for name in ["x-pelago-", "x-pelag-timeout", "pelago", "x-pelagos-x", "xx-pelago-timeout"] {
+            assert!(!is_own(name.as_bytes()), "{name}");
         }
     }
 

@@ -8,8 +8,9 @@ use model::route::Priority;
 use super::chunked::is_token;
 use super::head::{
     Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, TARGET_BYTES_MAX, content_length,
-    elements, is_hop_by_hop, span,
+    elements, is_hop_by_hop, is_own, span,
 };
+use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeoutBy};
 
 /// Where a request comes from, which says what of it is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,7 @@ pub(crate) struct RequestHead {
     pub(crate) copies: Copies,
     pub(crate) forwarded_for: Option<Span>,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) timeout_by: TimeoutBy,
     pub(crate) priority: Option<Priority>,
     pub(crate) traceparent: Option<Span>,
     pub(crate) b3: Option<Span>,
@@ -224,11 +226,13 @@ impl RequestHead {
                     return Err(bad("there are two headers that say how long the body is"));
                 }
             }
+            _ if side == Side::Outside && is_own(name) => {}
             17 if is("x-pelago-priority") => {
                 self.priority = priority(value);
                 self.copies.push(line);
             }
-            19 if is("x-pelago-timeout-ms") => self.timeout_ms = content_length(value),
+            19 if is(TIMEOUT_MS) => self.timeout_ms = content_length(value),
+            19 if is(TIMEOUT_BY) => self.timeout_by = TimeoutBy::of(value),
             2 | 11 | 12 | 17 if self.trace(name, span(buffer, value)) => {}
             _ if is_hop_by_hop(name) => {}
             _ => self.copies.push(line),

@@ -1,7 +1,6 @@
 //! Heads as they are written: to an instance, and to a client.
 
 use std::io::Write as _;
-use std::time::Duration;
 
 use model::route::HeaderEdits;
 
@@ -9,6 +8,7 @@ use super::head::{Copies, Framing, Span};
 use super::request::RequestHead;
 use super::response::ResponseHead;
 use crate::answer::{Answer, phrase};
+use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::TraceContext;
 
 /// No changes to headers.
@@ -20,7 +20,7 @@ pub(crate) static NO_EDITS: HeaderEdits =
 pub(crate) struct Onward<'a> {
     pub(crate) trace: &'a TraceContext,
     /// The time the callee has.
-    pub(crate) time_left: Duration,
+    pub(crate) time_left: TimeLeft,
     /// The host a request without one is for.
     pub(crate) host: &'a str,
     /// What the gateway tells about the client; nothing in the mesh.
@@ -81,9 +81,8 @@ pub(crate) fn request(out: &mut Vec<u8>, input: &[u8], head: &RequestHead, onwar
     }
     out.extend_from_slice(b"traceparent: ");
     onward.trace.write_traceparent(out);
-    out.extend_from_slice(b"\r\nx-pelago-timeout-ms: ");
-    number(out, u64::try_from(onward.time_left.as_millis()).unwrap_or(u64::MAX));
     out.extend_from_slice(b"\r\n");
+    time_left(out, onward.time_left);
     if head.b3.is_some() {
         out.extend_from_slice(b"b3: ");
         onward.trace.write_b3(out);
@@ -93,6 +92,19 @@ pub(crate) fn request(out: &mut Vec<u8>, input: &[u8], head: &RequestHead, onwar
         onward.trace.write_b3_parts(out);
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Writes how much time the callee has.
+pub(crate) fn time_left(out: &mut Vec<u8>, left: TimeLeft) {
+    let millis = u64::try_from(left.time.as_millis()).unwrap_or(u64::MAX);
+    out.extend_from_slice(TIMEOUT_MS.as_bytes());
+    out.extend_from_slice(b": ");
+    number(out, millis);
+    out.extend_from_slice(b"\r\n");
+    if left.by == TimeoutBy::Client {
+        out.extend_from_slice(TIMEOUT_BY.as_bytes());
+        out.extend_from_slice(b": client\r\n");
+    }
 }
 
 /// How the client is told where the body ends.
@@ -287,6 +299,7 @@ fn without(copies: &Copies, line: &Span) -> Copies {
 mod tests {
     use super::*;
     use crate::h1::request::{Method, Side};
+    use std::time::Duration;
 
     const TRACE: TraceContext =
         TraceContext { trace: 0xabc, parent: Some(1), span: 0xdef, sampled: true };
@@ -297,7 +310,7 @@ mod tests {
         assert_eq!(head.read(text.as_bytes(), side), Ok(true));
         let onward = Onward {
             trace: &TRACE,
-            time_left: Duration::from_millis(750),
+            time_left: TimeLeft { time: Duration::from_millis(750), by: TimeoutBy::Policy },
             host: "cart",
             forwarded,
             target,

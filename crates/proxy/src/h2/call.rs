@@ -198,7 +198,7 @@ impl Call {
 
     fn attempt(&self, crossing: &Crossing, place: usize) -> Option<Try> {
         let upstream = Rc::clone(crossing.upstream(place)?);
-        let left = crossing.deadline().since(self.core.now());
+        let left = crossing.time_left(self.core.now());
         let trying: Trying = match self.edge.protocol() {
             Protocol::Http | Protocol::Tcp => {
                 let out = self.http1_head(crossing, left);

@@ -1,16 +1,15 @@
 //! A request's head on its way to an instance, in hyper's types and as HTTP/1.1.
 
-use std::time::Duration;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header};
 use model::route::HeaderEdits;
 
 use crate::crossing::Crossing;
-use crate::h1::head::is_hop_by_hop;
-use crate::h1::write::{number, put};
+use crate::h1::head::{is_hop_by_hop, is_own};
+use crate::h1::write::{put, time_left};
 use crate::h2::call::{Call, host};
 use crate::h2::grpc;
 use crate::router::rewritten;
+use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 
 impl Call {
     /// The path and query, rewritten as the route says.
@@ -27,11 +26,16 @@ impl Call {
         }
     }
 
+    const fn is_from_outside(&self) -> bool {
+        self.forwarded.is_some()
+    }
+
     /// The headers that are passed on, with those that are added.
-    fn headers(&self, crossing: &Crossing, left: Duration) -> HeaderMap {
+    fn headers(&self, crossing: &Crossing, left: TimeLeft) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.head.headers.len() + 6);
         for (name, value) in &self.head.headers {
-            if !is_hop_by_hop(name.as_str().as_bytes()) && *name != header::HOST {
+            let is_let_in = !(self.is_from_outside() && is_own(name.as_str().as_bytes()));
+            if is_let_in && !is_hop_by_hop(name.as_str().as_bytes()) && *name != header::HOST {
                 headers.append(name.clone(), value.clone());
             }
         }
@@ -73,9 +77,18 @@ impl Call {
                 headers.insert(HeaderName::from_static(name), value);
             }
         };
-        set("x-pelago-timeout-ms", left.as_millis().to_string());
+        set(TIMEOUT_MS, left.time.as_millis().to_string());
+        match left.by {
+            TimeoutBy::Client => set(TIMEOUT_BY, "client".to_owned()),
+            TimeoutBy::Policy => drop(headers.remove(TIMEOUT_BY)),
+        }
+        let mut set = |name: &'static str, value: String| {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
         if grpc::is_grpc(&self.head.headers) && self.head.headers.contains_key("grpc-timeout") {
-            set("grpc-timeout", grpc::timeout_text(left));
+            set("grpc-timeout", grpc::timeout_text(left.time));
         }
         if self.head.headers.get(header::TE).is_some_and(|it| it == "trailers") {
             set("te", "trailers".to_owned());
@@ -87,7 +100,7 @@ impl Call {
     }
 
     /// The head for HTTP/1.1. Header by header into one buffer, where the route changes none.
-    pub(crate) fn http1_head(&self, crossing: &Crossing, left: Duration) -> Vec<u8> {
+    pub(crate) fn http1_head(&self, crossing: &Crossing, left: TimeLeft) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
         put(&mut out, format_args!("{} {} HTTP/1.1\r\n", self.head.method, self.target()));
         line(&mut out, "host", self.host().as_bytes());
@@ -108,7 +121,7 @@ impl Call {
         out
     }
 
-    fn http1_lines(&self, out: &mut Vec<u8>, crossing: &Crossing, left: Duration) {
+    fn http1_lines(&self, out: &mut Vec<u8>, crossing: &Crossing, left: TimeLeft) {
         for (name, value) in &self.head.headers {
             if !self.is_written_anew(name) {
                 line(out, name.as_str(), value.as_bytes());
@@ -127,9 +140,8 @@ impl Call {
         }
         out.extend_from_slice(b"traceparent: ");
         crossing.trace.write_traceparent(out);
-        out.extend_from_slice(b"\r\nx-pelago-timeout-ms: ");
-        number(out, u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
         out.extend_from_slice(b"\r\n");
+        time_left(out, left);
         if self.head.headers.contains_key("b3") {
             out.extend_from_slice(b"b3: ");
             crossing.trace.write_b3(out);
@@ -145,11 +157,12 @@ impl Call {
 
     /// Whether a header is not copied: it is between two parties alone, or is written anew.
     fn is_written_anew(&self, name: &HeaderName) -> bool {
-        const NAMES: [&str; 9] = [
+        const NAMES: [&str; 10] = [
             "host",
             "cookie",
             "traceparent",
-            "x-pelago-timeout-ms",
+            TIMEOUT_MS,
+            TIMEOUT_BY,
             "b3",
             "x-b3-traceid",
             "x-b3-spanid",
@@ -159,10 +172,13 @@ impl Call {
         let name = name.as_str();
         let is_forwarded = self.forwarded.is_some()
             && matches!(name, "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host");
-        is_forwarded || NAMES.contains(&name) || is_hop_by_hop(name.as_bytes())
+        is_forwarded
+            || NAMES.contains(&name)
+            || is_hop_by_hop(name.as_bytes())
+            || (self.is_from_outside() && is_own(name.as_bytes()))
     }
 
-    pub(crate) fn http2_request(&self, crossing: &Crossing, left: Duration) -> Option<Request<()>> {
+    pub(crate) fn http2_request(&self, crossing: &Crossing, left: TimeLeft) -> Option<Request<()>> {
         let uri = Uri::builder()
             .scheme("http")
             .authority(self.host())

@@ -38,6 +38,7 @@ use crate::h2::{Here, grpc};
 use crate::limits::{BODY_BYTES_MAX, IDLE_TIME};
 use crate::router::Entry as Route;
 use crate::stream::Stream;
+use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::{Sent, TraceContext};
 
 /// Requests a client may have on one connection, as Envoy and nginx (128) allow.
@@ -290,17 +291,32 @@ impl Handler {
             b3: header("b3"),
             b3_parts: ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled"].map(header),
         };
-        let asked = header("x-pelago-timeout-ms").and_then(content_length);
-        let left = header("grpc-timeout").and_then(grpc::timeout);
-        let said = header("x-pelago-priority").and_then(priority);
+        // What is the platform's own is believed from inside.
+        let own = |name| header(name).filter(|_| route.is_none());
+        let asked = own(TIMEOUT_MS).and_then(content_length).map(Duration::from_millis);
+        let by = own(TIMEOUT_BY).map_or_else(TimeoutBy::default, TimeoutBy::of);
+        let asked = asked.map(|time| TimeLeft { time, by });
+        let left = header("grpc-timeout").filter(|_| grpc::is_grpc(&head.headers));
+        let left =
+            left.and_then(grpc::timeout).map(|time| TimeLeft { time, by: TimeoutBy::Client });
+        let said = own("x-pelago-priority").and_then(priority);
         let mut rng = self.core.rng.borrow_mut();
         Facts {
             client: self.peer.ip(),
             idempotent: kind_of(&head.method).is_idempotent(),
             priority: route.map_or_else(|| said.unwrap_or_default(), |it| it.route.priority),
-            time_left: left.or_else(|| asked.map(Duration::from_millis)),
+            time_left: shorter(left, asked),
             trace: TraceContext::of(&sent, &mut rng, &self.core.spans),
         }
+    }
+}
+
+/// The shorter of two times; of two that are alike the platform's, since a caller passes on in gRPC's header what it has
+/// left.
+fn shorter(grpcs: Option<TimeLeft>, own: Option<TimeLeft>) -> Option<TimeLeft> {
+    match (grpcs, own) {
+        (Some(grpcs), Some(own)) if grpcs.time < own.time => Some(grpcs),
+        (grpcs, own) => own.or(grpcs),
     }
 }
 

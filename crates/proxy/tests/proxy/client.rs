@@ -6,7 +6,7 @@ use std::time::Duration;
 use telemetry::report::Outcomes;
 
 use crate::harness::{Instance, Plane, Shop};
-use crate::wire::{Wire, get, ok};
+use crate::wire::{Head, Wire, get, ok};
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
@@ -147,8 +147,9 @@ fn a_body_that_stalls_ends_the_request_when_its_callers_time_is_over() {
         asked.head();
         asked.wire.rest();
     });
-    let mut plane = Plane::new(&Shop::new(&[cart.port]));
-    let mut client = plane.client();
+    let mut shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    let mut client = Wire::connect(plane.inside(&mut shop));
     let head =
         "POST / HTTP/1.1\r\nHost: a\r\nX-Pelago-Timeout-Ms: 200\r\nContent-Length: 9\r\n\r\n";
     client.send(format!("{head}half"));
@@ -253,8 +254,9 @@ fn what_a_caller_says_about_time_holds() {
         asked.wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
         asked.wire.closed();
     });
-    let mut plane = Plane::new(&Shop::new(&[cart.port]));
-    let mut client: Wire = plane.client();
+    let mut shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    let mut client = Wire::connect(plane.inside(&mut shop));
     client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Pelago-Timeout-Ms: 300\r\n\r\n");
     assert_eq!(client.head().unwrap().status(), 200);
     // The answer has begun: all that can be done is to end it.
@@ -264,11 +266,53 @@ fn what_a_caller_says_about_time_holds() {
         asked.request();
         asked.wire.rest();
     });
-    let shop = Shop::new(&[silent.port]).policy(|it| it.timeout = Duration::from_mins(1));
-    let plane = Plane::new(&shop);
+    let mut shop = Shop::new(&[silent.port]).policy(|it| it.timeout = Duration::from_mins(1));
+    let mut plane = Plane::new(&shop);
+    let inside = plane.inside(&mut shop);
     let hurried = "GET / HTTP/1.1\r\nHost: a\r\nX-Pelago-Timeout-Ms: 50\r\n\r\n";
-    assert_eq!(plane.client().ask(hurried).verdict(), "504 timeout callee unsafe");
+    assert_eq!(Wire::connect(inside).ask(hurried).verdict(), "504 timeout callee unsafe");
     let late = "GET / HTTP/1.1\r\nHost: a\r\nX-Pelago-Timeout-Ms: 0\r\n\r\n";
-    assert_eq!(plane.client().ask(late).verdict(), "504 deadline-passed caller safe");
+    assert_eq!(Wire::connect(inside).ask(late).verdict(), "504 deadline-passed caller safe");
+    assert_eq!(plane.outcomes(1).timeout, 1, "a callee that hangs two hops in is to blame");
+    // A time that a client chose blames nobody, however many hops it comes from.
+    let theirs = hurried.replace("\r\n\r\n", "\r\nX-Pelago-Timeout-By: client\r\n\r\n");
+    assert_eq!(Wire::connect(inside).ask(&theirs).verdict(), "504 timeout callee unsafe");
+    let outcomes = plane.outcomes(2);
+    assert_eq!((outcomes.timeout, outcomes.cancelled), (1, 1));
+    plane.end();
+}
+
+/// Whoever is outside says nothing in the platform's name, neither to the data plane nor to instances.
+#[test]
+fn issue_13_headers_of_the_platform_are_not_believed_from_outside() {
+    let cart = Instance::answering(ok("x"));
+    let mut shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    let lines = "X-Pelago-Timeout-Ms: 0\r\nx_pelago_timeout_ms: 0\r\nX-Pelago-Timeout-By: client\r\n\
+                 x-pelago-priority: high\r\nX-Pelago-Instance: other\r\nx-kept: 1\r\n";
+    let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+    assert_eq!(plane.client().ask(&request).text(), "x");
+    let own = |head: &Head| -> Vec<String> {
+        let lines = head.0.lines().skip(1).map(str::to_ascii_lowercase);
+        lines.filter(|it| it.starts_with("x-") || it.starts_with("x_")).collect()
+    };
+    let found = own(&cart.heads()[0]);
+    assert_eq!(found.len(), 5, "{found:?}");
+    assert!(
+        found.contains(&"x-kept: 1".to_owned())
+            && !found.contains(&"x-pelago-timeout-ms: 0".to_owned())
+    );
+    assert!(
+        found
+            .iter()
+            .all(|it| !it.contains("priority") && !it.contains("instance") && !it.contains('_'))
+    );
+    // Inside, what a caller passes on is passed on.
+    let inside = plane.inside(&mut shop);
+    let request = request.replace("X-Pelago-Timeout-Ms: 0", "X-Pelago-Timeout-Ms: 900");
+    assert_eq!(Wire::connect(inside).ask(&request).text(), "x");
+    let found = own(&cart.heads()[1]);
+    assert!(found.contains(&"x-pelago-priority: high".to_owned()), "{found:?}");
+    assert!(found.contains(&"x-pelago-timeout-by: client".to_owned()), "{found:?}");
     plane.end();
 }

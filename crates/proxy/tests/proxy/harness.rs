@@ -293,6 +293,14 @@ impl Plane {
         all(&signals)
     }
 
+    /// Where `web` finds `cart`, on a port that is added to the shop's table.
+    pub(crate) fn inside(&mut self, shop: &mut Shop) -> SocketAddr {
+        let port = free_port();
+        shop.edge = Some(port);
+        self.set(shop);
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
+
     /// A client of the gateway.
     pub(crate) fn client(&self) -> Wire {
         Wire::connect(self.gateway)

@@ -1,6 +1,7 @@
 //! HTTP/2 and gRPC, on either side or on both.
 
 mod ends;
+mod times;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -240,17 +240,6 @@ pub(crate) fn request(path: &str, body: AnyBody) -> Request<AnyBody> {
     Request::post(format!("http://shop{path}")).body(body).unwrap()
 }
 
-fn grpc(path: &str, timeout: Option<&str>) -> Request<AnyBody> {
-    let mut request = request(path, whole(&b"\0\0\0\0\x01x"[..]));
-    let headers = request.headers_mut();
-    headers.insert("content-type", "application/grpc".parse().unwrap());
-    headers.insert("te", "trailers".parse().unwrap());
-    if let Some(timeout) = timeout {
-        headers.insert("grpc-timeout", timeout.parse().unwrap());
-    }
-    request
-}
-
 fn pattern(size: usize) -> Vec<u8> {
     (0..size).map(|it| u8::try_from(it % 251).unwrap()).collect()
 }
@@ -346,62 +335,6 @@ fn a_stream_that_is_reset_ends_its_request() {
 }
 
 #[test]
-fn grpc_is_answered_in_its_own_words() {
-    let check = |plane: &Plane, request, status: &str, reason: &str| {
-        let client = Client::new(plane.gateway);
-        let (head, body) = client.ask(request);
-        let get = |name| head.headers.get(name).map(|it: &http::HeaderValue| it.to_str().unwrap());
-        assert_eq!((head.status.as_u16(), get("grpc-status")), (200, Some(status)), "{head:?}");
-        assert_eq!(get("content-type"), Some("application/grpc"));
-        assert_eq!(get("x-pelago-reason"), Some(reason));
-        assert!(body.to_bytes().is_empty());
-    };
-    let nobody = Shop::new(&[]).speaking(Protocol::Grpc);
-    let plane = Plane::new(&nobody);
-    check(&plane, grpc("/shop.Cart/0", None), "14", "no-instance");
-    plane.end();
-    let mut plane = Plane::new(&Shop::new(&[free_port()]).speaking(Protocol::Grpc));
-    check(&plane, grpc("/shop.Cart/0", None), "14", "connect-failure");
-    assert_eq!(plane.outcomes(1).failed, 1);
-    plane.end();
-    let cart = Instance2::new();
-    let shop = Shop::new(&[cart.port]).speaking(Protocol::Grpc);
-    let mut plane = Plane::new(&shop.policy(|it| it.timeout = Duration::from_mins(1)));
-    check(&plane, grpc("/hang", Some("50m")), "4", "timeout");
-    assert_eq!((cart.heard(), cart.heard()), (Heard::Asked, Heard::Dropped));
-    assert_eq!(plane.outcomes(1).timeout, 1);
-    // What is left of the time is told.
-    let client = Client::new(plane.gateway);
-    let (_, body) = client.ask(grpc("/headers", Some("5S")));
-    let headers = String::from_utf8(body.to_bytes().to_vec()).unwrap();
-    let left = headers.lines().find_map(|it| it.strip_prefix("grpc-timeout: ")).unwrap();
-    let left: u32 = left.strip_suffix('m').unwrap().parse().unwrap();
-    assert!((4_000..=5_000).contains(&left), "{left}");
-    drop(client);
-    plane.end();
-}
-
-#[test]
-fn a_grpc_status_counts_though_it_comes_last() {
-    let cart = Instance2::new();
-    let mut plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Grpc));
-    let client = Client::new(plane.gateway);
-    for status in ["0", "5", "13"] {
-        let (head, body) = client.ask(grpc(&format!("/shop.Cart/{status}"), None));
-        assert_eq!(head.status, 200);
-        let end = body.trailers().unwrap();
-        assert_eq!(end.get("grpc-status").unwrap(), status);
-    }
-    let outcomes = plane.outcomes(3);
-    assert_eq!(
-        outcomes,
-        Outcomes { ok: 1, client_error: 1, server_error: 1, ..Outcomes::default() }
-    );
-    drop(client);
-    plane.end();
-}
-
-#[test]
 fn bodies_go_from_http1_to_http2_and_back() {
     let cart = Instance2::new();
     let plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Http2));
@@ -464,33 +397,6 @@ fn a_client_of_http1_that_goes_away_breaks_its_body_off() {
     client.send("nonsense\r\n");
     assert_eq!(client.answer().verdict(), "400 malformed-request caller useless");
     assert_eq!(cart.heard(), Heard::BrokenOff);
-    drop(client);
-    plane.end();
-}
-
-#[test]
-fn a_callers_time_ends_an_answer_over_http2() {
-    let cart = Instance::new(|mut asked| {
-        asked.request();
-        asked.wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-        asked.wire.closed();
-    });
-    let mut plane = Plane::new(&Shop::new(&[cart.port]));
-    let client = Client::new(plane.gateway);
-    let mut request = request("/", nothing());
-    request.headers_mut().insert("x-pelago-timeout-ms", "200".parse().unwrap());
-    let answered = client.send(request);
-    let body =
-        client.runtime.block_on(async { answered.await.unwrap().into_body().collect().await });
-    assert!(body.is_err());
-    assert_eq!(plane.outcomes(1).timeout, 1);
-    drop(client);
-    plane.end();
-    // It is no fault of the connection's.
-    let cart = Instance::answering(ok("x"));
-    let plane = Plane::new(&Shop::new(&[cart.port]));
-    let client = Client::new(plane.gateway);
-    assert_eq!(client.ask(self::request("/", nothing())).1.to_bytes(), "x");
     drop(client);
     plane.end();
 }

@@ -1,0 +1,136 @@
+//! gRPC's own words, and times that callers set over HTTP/2.
+
+use std::time::Duration;
+
+use http::Request;
+use http_body_util::BodyExt as _;
+use model::service::Protocol;
+use telemetry::report::Outcomes;
+
+use super::{AnyBody, Client, Heard, Instance2, nothing, request, whole};
+use crate::harness::{Instance, Plane, Shop, free_port};
+use crate::wire::ok;
+
+fn grpc(path: &str, timeout: Option<&str>) -> Request<AnyBody> {
+    let mut request = request(path, whole(&b"\0\0\0\0\x01x"[..]));
+    let headers = request.headers_mut();
+    headers.insert("content-type", "application/grpc".parse().unwrap());
+    headers.insert("te", "trailers".parse().unwrap());
+    if let Some(timeout) = timeout {
+        headers.insert("grpc-timeout", timeout.parse().unwrap());
+    }
+    request
+}
+
+#[test]
+fn grpc_is_answered_in_its_own_words() {
+    let check = |plane: &Plane, request, status: &str, reason: &str| {
+        let client = Client::new(plane.gateway);
+        let (head, body) = client.ask(request);
+        let get = |name| head.headers.get(name).map(|it: &http::HeaderValue| it.to_str().unwrap());
+        assert_eq!((head.status.as_u16(), get("grpc-status")), (200, Some(status)), "{head:?}");
+        assert_eq!(get("content-type"), Some("application/grpc"));
+        assert_eq!(get("x-pelago-reason"), Some(reason));
+        assert!(body.to_bytes().is_empty());
+    };
+    let nobody = Shop::new(&[]).speaking(Protocol::Grpc);
+    let plane = Plane::new(&nobody);
+    check(&plane, grpc("/shop.Cart/0", None), "14", "no-instance");
+    plane.end();
+    let mut plane = Plane::new(&Shop::new(&[free_port()]).speaking(Protocol::Grpc));
+    check(&plane, grpc("/shop.Cart/0", None), "14", "connect-failure");
+    assert_eq!(plane.outcomes(1).failed, 1);
+    plane.end();
+    let cart = Instance2::new();
+    let shop = Shop::new(&[cart.port]).speaking(Protocol::Grpc);
+    let mut plane = Plane::new(&shop.policy(|it| it.timeout = Duration::from_mins(1)));
+    check(&plane, grpc("/hang", Some("50m")), "4", "timeout");
+    assert_eq!((cart.heard(), cart.heard()), (Heard::Asked, Heard::Dropped));
+    // It was the client's own time.
+    assert_eq!(plane.outcomes(1).cancelled, 1);
+    // What is left of the time is told.
+    let client = Client::new(plane.gateway);
+    let (_, body) = client.ask(grpc("/headers", Some("5S")));
+    let headers = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    let left = headers.lines().find_map(|it| it.strip_prefix("grpc-timeout: ")).unwrap();
+    let left: u32 = left.strip_suffix('m').unwrap().parse().unwrap();
+    assert!((4_000..=5_000).contains(&left), "{left}");
+    drop(client);
+    plane.end();
+}
+
+/// Over HTTP/2 as over HTTP/1.1: what is said from outside in the platform's name, and gRPC's deadline where nothing is
+/// gRPC, is nothing.
+#[test]
+fn issue_13_times_from_outside_are_those_of_grpc() {
+    let cart = Instance2::new();
+    let plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Http2));
+    let client = Client::new(plane.gateway);
+    let mut request = request("/headers", nothing());
+    for (name, value) in [
+        ("x-pelago-timeout-ms", "0"),
+        ("x_pelago_timeout_ms", "0"),
+        ("x-pelago-priority", "high"),
+        ("grpc-timeout", "1n"),
+    ] {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let (head, body) = client.ask(request);
+    assert_eq!(head.status, 200);
+    let told = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+    assert!(
+        told.contains("x-pelago-timeout-ms: ") && !told.contains("x-pelago-timeout-ms: 0"),
+        "{told}"
+    );
+    assert!(!told.contains("priority") && !told.contains("x_pelago"), "{told}");
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn a_grpc_status_counts_though_it_comes_last() {
+    let cart = Instance2::new();
+    let mut plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Grpc));
+    let client = Client::new(plane.gateway);
+    for status in ["0", "5", "13"] {
+        let (head, body) = client.ask(grpc(&format!("/shop.Cart/{status}"), None));
+        assert_eq!(head.status, 200);
+        let end = body.trailers().unwrap();
+        assert_eq!(end.get("grpc-status").unwrap(), status);
+    }
+    let outcomes = plane.outcomes(3);
+    assert_eq!(
+        outcomes,
+        Outcomes { ok: 1, client_error: 1, server_error: 1, ..Outcomes::default() }
+    );
+    drop(client);
+    plane.end();
+}
+
+#[test]
+fn a_callers_time_ends_an_answer_over_http2() {
+    let cart = Instance::new(|mut asked| {
+        asked.request();
+        asked.wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        asked.wire.closed();
+    });
+    let mut shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    let client = Client::new(plane.inside(&mut shop));
+    let mut request = request("/", nothing());
+    request.headers_mut().insert("x-pelago-timeout-ms", "200".parse().unwrap());
+    let answered = client.send(request);
+    let body =
+        client.runtime.block_on(async { answered.await.unwrap().into_body().collect().await });
+    assert!(body.is_err());
+    assert_eq!(plane.outcomes(1).timeout, 1);
+    drop(client);
+    plane.end();
+    // It is no fault of the connection's.
+    let cart = Instance::answering(ok("x"));
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let client = Client::new(plane.gateway);
+    assert_eq!(client.ask(self::request("/", nothing())).1.to_bytes(), "x");
+    drop(client);
+    plane.end();
+}
