@@ -32,10 +32,12 @@ pub(crate) const POOLED_FRESH: Duration = Duration::from_secs(1);
 /// Bytes of a request's body, at most, where the route says nothing else. nginx has 1 MiB, and everybody
 /// raises it.
 pub(crate) const BODY_BYTES_MAX: u64 = 64 << 20;
-/// Bytes that are still read of a request that was refused, so that the client reads the answer.
-pub(crate) const LINGER_BYTES_MAX: usize = 256 << 10;
-/// Time that is spent on it.
-pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
+/// Time in which the rest of a request is still read whose answer came before its end, as nginx's `lingering_time`. Most
+/// clients send all before they read, and an answer is lost to the reset of a connection that is closed meanwhile. What
+/// counts is time and not bytes: an upload may be large, and dropping it costs little.
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(30);
+/// Time without a byte after which no more is expected, as nginx's `lingering_timeout`.
+pub(crate) const LINGER_IDLE: Duration = Duration::from_secs(5);
 /// Spans a worker keeps until they are fetched, once a second.
 pub(crate) const SPANS_MAX: usize = 1_000;
 /// Traces that begin here within a second and are all sampled: whoever tries something out sees every request.

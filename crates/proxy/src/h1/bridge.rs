@@ -180,7 +180,10 @@ async fn back(
     let has_length = head.headers.contains_key(http::header::CONTENT_LENGTH);
     let chunked = !is_empty && !has_length && !exchange.work.head.is_http10;
     let by_close = !is_empty && !has_length && exchange.work.head.is_http10;
-    let ends = if exchange.work.head.keep_alive && !by_close { Ends::No } else { Ends::Yes };
+    // As over HTTP/1.1: who refuses a request before all of it has come reads no more of it.
+    let is_early = !exchange.body.is_done() && head.status.as_u16() >= 400;
+    let goes_on = exchange.work.head.keep_alive && !by_close && !is_early;
+    let ends = if goes_on { Ends::No } else { Ends::Yes };
     let mut out = std::mem::take(&mut exchange.work.out);
     out.clear();
     let reason = head.status.canonical_reason().unwrap_or("");

@@ -20,7 +20,7 @@ use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::limits::{
-    AWAKE_MAX, AWAKE_TIME, FINISH_TIME, HEAD_TIME, IDLE_TIME, LINGER_BYTES_MAX, LINGER_TIME,
+    AWAKE_MAX, AWAKE_TIME, FINISH_TIME, HEAD_TIME, IDLE_TIME, LINGER_IDLE, LINGER_TIME,
 };
 use crate::stream::Stream;
 use crate::tunnel;
@@ -276,17 +276,17 @@ impl Client {
 
     /// Reads on for a while, so that the answer is not lost to a reset: the client may still be sending.
     async fn linger(mut self, mut input: Buffer) {
-        self.deadline.set(self.core.tick().after(LINGER_TIME));
+        let until = self.core.tick().after(LINGER_TIME);
+        self.deadline.set(self.core.now().after(LINGER_IDLE));
         let Self { stream, deadline, .. } = &mut self;
         tokio::select! {
             _ = stream.shutdown() => {}
             () = deadline.passed() => return,
         }
-        let mut read = 0;
-        while read < LINGER_BYTES_MAX {
+        loop {
             input.truncate(0);
             match poll_fn(|context| self.poll_input(context, &mut input)).await {
-                Input::Bytes => read += input.len(),
+                Input::Bytes => self.deadline.set(self.core.now().after(LINGER_IDLE).min(until)),
                 Input::End | Input::Late => break,
             }
         }

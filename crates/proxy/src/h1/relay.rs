@@ -79,8 +79,10 @@ pub(crate) async fn run(
         _ if compress => Told::Chunked,
         _ => Told::Same,
     };
-    let ends =
-        if exchange.work.head.keep_alive && told != Told::Close { Ends::No } else { Ends::Yes };
+    // Whoever refuses a request before all of it has come reads no more of it, and nothing can follow what is not read.
+    let is_early = !exchange.body.is_done() && (status >= 400 || !attempt.head.keep_alive);
+    let goes_on = exchange.work.head.keep_alive && told != Told::Close && !is_early;
+    let ends = if goes_on { Ends::No } else { Ends::Yes };
     let out = write_head(exchange, &attempt, told, ends, coding);
     let rewriter = (told != Told::Same).then(|| Rewriter::new(told, coding));
     let from = attempt.head.length;

@@ -282,6 +282,37 @@ fn what_a_caller_says_about_time_holds() {
     plane.end();
 }
 
+/// A client that sends all of a large body before it reads gets the answer that came before its end (RFC 9112, section
+/// 9.6), of an instance and of ours.
+#[test]
+fn issue_13_an_early_answer_arrives() {
+    let refusing = Instance::new(|mut asked| {
+        asked.head();
+        asked.wire.send(
+            "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig",
+        );
+    });
+    let mut shop = Shop::new(&[refusing.port]);
+    let of_instance = Plane::new(&shop);
+    shop.route["max_body"] = "1KiB".into();
+    let own = Plane::new(&shop);
+    let body = vec![b'x'; 16 << 20];
+    for plane in [&of_instance, &own] {
+        for _ in 0..10 {
+            let mut client = plane.client();
+            let length = body.len();
+            client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+            client.send(&body);
+            let answer = client.answer();
+            assert_eq!(answer.head.status(), 413);
+            assert_eq!(answer.head.get("connection"), Some("close"));
+            client.closed();
+        }
+    }
+    of_instance.end();
+    own.end();
+}
+
 /// Whoever is outside says nothing in the platform's name, neither to the data plane nor to instances.
 #[test]
 fn issue_13_headers_of_the_platform_are_not_believed_from_outside() {
