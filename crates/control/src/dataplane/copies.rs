@@ -46,6 +46,11 @@ impl Copies {
         self.parts().iter().all(|it| it.sockets.is_empty())
     }
 
+    /// Lets go of all.
+    pub(super) fn clear(&self) {
+        self.parts().clear();
+    }
+
     /// Asks the data plane at `socket` for copies, in place of those before. Blocks.
     pub(super) fn borrow(&self, socket: &Path) -> io::Result<()> {
         let mut stream = UnixStream::connect(socket)?;

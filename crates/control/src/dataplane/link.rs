@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::process::{self, identify};
+use model::Index;
 use model::instance::ProcessId;
 use telemetry::{GatewayAddresses, Report};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -317,7 +318,7 @@ impl Listener<'_> {
             }
             Report::Applied { index } => {
                 self.shared.observed().following.applied(*index, self.place.clock.now());
-                self.keep_sockets();
+                self.keep_sockets(*index);
             }
             Report::Hello { .. } => {}
         }
@@ -338,7 +339,7 @@ impl Listener<'_> {
     }
 
     /// Keeps copies of what the data plane listens on, where that is not what it was when they were made.
-    fn keep_sockets(&mut self) {
+    fn keep_sockets(&mut self, applied: Index) {
         let world = Arc::clone(&self.worlds.borrow());
         let Some(hello) = self.shared.observed().hello.clone() else { return };
         // The one that is being replaced talks to one at a time, and that is its successor.
@@ -348,16 +349,20 @@ impl Listener<'_> {
         let listening = Listening {
             pid: hello.pid,
             gateways: [hello.gateway, hello.gateway_tls],
-            edges: world.applications.values().flat_map(|it| it.edge_ports()).collect(),
+            // An application that is stopped keeps its ports, and nobody listens there.
+            edges: Table::of(&world).edges.values().map(|it| it.port).collect(),
         };
         if self.peer.kept.as_ref() == Some(&listening) {
             return;
         }
-        self.peer.kept = Some(listening);
+        // One that is behind may still listen at what is no more, and is asked again when it has caught up.
+        self.peer.kept = (world.index <= applied).then_some(listening);
         let (copies, socket) = (self.peer.launcher.copies(), self.peer.socket.clone());
         tokio::task::spawn_blocking(move || {
             if let Err(error) = copies.borrow(&socket) {
                 tracing::debug!(%error, "the data plane's sockets are not kept");
+                // What it does not listen at any more must not be held here.
+                copies.clear();
             }
         });
     }

@@ -206,3 +206,31 @@ fn issue_12_whoever_connects_while_a_data_plane_is_started_again_is_not_refused(
         (answer.status == 200).then_some(())
     });
 }
+
+/// What keeps copies of the sockets of calls lets go of those of calls that are no more: nobody else could listen there.
+#[test]
+fn issue_12_calls_that_come_back_are_answered() {
+    let site = shop();
+    let address = site.ok(&["exec", "web", "--", "sh", "-c", "echo $CATALOG_ADDRESS"]).out;
+    let port = address.trim().rsplit_once(':').unwrap().1.parse().unwrap();
+    until("copies of the sockets", || processes::holds(site.control_pid(), port).then_some(()));
+    let check = || {
+        until("an answer by way of the call", || {
+            let answer = ask_tcp(&site.gateway(), &Request::get("/")).ok()?;
+            let is_answered = answer.status == 200 && answer.json()["calls"][0]["status"] == 200;
+            is_answered.then_some(())
+        });
+    };
+    for again in [&["up", "--detach"][..], &["start"]] {
+        site.ok(&["down"]);
+        site.ok(again);
+        check();
+    }
+    site.manifest(&SHOP.replace(", calls: [catalog]", ""));
+    site.ok(&["up", "--detach"]);
+    site.manifest(SHOP);
+    site.ok(&["up", "--detach"]);
+    check();
+    let doctor = site.run(&["doctor"]).out;
+    assert!(!doctor.contains("cannot be listened on"), "{doctor}");
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use model::release::Release;
-use model::{Application, ApplicationName, Index, ReleaseNumber, Service, ServiceName, Timestamp};
+use model::{Application, ApplicationName, ReleaseNumber, Service, ServiceName, Timestamp};
 use telemetry::Stores;
 use tempfile::TempDir;
 use tokio::net::UnixListener;

@@ -76,6 +76,19 @@ pub(crate) fn leaders(data: &Path) -> BTreeMap<String, Vec<u32>> {
     found
 }
 
+/// Whether a process has a socket that listens on a port of this machine.
+pub(crate) fn holds(pid: u32, port: u16) -> bool {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap();
+    let listeners = table.lines().map(|it| it.split_ascii_whitespace().collect::<Vec<_>>());
+    let is_meant =
+        |it: &Vec<&str>| it.len() > 9 && it[3] == "0A" && it[1].ends_with(&format!(":{port:04X}"));
+    let sockets: Vec<String> =
+        listeners.filter(is_meant).map(|it| format!("socket:[{}]", it[9])).collect();
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let mut links = files.filter_map(|it| fs::read_link(it.path()).ok());
+    links.any(|it| sockets.iter().any(|socket| it.as_os_str() == socket.as_str()))
+}
+
 /// The data planes of a data folder: one, or none, or two while one takes over.
 pub(crate) fn data_planes(data: &Path) -> Vec<ProcessId> {
     let socket = data.join("proxy.sock").display().to_string();
