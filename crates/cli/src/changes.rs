@@ -62,8 +62,8 @@ impl Changes {
         Ok(Self { changed, filter, _watcher: watcher })
     }
 
-    /// Waits until something has changed and nothing more does: the files, in the order they changed. It may be given up
-    /// while it waits for the first.
+    /// Waits until something has changed and nothing more does: the files, in the order they changed. Given up
+    /// after the first, it forgets that.
     pub(crate) async fn next(&mut self) -> Option<Vec<PathBuf>> {
         let mut changed = loop {
             let path = self.changed.recv().await?;

@@ -4,6 +4,7 @@
 //! before it serves on: the next edit takes over from that.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use api::request::{Accepted, Apply, Deploy};
@@ -29,38 +30,56 @@ const NAMED_MAX: usize = 3;
 
 type Verdicts = JoinHandle<Result<Vec<RolloutView>, CommandError>>;
 
+/// What is watched, since before it was applied: an edit made while the application starts counts.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    described: Described,
+    changes: Changes,
+}
+
+impl Watched {
+    /// Watches what `described` is made of from now on.
+    pub(crate) fn of(described: &Described) -> Result<Self, CommandError> {
+        Ok(Self { described: described.clone(), changes: Changes::of(described)? })
+    }
+}
+
 pub(crate) async fn run(
     context: &Context,
-    up: &Up,
+    (up, watched): (&Up, Watched),
     (client, name, fate): (&Client, &str, Fate),
     output: &mut Output,
 ) -> Result<ExitCode, CommandError> {
-    let described = input::read(context, up.file.file.as_deref(), output)?;
-    let mut changes = Changes::of(&described)?;
-    let hint = format!("everything is ready; watching for changes. {}", fate.hint());
+    let Watched { described, mut changes } = watched;
+    let hint = format!("watching for changes. {}", fate.hint());
     output.note(&output.paint(Tone::Faint, &hint))?;
     let mut follower = Follower::new(client, name);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     let mut edit = Edit { context, up, client, name, described };
     let mut verdicts: Option<Verdicts> = None;
     loop {
-        tokio::select! {
-            result = follower.next(output) => result?,
-            changed = changes.next() => {
-                let Some(changed) = changed else { break };
-                // A mistake in a file is a reason to change it again, not to end.
-                match edit.take_in(&changed, &mut changes, output).await {
-                    Ok(None) => {}
-                    Ok(later) => verdicts = later,
-                    Err(error) => output.error(&error),
+        let changed = {
+            // One wait for all lines that come meanwhile: begun anew with each, it would forget what has changed.
+            let mut changed = pin!(changes.next());
+            loop {
+                tokio::select! {
+                    result = follower.next(output) => result?,
+                    changed = changed.as_mut() => break changed,
+                    ended = ended(&mut verdicts) => match ended {
+                        Ok(rejected) => say_rejected(&rejected, output)?,
+                        Err(error) => output.error(&error),
+                    },
+                    _ = tokio::signal::ctrl_c() => break None,
+                    _ = terminate.recv() => break None,
                 }
             }
-            ended = ended(&mut verdicts) => match ended {
-                Ok(rejected) => say_rejected(&rejected, output)?,
-                Err(error) => output.error(&error),
-            },
-            _ = tokio::signal::ctrl_c() => break,
-            _ = terminate.recv() => break,
+        };
+        let Some(changed) = changed else { break };
+        // A mistake in a file is a reason to change it again, not to end.
+        match edit.take_in(&changed, &mut changes, output).await {
+            Ok(None) => {}
+            Ok(later) => verdicts = later,
+            Err(error) => output.error(&error),
         }
     }
     stop::leave(client, (name, fate), output).await

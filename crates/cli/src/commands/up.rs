@@ -31,6 +31,7 @@ pub(crate) async fn run(
     let described = input::read(context, up.file.file.as_deref(), output)?;
     say_what_is_not_done_yet(&described, output)?;
     build::run(context, &described, &[], output)?;
+    let watched = up.watch.then(|| develop::Watched::of(&described)).transpose()?;
     let client = daemon::ensure(context).await?;
     let name = described.application.name.to_string();
     let deploy = Deploy { origin: origin::of(context, &described.folder), ..Deploy::default() };
@@ -59,10 +60,14 @@ pub(crate) async fn run(
     if end == End::Running && rollout::say_what_becomes(&client, &name, &accepted, output).await? {
         return Ok(ExitCode::FAILURE);
     }
-    match (end, up.detach) {
-        (End::Running, false) if up.watch => {
-            develop::run(context, up, (&client, &name, fate), output).await
+    if let (false, Some(watched), End::Running | End::Failed) = (up.detach, watched, end) {
+        match view.filter(|_| end == End::Failed) {
+            Some(view) => explain(&client, view, output).await?,
+            None => output.note(&output.paint(Tone::Faint, "everything is ready"))?,
         }
+        return develop::run(context, (up, watched), (&client, &name, fate), output).await;
+    }
+    match (end, up.detach) {
         (End::Running, false) => attend(&client, (&name, fate), output).await,
         (end, _) => conclude(&client, (end, view), output).await,
     }

@@ -72,3 +72,45 @@ fn issue_12_what_ran_before_is_not_stopped() {
         assert_eq!(site.application()["state"], "running");
     }
 }
+
+/// Lines that come all the time hide no edit, nor does a start that takes long.
+#[test]
+fn issue_12_no_edit_is_missed() {
+    let site = Site::serving();
+    let go = site.app().join("../go");
+    site.manifest(&format!(
+        "name: edit\nservices:\n  a:\n    artifact: ./a\n    command: /bin/sh main.sh\n    healthcheck: {{command: test \
+         -f {}, interval: 50ms}}\n",
+        go.display()
+    ));
+    let program = |word: &str| format!("while :; do echo {word}; sleep 0.02; done\n");
+    site.write("a/main.sh", &program("one"));
+    let up = site.begin(&["up", "--watch"]);
+    site.text(0, "a.1 started");
+    site.write("a/main.sh", &program("two"));
+    fs::write(&go, "").unwrap();
+    until("the edit made meanwhile", || up.out().contains("two").then_some(()));
+    for word in ["three", "four"] {
+        site.write("a/main.sh", &program(word));
+        until("an edit", || up.out().contains(word).then_some(()));
+    }
+    signal(&up.child, Signal::TERM);
+    up.wait().ok();
+    site.assert_nothing_left();
+}
+
+/// Whoever begins with a mistake mends it, and need not begin again.
+#[test]
+fn issue_12_what_does_not_start_is_watched_as_well() {
+    let site = Site::serving();
+    site.manifest("name: edit\nservices: {a: {artifact: ./a, command: /bin/sh main.sh, restart: {backoff: 10ms, max_backoff: 10ms}}}\n");
+    site.write("a/main.sh", "echo broken; exit 3");
+    let up = site.begin(&["up", "--watch"]);
+    until("what is wrong", || up.err().contains("watching for changes").then_some(()));
+    assert!(up.err().contains("a is"), "{}", up.err());
+    site.write("a/main.sh", "echo mended; exec sleep 1000");
+    until("what was mended", || up.out().contains("mended").then_some(()));
+    signal(&up.child, Signal::TERM);
+    up.wait().ok();
+    site.assert_nothing_left();
+}
