@@ -70,7 +70,12 @@ impl Watched {
         let found = match spec {
             Ok(spec) => {
                 self.await_ports(&checks.fixed_ports).await;
-                self.insist(|| self.launched(&spec)).await
+                match self.taken(&checks.fixed_ports) {
+                    Some(port) => Err(format!(
+                        "port {port} is in use by another program; stop that, or choose another `port`"
+                    )),
+                    None => self.insist(|| self.launched(&spec)).await,
+                }
             }
             Err(reason) => Err(reason),
         };
@@ -101,6 +106,14 @@ impl Watched {
                 left = left.saturating_sub(LOOK_AGAIN);
             }
         }
+    }
+
+    /// A fixed port that another program has, if the instance was not started before: its checks would be answered by that
+    /// program, and requests as well.
+    fn taken(&self, ports: &[u16]) -> Option<u16> {
+        let port = ports.iter().copied().find(|it| !ports::is_free(*it))?;
+        let observed = self.processes.observe(&self.application, &self.instance);
+        matches!(observed, Ok(Observed::NotStarted)).then_some(port)
     }
 
     /// Starts the instance when there is room for a start.

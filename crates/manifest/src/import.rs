@@ -125,6 +125,12 @@ pub(crate) fn project<'a>(name: &'a str, environment: &'a BTreeMap<String, Strin
     said.map_or_else(folder, String::as_str)
 }
 
+/// What a Compose file's application is called: as it says, else as its project, which Compose writes small.
+pub(crate) fn compose_name(written: Option<&str>, project: &str) -> String {
+    let name = written.map_or_else(|| project.to_lowercase(), str::to_owned);
+    name_like(&name, "app")
+}
+
 /// JSON may be indented with tabs, YAML may not; the places stay the same.
 pub(crate) fn untabbed(text: &str) -> String {
     text.replace('\t', " ")

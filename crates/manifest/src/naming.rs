@@ -23,10 +23,11 @@ pub fn name_of(name: &str, text: &str, environment: &BTreeMap<String, String>) -
     match kind {
         Kind::Pelago => written,
         Kind::Spigo => Some(import::name_like(&written?, "architecture")),
-        Kind::Compose | Kind::Procfile => {
-            let otherwise = import::project(name, environment);
-            Some(import::name_like(written.as_deref().unwrap_or(otherwise), "app"))
+        Kind::Compose => {
+            let project = import::project(name, environment);
+            Some(import::compose_name(written.as_deref(), project))
         }
+        Kind::Procfile => Some(import::name_like(import::project(name, environment), "app")),
     }
 }
 
@@ -69,5 +70,10 @@ mod tests {
         check("blog/compose.yaml", "services: {a: {image: x}}", Some("blog"));
         check("blog/compose.yaml", "name: news\nservices: {a: {image: x}}", Some("news"));
         check("blog/Procfile", "web: run", Some("blog"));
+        // Compose writes the names of its projects small, and nobody else does.
+        check("MyShop/compose.yaml", "services: {a: {image: x}}", Some("myshop"));
+        check("My App.v2/compose.yaml", "services: {a: {image: x}}", Some("my-app-v2"));
+        check("MyShop/compose.yaml", "name: News\nservices: {a: {image: x}}", Some("News"));
+        check("MyShop/Procfile", "web: run", Some("MyShop"));
     }
 }

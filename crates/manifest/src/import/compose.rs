@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use unknown::Answer;
 
 use super::draft::{Draft, Field, Fields};
-use super::{Import, Imported, name_like, project};
+use super::{Import, Imported, compose_name, name_like, project};
 use crate::beside::Beside;
 use crate::check::did_you_mean;
 use crate::interpolate::interpolate;
@@ -139,12 +139,9 @@ impl Compose<'_> {
     fn top(&mut self, root: &Node, services: Draft) -> Fields {
         let mut fields = Fields::default();
         let project = project(self.import.name, self.import.environment).to_owned();
-        let name = match root.get("name") {
-            Some(node) => self.text(node),
-            // As Compose has it, in small letters.
-            None => project.to_lowercase(),
-        };
-        fields.add("name", Draft::text(name_like(&name, "app")), root.place);
+        let written = root.get("name").map(|node| self.text(node));
+        let name = compose_name(written.as_deref(), &project);
+        fields.add("name", Draft::text(name), root.place);
         fields.add("services", services, root.place);
         fields.add("routes", Draft::List(std::mem::take(&mut self.routes)), root.place);
         for entry in root.entries() {

@@ -117,3 +117,28 @@ services:
     site.ok(&["down"]);
     site.assert_nothing_left();
 }
+
+/// A program that has an instance's fixed port would answer its checks, and get its requests.
+#[test]
+fn issue_12_a_stranger_at_a_fixed_port_is_no_instance() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let port = address.port();
+    let site = Site::with(&format!(
+        "name: zoo\nservices:\n  a: {{artifact: ./a, command: python3 main.py PORT_OTHER, port: {port}, ports: {{other: any}}, \
+         healthcheck: {{tcp: true}}, restart: {{backoff: 50ms, max_backoff: 50ms}}}}\n"
+    ));
+    site.write("a/main.py", SERVER);
+    site.ok(&["up", "--detach"]);
+    site.ok(&["down"]);
+    let stranger = until("the port", || std::net::TcpListener::bind(address).ok());
+    let again = site.run(&["up", "--detach"]);
+    let reason = format!("port {port} is in use by another program");
+    assert!(again.code == Some(1) && again.err.contains(&reason), "{again:?}");
+    assert_eq!(count(&site.events(), "is ready"), 1, "the first time");
+    drop(stranger);
+    site.until("it to run", |it| it["state"] == "running");
+    site.ok(&["down"]);
+    site.assert_nothing_left();
+}
