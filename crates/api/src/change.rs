@@ -56,8 +56,8 @@ pub enum ChangeAction {
     Remove,
 }
 
-/// Whether values of environment variables are shown. They hold passwords, and what is shown ends up in the logs of
-/// a build.
+/// Whether values are shown that may hold passwords: of environment variables, and of commands and addresses that
+/// variables are put into. What is shown ends up in the logs of a build.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Values {
     /// Only that they differ.
@@ -188,6 +188,14 @@ const MAPS: [&str; 5] = ["environment", "depends_on", "uses", "calls", "limits"]
 
 /// What environment variables are below.
 const ENVIRONMENT: &str = "environment.";
+/// Keys of text that variables are put into, and passwords with them.
+const PRIVATE: [&str; 4] = ["command", "build", "release_command", "webhook"];
+
+/// Whether what is at a path may hold what is not everybody's business.
+fn is_private(path: &str) -> bool {
+    let key = path.rsplit('.').next().unwrap_or_default();
+    path.starts_with(ENVIRONMENT) || PRIVATE.contains(&key)
+}
 
 /// Adds a line for each leaf that differs below `path`.
 fn compare(path: &str, before: &Value, after: &Value, (values, lines): (Values, &mut Vec<String>)) {
@@ -212,7 +220,7 @@ fn compare(path: &str, before: &Value, after: &Value, (values, lines): (Values, 
         (Value::Object(_), Value::Null) if MAPS.contains(&path) => {
             compare(path, before, &Value::Object(Map::new()), (values, lines));
         }
-        (old, new) if values == Values::Masked && path.starts_with(ENVIRONMENT) => {
+        (old, new) if values == Values::Masked && is_private(path) => {
             let what = match (old, new) {
                 (Value::Null, _) => "added",
                 (_, Value::Null) => "removed",

@@ -46,7 +46,9 @@ pub(crate) fn run(
     let builds = needed(context, described, only)?;
     if !output.is_json() {
         for build in &builds {
-            let shown = format!("building {}: {}", build.service, build.words.join(" "));
+            // Its other words may have passwords among them, and this ends up in the logs of a build.
+            let program = build.words.first().map_or("nothing", String::as_str);
+            let shown = format!("building {} with {program}", build.service);
             output.note(&output.paint(Tone::Faint, &shown))?;
         }
     }

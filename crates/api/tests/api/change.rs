@@ -119,7 +119,7 @@ fn a_new_release_says_which_keys_differ() {
         port: (none) -> 8080
         restart.crash_loop: 5 -> 9
         artifact: (none) -> ./web
-        command: python3 app.py -> python3 app.py --port ${PORT}
+        command: changed
         stop_grace_period: 10s -> 1s500ms
     ");
 }
@@ -143,6 +143,14 @@ fn values_of_variables_are_shown_to_whoever_asks_for_them() {
     changed.environment.insert("LOG_LEVEL".to_owned(), "debug".parse().unwrap());
     changed.environment.insert("PASSWORD".to_owned(), "hunter2".parse().unwrap());
     changed.calls.insert(name("db"), Resilience::default());
+    // Variables are put into commands and addresses as well.
+    if let Source::Process { command, build, .. } = &mut changed.source {
+        command.push("hunter2".parse().unwrap());
+        build.push("hunter2".parse().unwrap());
+    }
+    let check = r#"{"command": ["check", "hunter2"], "interval": "1s", "timeout": "1s", "retries": 1, "start_period": "0s"}"#;
+    changed.health.liveness = Some(serde_json::from_str(check).unwrap());
+    changed.update.webhook = Some("http://127.0.0.1/hunter2".to_owned());
     assert!(!after(changed.clone()).contains("hunter2"));
     let shown = after_with(changed, Values::Shown);
     assert!(shown.contains("environment.LOG_LEVEL: info -> debug"), "{shown}");
