@@ -45,13 +45,21 @@ pub(crate) fn decide(place: &Place<'_>, now: Timestamp, plan: &mut Plan) {
     }
 }
 
-/// Ends the rollout of a service whose application is being stopped.
+/// Ends the rollout of a service whose application is being stopped. One that has all the traffic and is only watched
+/// on has made its release the one that serves, and that is what is started again.
 pub(crate) fn abort(place: &Place<'_>, plan: &mut Plan) {
     let Some(rollout) = place.service.rollout.as_deref() else { return };
     if rollout.is_active() {
-        let reason = "the application was stopped".to_owned();
-        let here = Here { place, rollout, now: Timestamp::EPOCH };
-        here.end(Outcome::Aborted { reason }, plan);
+        let has_all =
+            matches!(rollout.stage, Stage::Taking { step, .. } if rollout.policy(step).is_none());
+        let is_whole = place.service.side(rollout.group).is_some_and(|it| it.is_whole());
+        let is_well = rollout.failures == 0 && rollout.paused_since.is_none();
+        let outcome = if has_all && is_whole && is_well {
+            Outcome::Completed
+        } else {
+            Outcome::Aborted { reason: "the application was stopped".to_owned() }
+        };
+        Here { place, rollout, now: Timestamp::EPOCH }.end(outcome, plan);
     } else {
         tell(place, rollout, plan);
     }

@@ -166,3 +166,26 @@ fn what_is_baked_is_said() {
     site.ok(&["down"]);
     site.assert_nothing_left();
 }
+
+/// Who stops an application right after a release has taken over gets that release again.
+#[test]
+fn issue_12_what_serves_when_it_is_stopped_is_started_again() {
+    let site = Site::serving();
+    let describe = |word: &str, strategy: &str| {
+        site.manifest(&format!(
+            "name: shop\nservices: {{a: {{command: sleep 1000, environment: {{WORD: {word}}}, update: {{strategy: {strategy}}}, \
+             healthcheck: {{command: 'true'}}}}}}\n"
+        ));
+    };
+    describe("one", "rolling");
+    site.ok(&["up", "--detach"]);
+    for (release, strategy) in [("r2", "rolling"), ("r3", "bluegreen"), ("r4", "immediate")] {
+        describe(release, strategy);
+        site.ok(&["up", "--detach"]);
+        site.ok(&["down"]);
+        site.ok(&["start"]);
+        assert_eq!(site.service("a")["release"], release);
+    }
+    site.ok(&["down"]);
+    site.assert_nothing_left();
+}

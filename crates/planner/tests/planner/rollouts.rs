@@ -5,7 +5,7 @@ use model::rollout::{OnInconclusive, Strategy};
 use planner::{FAILURES_MAX, WATCHED_FOR};
 use world::rollout::{Kind, Outcome, Rollout, Stage, Verdict};
 use world::service::RELEASES_KEPT;
-use world::{ApplicationState, Event, ServiceState, Side};
+use world::{ApplicationState, Desired, Event, ServiceState, Side};
 
 /// Looks at a decision before it is folded in.
 pub(crate) fn assert_decision(state: &ApplicationState, event: &Event, now: Timestamp) {
@@ -41,7 +41,7 @@ pub(crate) fn assert_decision(state: &ApplicationState, event: &Event, now: Time
             let before = rollout.judged.as_ref().map(|it| it.verdict);
             assert!(before != Some(*verdict) && before != Some(Verdict::Fail), "{before:?}");
         }
-        Event::RolloutEnded { outcome, .. } => assert_end(service, outcome, now),
+        Event::RolloutEnded { outcome, .. } => assert_end(state, service, outcome, now),
         Event::ReleaseRetired { group, .. } => {
             assert!(service.groups[group].kept_until.is_some_and(|it| it <= now));
         }
@@ -74,14 +74,19 @@ fn may_go_on(rollout: &Rollout) -> bool {
     }
 }
 
-fn assert_end(service: &ServiceState, outcome: &Outcome, now: Timestamp) {
+fn assert_end(state: &ApplicationState, service: &ServiceState, outcome: &Outcome, now: Timestamp) {
     let rollout = service.active_rollout().unwrap();
     match outcome {
         Outcome::Completed => {
             let Stage::Taking { step, .. } = rollout.stage else { panic!("{rollout:?}") };
             assert_eq!((rollout.paused_since, rollout.policy(step)), (None, None), "{rollout:?}");
             let watched = WATCHED_FOR <= now.since(rollout.stage_since);
-            assert!(watched || rollout.kind == Kind::Rollback, "nobody watched {rollout:?}");
+            // What is stopped while it is watched must serve in full, and nothing speak against it.
+            let side = service.side(rollout.group).unwrap();
+            let serves =
+                state.desired == Desired::Stopping && side.is_whole() && rollout.failures == 0;
+            let is_back = rollout.kind == Kind::Rollback;
+            assert!(watched || is_back || serves, "nobody watched {rollout:?}");
         }
         Outcome::Rejected { .. } => {
             let judged = rollout.judged.as_ref().map(|it| it.verdict);
