@@ -487,6 +487,14 @@ mod tests {
         assert_eq!(baked.left_out.shown["b/secret"], ignored::PELAGO);
         let (release, _) = kitchen.bake_made(Made::ByHand).unwrap();
         assert!(release.join("client.js").exists(), ".pelagoignore wins");
+        // A folder that is taken back in brings along what is in it, but for what we leave out there.
+        for ours in ["!node_modules\nx.map\n", "!/node_modules/\nx.map\n"] {
+            kitchen.write("node_modules/a/x.map", "y");
+            kitchen.write(".pelagoignore", ours);
+            let (release, _) = kitchen.bake_made(Made::ByHand).unwrap();
+            assert!(release.join("node_modules/a/x.js").exists(), "{ours}");
+            assert!(!release.join("node_modules/a/x.map").exists(), "{ours}");
+        }
     }
 
     /// Issue 12: a device in place of a file was read without an end.

@@ -114,9 +114,12 @@ fn tcp_check(place: Place) -> Draft {
 /// The port that a line itself names: one that reads `PORT` names none.
 fn own_port(command: &str) -> Option<u16> {
     let mut words = command.split_whitespace().map(|it| it.trim_matches(['"', '\'']));
-    let mut before = "";
+    let (mut before, mut is_server) = ("", false);
     let own = words.find_map(|word| {
         let found = port_in(before, word);
+        let behind_options = || is_server.then(|| port_behind(before, word)).flatten();
+        let found = found.or_else(behind_options);
+        is_server = is_server || PROGRAMS.contains(&word);
         before = word;
         found
     });
@@ -125,12 +128,23 @@ fn own_port(command: &str) -> Option<u16> {
     own.filter(|_| !asks)
 }
 
+/// Programs that take their port as a word of its own.
+const PROGRAMS: [&str; 2] = ["http.server", "runserver"];
+
+/// The port in a word that comes behind options of such a program: `http.server --bind 127.0.0.1 80`. What is behind an
+/// option is that option's, unless it takes nothing.
+fn port_behind(before: &str, word: &str) -> Option<u16> {
+    const FLAGS: [&str; 5] = ["--noreload", "--nothreading", "--insecure", "--cgi", "-u"];
+    let is_value = before.starts_with('-') && !before.contains('=') && !FLAGS.contains(&before);
+    let port = word.rsplit_once(':').map_or(word, |(_, port)| port);
+    port.parse().ok().filter(|it| *it != 0 && !is_value)
+}
+
 /// The port in a word behind another, as servers are told it: `--port 80`, `--port=80`, `-b 0.0.0.0:80`, `PORT=80`,
 /// `http.server 80`, `runserver 80`.
 fn port_in(before: &str, word: &str) -> Option<u16> {
     const OPTIONS: [&str; 8] =
         ["-p", "--port", "-b", "--bind", "-l", "--listen", "--http", "--address"];
-    const PROGRAMS: [&str; 2] = ["http.server", "runserver"];
     let value = match word.split_once('=') {
         Some((option, value)) if OPTIONS.contains(&option) || option == "PORT" => value,
         None if OPTIONS.contains(&before) || PROGRAMS.contains(&before) => word,
@@ -175,6 +189,10 @@ mod tests {
     fn a_line_may_name_its_port() {
         for (command, port) in [
             ("python3 -m http.server 13456", Some(13_456)),
+            ("python3 -m http.server --bind 127.0.0.1 19777", Some(19_777)),
+            ("python3 -m http.server --directory 80 19777", Some(19_777)),
+            ("python manage.py runserver --noreload 0.0.0.0:8000", Some(8_000)),
+            ("python manage.py runserver --verbosity 2", None),
             ("gunicorn app:app -b 0.0.0.0:8000 --workers 4", Some(8_000)),
             ("./serve --port=80 --workers=4", Some(80)),
             ("PORT=5000 node index.js", Some(5_000)),

@@ -202,3 +202,19 @@ fn yaml_as_others_read_it() {
     assert_eq!(detect("stack.yaml", "services: {a: {image: x}}"), Kind::Compose);
     assert_eq!(detect("stack.yaml", "name: a\nservices: {a: {image: x}}"), Kind::Pelago);
 }
+
+/// One instance is what a port of its own can have, also where that is written down.
+#[test]
+fn issue_12_a_service_that_says_it_is_one_keeps_its_port() {
+    let of = |replicas: u8| {
+        let text = format!(
+            "services:\n  web: {{build: ., command: python3 app.py --port 5005, restart: always, ports: ['8000:5005'], deploy: \
+             {{replicas: {replicas}}}}}\n"
+        );
+        told("shop/compose.yaml", &text, &[])
+    };
+    let one = of(1);
+    assert!(one.contains("port: 5005") && !one.contains("cannot be taken twice"), "{one}");
+    let two = of(2);
+    assert!(!two.contains("port: 5005") && two.contains("cannot be taken twice"), "{two}");
+}

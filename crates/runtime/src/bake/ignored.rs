@@ -39,11 +39,13 @@ pub(super) struct Ignored<'a> {
     last: Option<usize>,
     /// The files in Git's syntax, the outermost first.
     ours: Vec<Gitignore>,
+    /// Whether one of those takes the folder, or one above it, back in: then Docker's patterns say nothing below it.
+    is_kept: bool,
 }
 
 impl<'a> Ignored<'a> {
     pub(super) const fn new(docker: &'a Patterns) -> Self {
-        Self { docker, last: None, ours: Vec::new() }
+        Self { docker, last: None, ours: Vec::new(), is_kept: false }
     }
 
     /// Takes up the file in `folder`, if there is one.
@@ -66,12 +68,11 @@ impl<'a> Ignored<'a> {
             match it.matched(source, kind.is_dir()) {
                 Match::None => {}
                 Match::Ignore(_) => return (Verdict::LeftOut(PELAGO), below),
-                Match::Whitelist(_) => return (Verdict::Kept, below),
+                Match::Whitelist(_) => return (Verdict::Kept, Self { is_kept: true, ..below }),
             }
         }
-        let verdict =
-            if self.docker.excludes(last) { Verdict::LeftOut(DOCKER) } else { Verdict::Kept };
-        (verdict, below)
+        let is_left_out = !self.is_kept && self.docker.excludes(last);
+        (if is_left_out { Verdict::LeftOut(DOCKER) } else { Verdict::Kept }, below)
     }
 
     /// Whether something below a folder that is left out by this file may be wanted all the same.

@@ -56,7 +56,8 @@ impl Compose<'_> {
         let Some(first) = first else { return };
         let others: Vec<_> = all.into_iter().filter(|it| it.inner != first.inner).collect();
         let Written { inner, place, .. } = first;
-        if runs == Runs::Process && !(self.ports.insert(inner) && replicas(node).is_none()) {
+        let is_alone = replicas(node).is_none_or(|it| self.text(it) == "1");
+        if runs == Runs::Process && !(self.ports.insert(inner) && is_alone) {
             let why = format!("port {inner} cannot be taken twice; listen on `${{PORT}}`");
             self.import.leave_out(place, path.as_str(), why);
         } else if !fields.has("port") {
