@@ -138,7 +138,8 @@ pub fn changes(
 }
 
 fn created(service: &Service) -> Vec<String> {
-    vec![format!("replicas: {}", service.replicas)]
+    let owner = service.owner.iter().map(|it| format!("owner: {it}"));
+    [format!("replicas: {}", service.replicas)].into_iter().chain(owner).collect()
 }
 
 fn changed(

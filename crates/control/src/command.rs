@@ -12,7 +12,7 @@ use model::service::REPLICAS_MAX;
 use model::{ApplicationName, Service, ServiceName, Timestamp};
 use world::{Desired, Event, ServiceState, World};
 
-pub(crate) use apply::Apply;
+pub(crate) use apply::{Apply, refuse_claimed_routes};
 pub(crate) use ports::moved;
 use ports::{Place, PortAssigner};
 
@@ -82,7 +82,7 @@ fn start(here: &Here<'_>, application: &ApplicationName) -> Result<Vec<Event>, A
     if state.desired == Desired::Running {
         return Ok(Vec::new());
     }
-    apply::refuse_claimed_routes(here.world, &state.definition)?;
+    refuse_claimed_routes(here.world, &state.definition)?;
     let (definition, folder) = (Arc::clone(&state.definition), state.folder.clone());
     Ok(vec![Event::ApplicationApplied { definition, folder }])
 }

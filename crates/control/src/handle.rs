@@ -114,6 +114,7 @@ impl Platform for Control {
         apply::refuse_what_cannot_run(&apply.definition)?;
         let _not_swept = self.parts.bakes.read().await;
         let (bakery, world, traffic) = (self.parts.bakery.clone(), self.world(), self.traffic());
+        command::refuse_claimed_routes(&world, &apply.definition)?;
         blocking(move || {
             let artifacts = apply::digests(&apply::bake(&bakery, &apply)?);
             let state = world.application(&apply.definition.name);

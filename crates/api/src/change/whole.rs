@@ -3,15 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::Application;
+use model::monitoring::Rules;
 use model::route::Route;
 use world::routing::route_key;
 
 use crate::release::values;
 
 /// The differences of two definitions outside their services, a line each: routes, configuration, flags and rules.
-/// Nothing is different where there was none before.
+/// Of an application that is new all of it is.
 pub fn whole(before: Option<&Application>, after: &Application) -> Vec<String> {
-    let Some(before) = before else { return Vec::new() };
+    let nothing = || Application {
+        name: after.name.clone(),
+        services: BTreeMap::new(),
+        resources: BTreeMap::new(),
+        routes: Vec::new(),
+        config: BTreeMap::new(),
+        flags: BTreeMap::new(),
+        rules: Rules::default(),
+    };
+    let before = &before.map_or_else(nothing, Application::clone);
     let mut lines = routes(&before.routes, &after.routes);
     lines.extend(values("config", &before.config, &after.config));
     lines.extend(values("flags", &before.flags, &after.flags));
@@ -91,7 +101,13 @@ mod tests {
             ]
         );
         assert_eq!(whole(Some(&after), &after), [""; 0]);
-        assert_eq!(whole(None, &after), [""; 0]);
+        // Of one that is new everything is.
+        let new = whole(None, &after);
+        assert!(
+            !new.is_empty()
+                && new.iter().all(|it| it.contains("added") || it.contains("(none) -> ")),
+            "{new:?}"
+        );
         let turned = application(
             r#", "routes": [{"path": "/c", "service": "web"}, {"path": "/b", "service": "cart"}],
                 "config": {"max": 60}, "rules": {"files": [{"name": "a.yaml", "text": "y"}]}"#,

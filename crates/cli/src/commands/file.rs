@@ -20,7 +20,8 @@ pub(crate) fn validate(
     output: &mut Output,
 ) -> Result<(), CommandError> {
     let described = input::read(context, file.file.as_deref(), output)?;
-    let mut refusals = api::refusals(&described.application);
+    let mut refusals = described.application.problems();
+    refusals.extend(api::refusals(&described.application));
     refusals.extend(missing(&described));
     if !refusals.is_empty() {
         // What `up` would refuse is no right file, though it can be read.
@@ -37,20 +38,25 @@ pub(crate) fn validate(
     output.line(&output.paint(Tone::Good, &text))
 }
 
-/// Artifacts that are not there, and that no build makes.
+/// Artifacts that are not there, or are no files, and that no build makes.
 fn missing(described: &Described) -> Vec<String> {
     let services = described.application.services.iter();
-    let missing = services.filter_map(|(name, service)| match &service.source {
-        Source::Process { artifact: Some(artifact), build, .. }
-            if build.is_empty() && !described.folder.join(artifact).exists() =>
-        {
-            Some(format!(
+    let missing = services.filter_map(|(name, service)| {
+        let Source::Process { artifact: Some(artifact), build, .. } = &service.source else {
+            return None;
+        };
+        match described.folder.join(artifact).metadata() {
+            Ok(found) if found.is_file() || found.is_dir() => None,
+            Ok(_) => Some(format!(
+                "service `{name}`: its artifact {artifact} is neither a file nor a folder; name one"
+            )),
+            Err(_) if build.is_empty() => Some(format!(
                 "service `{name}`: its artifact {artifact} is not in {}; put it there, or say how it is \
                  made with `build`",
                 described.folder.display()
-            ))
+            )),
+            Err(_) => None,
         }
-        _ => None,
     });
     missing.collect()
 }

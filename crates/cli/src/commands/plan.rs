@@ -3,6 +3,7 @@
 use api::change::{ChangeAction, PlanView};
 use api::request::{Apply, Deploy};
 
+use super::up;
 use crate::arguments::Plan;
 use crate::client::Target;
 use crate::error::CommandError;
@@ -21,6 +22,12 @@ pub(crate) async fn run(
     let shown = asked.show_values.then_some("true");
     let target = Target::new(&["v1", "plan"]).with("show_values", shown);
     let plan: PlanView = client.post(target, &apply).await?;
+    let name = apply.definition.name.to_string();
+    if let Some(other) = up::other_folder(&client, &name, &apply.folder).await? {
+        output.note(&format!(
+            "note: {name} runs as described in {other}; `up` needs `--take-over`"
+        ))?;
+    }
     if output.is_json() {
         return output.json(&plan);
     }

@@ -39,7 +39,15 @@ pub(crate) async fn remove(context: &Context, output: &mut Output) -> Result<(),
     if output.is_json() {
         return output.json(&accepted);
     }
-    output.note(&format!("{name} is removed; what was measured of it is kept for its time"))
+    output.note(&format!("{name} is removed; what was measured of it is kept for its time"))?;
+    let data = context.data.join("data").join(&name);
+    if data.is_dir() {
+        output.note(&format!(
+            "its data stays in {}, for a service that names it again; remove the folder if nobody needs it",
+            data.display()
+        ))?;
+    }
+    Ok(())
 }
 
 /// Whether an application has stopped, or somebody wants it to run again.

@@ -193,6 +193,18 @@ fn say_what_is_not_done_yet(
     ))
 }
 
+/// The folder from which an application of this name runs, if that is another and still there.
+pub(super) async fn other_folder(
+    client: &Client,
+    name: &str,
+    folder: &str,
+) -> Result<Option<String>, CommandError> {
+    let status: api::StatusView = client.get(Target::new(&["v1", "status"])).await?;
+    let runs = |it: &ApplicationView| it.name == name && it.state != ApplicationStateView::Stopped;
+    let other = status.applications.into_iter().find(runs).map(|it| it.folder);
+    Ok(other.filter(|it| it != folder && Path::new(it).exists()))
+}
+
 /// Refuses to make an application that runs from another folder what is described here, unless that is asked for: two
 /// clones of one project are one application, unless one of them gets another name. A folder that is gone
 /// claims nothing. Returns what becomes of the application when this command ends.

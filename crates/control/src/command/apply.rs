@@ -236,7 +236,7 @@ impl Apply {
 
 /// Refuses a route that another application that runs has: which of the two gets a request would be chance. What both had
 /// before is left as it is, so that neither is kept from being changed.
-pub(super) fn refuse_claimed_routes(
+pub(crate) fn refuse_claimed_routes(
     world: &World,
     definition: &Application,
 ) -> Result<(), ApiError> {

@@ -30,7 +30,7 @@ const TOP: [(&str, &str); 9] = [
         "version",
         "if this is a Compose file, `pelago import` makes a pelago.yaml of it; else remove it",
     ),
-    ("volumes", "data lives in `resources`, which are kept for you"),
+    ("volumes", "data that outlives releases is `data` of a service, a folder told in `DATA_DIR`"),
     ("networks", "services reach what they name under `calls`; no networks are needed"),
     ("secrets", "write `environment: {TOKEN: \"${env.TOKEN}\"}` to take one from your shell"),
     ("configs", "write `config`, a mapping of values"),

@@ -57,5 +57,11 @@ fn issue_12_data_outlives_releases_and_belongs_to_one_instance() {
         "{refused:?}"
     );
     site.ok(&["down"]);
+    let removed = site.ok(&["remove"]);
+    assert!(
+        removed.err.contains("its data stays in") || removed.out.contains("its data stays in"),
+        "{removed:?}"
+    );
+    assert!(said(&site).contains("began db.5"));
     site.assert_nothing_left();
 }

@@ -170,6 +170,12 @@ fn issue_12_what_up_refuses_is_no_valid_file() {
             "{a: {behaviour: {work: 1ms}, depends_on: {db: {condition: service_healthy}}}}\nresources: {db: {type: redis}}",
             "resource `db`",
         ),
+        (
+            "{a: {artifact: ., command: ./run, data: d}, b: {artifact: ., command: ./run, data: d}}",
+            "each for itself",
+        ),
+        ("{a: {artifact: ., command: ./run, data: d, replicas: 2}}", "one instance"),
+        ("{a: {artifact: /dev/zero, command: ./run}}", "/dev/zero"),
     ] {
         site.manifest(&format!("name: not\nservices: {services}\n"));
         for command in [&["validate"][..], &["up", "--detach"]] {

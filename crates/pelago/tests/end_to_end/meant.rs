@@ -71,6 +71,8 @@ fn issue_12_a_route_has_one_application() {
     run_in(&site, "shop", &["up", "--detach"]).ok();
     let refused = run_in(&site, "thief", &["up", "--detach"]);
     assert_refused(&refused, "the route shop.localhost/ of thief is shop's already");
+    let refused = run_in(&site, "thief", &["plan"]);
+    assert_refused(&refused, "the route shop.localhost/ of thief is shop's already");
     // What has stopped has no claim; and two that have one nevertheless both come back.
     run_in(&site, "shop", &["down"]).ok();
     run_in(&site, "thief", &["up", "--detach"]).ok();

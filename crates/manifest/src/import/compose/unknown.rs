@@ -58,7 +58,9 @@ pub(super) fn top(key: &str) -> Answer {
     Answer::LeftOut(match key {
         "name" | "services" | "version" | "include" => return Answer::Carried,
         key if key.starts_with("x-") => return Answer::Carried,
-        "volumes" => "data lives in `resources`, which are kept for you; files of an image are not",
+        "volumes" => {
+            "data that outlives releases is a service's `data`, a folder told in `DATA_DIR`"
+        }
         "networks" => "services reach what they name under `calls`; no networks are needed",
         "secrets" => "write `environment: {TOKEN: \"${env.TOKEN}\"}` to take one from your shell",
         "configs" => "write the values under `config`, or bake the files into an artifact",
