@@ -90,7 +90,9 @@ where
 {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIME);
-    builder.http2().timer(TokioTimer::new());
+    // One that sends its preface and no more answers no ping either.
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).keep_alive_interval(HEAD_TIME).keep_alive_timeout(HEAD_TIME);
     let service = TowerToHyperService::new(routes);
     let stream = TokioIo::new(Beginning::new(stream));
     let mut served = pin!(builder.serve_connection(stream, service));

@@ -6,6 +6,10 @@ use super::evaluator::{Evaluator, Sink, text};
 use crate::labels::Labels;
 use crate::parse::{Expr, anchored};
 
+/// Bytes that names and values of a series' labels may have when they are made anew: far more than a person reads. Each
+/// nested `label_replace` may make them twenty times as long.
+const LABELS_BYTES_MAX: usize = 64 << 10;
+
 /// Sets a label to what a regular expression finds in another.
 pub(super) fn replace(
     evaluator: &Evaluator<'_>,
@@ -24,12 +28,13 @@ pub(super) fn replace(
         evaluator,
         of,
         &|labels| {
-            let Some(captures) = regex.captures(labels.get(source)) else {
-                return labels.clone();
-            };
+            let found = labels.get(source);
+            let Some(captures) = regex.captures(found) else { return Ok(labels.clone()) };
+            let references = replacement.bytes().filter(|it| *it == b'$').count();
+            bounded(replacement.len().saturating_add(references.saturating_mul(found.len())))?;
             let mut value = String::new();
             captures.expand(replacement, &mut value);
-            labels.with(target, &value)
+            Ok(labels.with(target, &value))
         },
         sink,
     )
@@ -54,10 +59,20 @@ pub(super) fn join(
         of,
         &|labels| {
             let values: Vec<&str> = sources.iter().map(|it| labels.get(it)).collect();
-            labels.with(target, &values.join(separator))
+            bounded(values.iter().map(|it| it.len() + separator.len()).sum())?;
+            Ok(labels.with(target, &values.join(separator)))
         },
         sink,
     )
+}
+
+fn bounded(bytes: usize) -> Result<(), EvalError> {
+    if bytes <= LABELS_BYTES_MAX {
+        return Ok(());
+    }
+    Err(EvalError::Execution(format!(
+        "labels of a series would be longer than {LABELS_BYTES_MAX} bytes; join fewer, or write less in their place"
+    )))
 }
 
 fn valid(what: &str, name: &str) -> Result<(), EvalError> {
@@ -70,13 +85,16 @@ fn valid(what: &str, name: &str) -> Result<(), EvalError> {
 fn relabelled(
     evaluator: &Evaluator<'_>,
     of: &Expr,
-    change: &dyn Fn(&Labels) -> Labels,
+    change: &dyn Fn(&Labels) -> Result<Labels, EvalError>,
     sink: Sink<'_>,
 ) -> Result<(), EvalError> {
     let mut merged = Merged::default();
     evaluator.each(of, &mut |mut track| {
-        evaluator.hold(track.values.len())?;
-        track.labels = change(&track.labels);
+        track.labels = change(&track.labels)?;
+        let bytes: usize = track.labels.iter().map(|(name, value)| name.len() + value.len()).sum();
+        bounded(bytes)?;
+        // Text is held as well as values are.
+        evaluator.hold(track.values.len() + bytes / size_of::<f64>())?;
         merged.add(track)
     })?;
     merged.into_tracks().into_iter().try_for_each(sink)

@@ -173,6 +173,34 @@ fn what_the_data_do_not_allow_is_an_error() {
     );
 }
 
+/// Each `label_replace` may make a label twenty times as long, and one in another takes gigabytes.
+#[test]
+fn issue_12_labels_do_not_grow_without_end() {
+    let series = memory(&[("a{b=\"1\"}", "1"), ("a{b=\"2\"}", "1")]);
+    let copies = "${1}".repeat(20);
+    let mut nested = r#"label_replace(vector(1), "x", "aaaaaaaaaa", "", ".*")"#.to_owned();
+    let ask = |text: &str, limits: Limits| {
+        instant(&parse(text).unwrap(), 0, &Context { limits, ..Context::new(&series) })
+    };
+    let usual = Limits::default();
+    for _ in 0..7 {
+        nested = format!(r#"label_replace({nested}, "x", "{copies}", "x", "(.*)")"#);
+    }
+    let error = ask(&nested, usual).unwrap_err().to_string();
+    assert!(error.contains("longer than 65536 bytes"), "{error}");
+    let long = "y".repeat(40_000);
+    let joined =
+        format!(r#"label_join(label_replace(a, "x", "{long}", "", ""), "z", "", "x", "x")"#);
+    assert!(ask(&joined, usual).is_err());
+    // Text is held like values, eight bytes for one.
+    let held = format!(r#"label_replace(a, "x", "{long}", "", "")"#);
+    assert!(ask(&held, Limits { held_max: 11_000, ..usual }).is_ok());
+    assert_eq!(
+        ask(&held, Limits { held_max: 9_000, ..usual }).unwrap_err(),
+        EvalError::TooManySamples { limit: 9_000 }
+    );
+}
+
 #[test]
 fn limits_are_kept_and_named() {
     let series = memory(&[("a{b=\"1\"}", "1 2 3 4 5"), ("a{b=\"2\"}", "1 2 3 4 5")]);

@@ -18,8 +18,8 @@ use super::{BakeError, Made};
 pub(super) const DOCKER: &str = ".dockerignore";
 /// The file in Git's syntax.
 pub(super) const PELAGO: &str = ".pelagoignore";
-/// Bytes an ignore file may have: thousands of patterns.
-const BYTES_MAX: u64 = 1 << 20;
+/// Bytes an ignore file may have: a thousand patterns. Each takes some ten kilobytes when it is compiled.
+const BYTES_MAX: u64 = 32 << 10;
 /// Bytes that the patterns of a file may take when they are compiled.
 const COMPILED_BYTES_MAX: usize = 64 << 20;
 
