@@ -2,16 +2,16 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use crate::limits::is_shortage;
 
 /// Writes `bytes` to `path` such that a reader finds the old content or the new, never a part: to a
-/// file beside it, then renamed. It outlives this process; it is not forced to the disk.
+/// file beside it, then renamed. It is for its owner's eyes alone. It outlives this process; it is not forced to the disk.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_whole_with_mode(path, bytes, 0o644)
+    write_whole_with_mode(path, bytes, 0o600)
 }
 
 /// As [`write_whole`], with the permissions given.
@@ -28,7 +28,13 @@ fn write_beside(
     let mut beside = OsString::from(path);
     beside.push(format!(".{}.tmp", std::process::id()));
     let written = write(&beside, bytes, mode).and_then(|file| finish(&file));
-    let written = written.and_then(|()| fs::rename(&beside, path));
+    let written = written.and_then(|()| match fs::rename(&beside, path) {
+        // An empty folder in its place is in nobody's way.
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            fs::remove_dir(path).and_then(|()| fs::rename(&beside, path))
+        }
+        renamed => renamed,
+    });
     if written.is_err() {
         // What matters is why it failed. A full disk, above all, must not be left fuller.
         drop(fs::remove_file(&beside));
@@ -52,13 +58,36 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |it| File::open(it)?.sync_all())
 }
 
-/// The content of `path`, or nothing if there is no such file.
+/// Bytes that a file read whole may have: those of ours have a few hundred.
+const READ_BYTES_MAX: u64 = 16 << 20;
+
+/// The content of a file, nothing if it is not there. What is no file (a folder, a pipe that nobody writes to, a device
+/// without an end, a circle of links) or is longer than any of ours is damaged, which is
+/// [`io::ErrorKind::InvalidData`]: whoever put it there keeps nobody waiting.
 pub fn read_if_there(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+    let no_file = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    // A pipe is opened at once like this, and not when somebody writes to it.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = match File::options().read(true).custom_flags(flags).open(path) {
+        Ok(file) => file,
+        Err(error) => {
+            return match rustix::io::Errno::from_io_error(&error) {
+                Some(rustix::io::Errno::NOENT) => Ok(None),
+                Some(rustix::io::Errno::LOOP) => Err(no_file("it is a circle of links")),
+                Some(rustix::io::Errno::NXIO) => Err(no_file("it is no file")),
+                _ => Err(error),
+            };
+        }
+    };
+    if !file.metadata()?.is_file() {
+        return Err(no_file("it is no file"));
     }
+    let mut bytes = Vec::new();
+    file.take(READ_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > READ_BYTES_MAX {
+        return Err(no_file("it is longer than 16 MiB"));
+    }
+    Ok(Some(bytes))
 }
 
 /// Bytes that this user may still write to the file system of `path`.
@@ -153,8 +182,39 @@ mod tests {
     fn a_write_that_fails_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("status");
-        fs::create_dir(&path).unwrap();
+        fs::create_dir_all(path.join("full")).unwrap();
         assert!(write_whole(&path, b"status").is_err());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        // One that is empty is in nobody's way.
+        fs::remove_dir(path.join("full")).unwrap();
+        write_whole(&path, b"status").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"status");
+    }
+
+    /// Issue 12: a pipe in place of a file kept the control process from starting, a device took all memory there was.
+    #[test]
+    fn what_is_no_file_is_damaged_and_keeps_nobody_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fs::create_dir(path("folder")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path("pipe"),
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path("device")).unwrap();
+        std::os::unix::fs::symlink(path("circle"), path("circle")).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(path("socket")).unwrap();
+        File::create(path("long")).unwrap().set_len(3 << 30).unwrap();
+        for name in ["folder", "pipe", "device", "circle", "socket", "long"] {
+            let error = read_if_there(&path(name)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{name}: {error}");
+        }
+        assert_eq!(read_if_there(&path("none")).unwrap(), None);
+        fs::write(path("file"), "x").unwrap();
+        assert_eq!(read_if_there(&path("file")).unwrap().as_deref(), Some(&b"x"[..]));
     }
 }

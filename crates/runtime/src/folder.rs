@@ -87,7 +87,8 @@ impl InstanceFolder {
 
     /// What to start.
     pub fn spec(&self) -> io::Result<LaunchSpec> {
-        let bytes = fs::read(self.0.join("launch.json"))?;
+        let bytes = files::read_if_there(&self.0.join("launch.json"))?;
+        let bytes = bytes.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         serde_json::from_slice(&bytes).map_err(damaged)
     }
 
@@ -200,7 +201,7 @@ impl InstanceFolder {
     /// Writes down how it ended.
     pub fn write_exit(&self, exit: &Exit) -> io::Result<()> {
         let bytes = serde_json::to_vec(exit).map_err(io::Error::other)?;
-        files::write_synced(&self.0.join("exit.json"), &bytes, 0o644)
+        files::write_synced(&self.0.join("exit.json"), &bytes, 0o600)
     }
 
     /// Why the instance's program could not be started, if so.

@@ -155,10 +155,22 @@ fn a_stop_that_was_begun_is_ended() {
 }
 
 /// What is left of a status file that was not on the disk when the power went.
-const DAMAGE: [Option<&str>; 3] = [Some(""), Some("{\"superv"), None];
+const DAMAGE: [Option<&str>; 5] = [Some(""), Some("{\"superv"), None, Some(PIPE), Some(FOLDER)];
+/// Something else in its place.
+const PIPE: &str = "a pipe that nobody writes to";
+const FOLDER: &str = "a folder";
 
 fn damage(path: &std::path::Path, left: Option<&str>) {
     match left {
+        Some(PIPE) => {
+            fs::remove_file(path).unwrap();
+            let (here, kind) = (rustix::fs::CWD, rustix::fs::FileType::Fifo);
+            rustix::fs::mknodat(here, path, kind, 0o600.into(), 0).unwrap();
+        }
+        Some(FOLDER) => {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        }
         Some(text) => fs::write(path, text).unwrap(),
         None => fs::remove_file(path).unwrap(),
     }
