@@ -72,15 +72,31 @@ impl Storage {
         lock: &Arc<FolderLock>,
         now: Timestamp,
     ) -> Result<(Self, World, Option<Damage>), StorageError> {
-        let first = Self::open_once(folder, lock, now)?;
-        if !matches!(first.1, Err(StorageError::Read(ReadError::Damaged { .. }))) {
-            let (storage, world, damage) = first;
-            return Ok((storage, world?, damage));
+        let mut opened = Self::open_once(folder, lock, now)?;
+        if matches!(opened.1, Err(StorageError::Read(ReadError::Damaged { .. }))) {
+            // Reading found damage that opening had not looked for. Opened again, the journal is repaired.
+            drop(opened);
+            opened = Self::open_once(folder, lock, now)?;
         }
-        // Reading found damage that opening had not looked for. Opened again, the journal is repaired.
-        drop(first);
-        let (storage, world, damage) = Self::open_once(folder, lock, now)?;
-        Ok((storage, world?, damage))
+        let (storage, world, damage) = opened;
+        let mut world = world?;
+        if damage.as_ref().is_some_and(|it| it.unreachable > 0) {
+            storage.bridge(&mut world)?;
+        }
+        Ok((storage, world, damage))
+    }
+
+    /// Counts in what is intact behind a hole, and saves a snapshot of that before anything is done by it: what ran is known
+    /// as well as it can be, and no number is given twice. Without it, healthy instances would be stopped for one event that
+    /// was lost.
+    fn bridge(&self, world: &mut World) -> Result<(), StorageError> {
+        let before = world.index;
+        self.add_stranded(world, self.journal.bounds().last)?;
+        if world.index > before {
+            let body = serde_json::to_vec(world)?;
+            self.journal.save_snapshot(world.index, world.at, &body)?;
+        }
+        Ok(())
     }
 
     /// As [`Self::open`], for a folder that can only be read: a copy is opened in the folder `copy`, and nothing is

@@ -127,8 +127,8 @@ impl Damage {
         if self.unreachable > 0 {
             write!(
                 formatter,
-                " ({} of these are intact but follow a lost one, with no snapshot between: they are \
-                 history, and count for nothing else)",
+                " ({} of these are intact but follow a lost one, with no snapshot between: kept \
+                 as history)",
                 self.unreachable
             )?;
         }
@@ -192,7 +192,7 @@ mod tests {
             "the journal was damaged: its main file has 9000 bytes of 40960 (31960 were cut off); \
              it ends at entry 40, but 100 was acknowledged. kept: entries 1 to 40. lost: entries \
              41 to 100 (3 of these are intact but follow a lost one, with no snapshot between: \
-             they are history, and count for nothing else). the damaged files are kept as \
+             kept as history). the damaged files are kept as \
              /data/journal.sqlite.damaged-1",
         );
         assert!(damage.lost_entries());

@@ -200,3 +200,37 @@ fn issue_12_what_a_damaged_journal_still_has_is_shown_with_its_hole() {
     assert!(listed.contains("was lost"), "{listed}");
     check_machine(&site);
 }
+
+/// One event that is lost stops nothing that runs, whichever it is, and no number is given twice.
+#[test]
+fn issue_12_a_lost_event_stops_nothing_that_runs() {
+    for (kind, is_shown) in [("control_started", false), ("instance_ready", true)] {
+        let mut site = site();
+        site.ok(&["restart", "a"]);
+        site.text(0, "a.2 is ready");
+        let leaders = processes::leaders(&site.data());
+        site.end_control();
+        fs::remove_dir_all(site.data().join("snapshots")).unwrap();
+        let path = site.data().join("journal.sqlite");
+        let mut bytes = fs::read(&path).unwrap();
+        let found = bytes.windows(kind.len()).position(|it| it == kind.as_bytes()).unwrap();
+        bytes[found + kind.len() + 12] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        for _ in 0..2 {
+            site.start();
+            // What is not known to be ready is asked again.
+            site.until("it to run", |it| it["state"] == "running");
+            assert_eq!(processes::leaders(&site.data()), leaders, "{kind}");
+            site.kill_control();
+        }
+        site.start();
+        let texts = texts(&site.events());
+        // Before the first there is, what is lost cannot be told from what was let go as too old.
+        let holes = texts.iter().filter(|it| it.contains("was lost")).count();
+        assert_eq!(holes, usize::from(is_shown), "{texts:#?}");
+        site.ok(&["scale", "a=2"]);
+        site.text(0, "a.3 is ready");
+        site.ok(&["down"]);
+        site.assert_nothing_left();
+    }
+}
