@@ -448,8 +448,13 @@ impl Reconciler {
             }
         };
         let (readiness, liveness) = (prepare(&health.readiness), prepare(&health.liveness));
-        let fixed_ports = launcher.release.service.fixed_ports().collect();
-        Checks { health, readiness, liveness, fixed_ports }
+        let fixed_ports: Vec<u16> = launcher.release.service.fixed_ports().collect();
+        let mut own_ports = fixed_ports.clone();
+        // A program that listens nowhere is not kept from starting by whoever listens at a port it was given.
+        if health.asks_its_port() && !own_ports.contains(&launcher.instance.port) {
+            own_ports.push(launcher.instance.port);
+        }
+        Checks { health, readiness, liveness, fixed_ports, own_ports }
     }
 
     /// Saves a snapshot when many events have come since the last, and removes what nobody needs.

@@ -55,6 +55,8 @@ pub(crate) struct Checks {
     pub(crate) liveness: Option<Try>,
     /// Ports it can have only when nobody else has.
     pub(crate) fixed_ports: Vec<u16>,
+    /// Those it is known to listen on.
+    pub(crate) own_ports: Vec<u16>,
 }
 
 impl Watched {
@@ -70,10 +72,10 @@ impl Watched {
         let found = match spec {
             Ok(spec) => {
                 self.await_ports(&checks.fixed_ports).await;
-                match self.taken(&checks.fixed_ports) {
-                    Some(port) => Err(format!(
-                        "port {port} is in use by another program; stop that, or choose another `port`"
-                    )),
+                match self.taken(&checks.own_ports) {
+                    Some(port) => {
+                        Err(format!("port {port} is in use by another program; stop that"))
+                    }
                     None => self.insist(|| self.launched(&spec)).await,
                 }
             }
@@ -108,10 +110,10 @@ impl Watched {
         }
     }
 
-    /// A fixed port that another program has, if the instance was not started before: its checks would be answered by that
+    /// A port that another program has, if the instance was not started before: its checks would be answered by that
     /// program, and requests as well.
     fn taken(&self, ports: &[u16]) -> Option<u16> {
-        let port = ports.iter().copied().find(|it| !ports::is_free(*it))?;
+        let port = ports.iter().copied().find(|it| ports::is_taken(*it))?;
         let observed = self.processes.observe(&self.application, &self.instance);
         matches!(observed, Ok(Observed::NotStarted)).then_some(port)
     }

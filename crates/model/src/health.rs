@@ -76,3 +76,11 @@ pub struct Health {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub liveness: Option<Check>,
 }
+
+impl Health {
+    /// Whether a check asks at the instance's port, so that it listens there.
+    pub fn asks_its_port(&self) -> bool {
+        let checks = [&self.readiness, &self.liveness].into_iter().flatten();
+        checks.into_iter().any(|it| !matches!(it.probe, Probe::Command(_)))
+    }
+}

@@ -36,6 +36,11 @@ pub fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
+/// Whether somebody listens on `port`, so that no other server could.
+pub fn is_taken(port: u16) -> bool {
+    !is_free(port) && !lingers(port)
+}
+
 /// Whether `port` cannot be listened on although nobody does: connections of a server that has ended are
 /// remembered for a minute (`TIME_WAIT`), and keep the port unless that server and the next one say
 /// otherwise (`SO_REUSEADDR`).

@@ -109,8 +109,7 @@ impl PortAssigner {
 
     fn fixed(&mut self, service: &ServiceName, port: u16) -> Result<u16, ApiError> {
         // What only lingers is waited for when an instance is started.
-        let is_in_use = || !ports::is_free(port) && !ports::lingers(port);
-        if self.taken.contains(&port) || is_in_use() {
+        if self.taken.contains(&port) || ports::is_taken(port) {
             return Err(ApiError::new(
                 ErrorKind::Conflict,
                 format!(

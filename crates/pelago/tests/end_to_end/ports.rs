@@ -142,3 +142,30 @@ fn issue_12_a_stranger_at_a_fixed_port_is_no_instance() {
     site.ok(&["down"]);
     site.assert_nothing_left();
 }
+
+/// The port that the next instance is given may be somebody else's by then: that is no instance either.
+#[test]
+fn issue_12_a_stranger_at_the_next_port_takes_nothing_over() {
+    let site = Site::with(
+        "name: zoo\nservices:\n  a: {artifact: ./a, command: python3 main.py PORT_OTHER, ports: {other: any}, healthcheck: {tcp: \
+         true}, restart: {backoff: 50ms, max_backoff: 50ms}}\n",
+    );
+    site.write("a/main.py", SERVER);
+    site.ok(&["up", "--detach"]);
+    let (pid, _) = site.instance("a");
+    let spare = site.events().iter().find_map(|it| {
+        let text = it["text"].as_str()?;
+        text.strip_prefix("a slot 0 got spare port ")?.parse::<u16>().ok()
+    });
+    let stranger = std::net::TcpListener::bind(("127.0.0.1", spare.unwrap())).unwrap();
+    let restart = site.begin(&["restart", "a"]);
+    site.text(0, "is in use by another program");
+    assert_eq!(site.instance("a").0, pid, "what serves goes on");
+    drop(stranger);
+    site.text(0, "a.2 ended");
+    until("another to take over", || (site.instance("a").0 != pid).then_some(()));
+    // Whether it waited for that or gave up before is its own affair.
+    restart.wait();
+    site.ok(&["down"]);
+    site.assert_nothing_left();
+}
