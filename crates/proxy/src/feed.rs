@@ -18,6 +18,7 @@ use world::routing::Feed;
 
 use crate::deadline::Deadline;
 use crate::frame;
+use crate::listeners::Listeners;
 
 /// Messages of the control process that may wait for the main thread.
 const WAITING_MAX: usize = 64;
@@ -110,4 +111,15 @@ pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// Takes over the sockets of the data plane that is fed on `socket`.
+pub(crate) async fn take_over(socket: &Path) -> io::Result<Listeners> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut from, mut to) = stream.into_split();
+    // The other side says who it is before it is asked anything.
+    let _hello: Option<Report> = frame::read(&mut from).await?;
+    frame::write(&mut to, &Message::Successor(Successor::TakeOver)).await?;
+    let stream = from.reunite(to).map_err(io::Error::other)?;
+    Listeners::take_over(&stream).await
 }

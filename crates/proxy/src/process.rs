@@ -26,7 +26,6 @@ use crate::counters::Extent;
 use crate::deadline::Deadline;
 use crate::entrances::Entrances;
 use crate::feed::{self, Feeder, Message, Successor, retired_socket};
-use crate::frame;
 use crate::gather::Gathered;
 use crate::listeners::{Changes, Listeners};
 use crate::options::{Options, RunError, Sockets};
@@ -131,7 +130,9 @@ impl Main {
         let mut listeners = match options.sockets {
             Sockets::New => Listeners::default(),
             Sockets::Inherited => inherit().await,
-            Sockets::TakenOver => take_over(&options.socket).await.map_err(RunError::TakeOver)?,
+            Sockets::TakenOver => {
+                feed::take_over(&options.socket).await.map_err(RunError::TakeOver)?
+            }
         };
         let wanted = GatewayAddresses { plain: options.gateway, tls: options.gateway_tls };
         let mut entrances = Entrances::new(wanted);
@@ -362,7 +363,22 @@ impl Main {
         }
     }
 
+    /// Makes its socket anew where somebody has removed it: without it, no control process would find this one, and
+    /// another data plane would be started that cannot have its addresses.
+    fn show_up(&mut self) {
+        if self.socket.is_none() || self.path.symlink_metadata().is_ok() {
+            return;
+        }
+        match feed::listen(&self.path) {
+            Ok(socket) => self.socket = Some(socket),
+            Err(error) => {
+                tracing::warn!(%error, "the socket that was removed cannot be made again");
+            }
+        }
+    }
+
     async fn tick(&mut self) {
+        self.show_up();
         if self.is_listening {
             // What could not be listened on is tried again.
             self.listen().await;
@@ -477,14 +493,4 @@ async fn inherit() -> Listeners {
             Listeners::default()
         }
     }
-}
-
-async fn take_over(socket: &std::path::Path) -> io::Result<Listeners> {
-    let stream = UnixStream::connect(socket).await?;
-    let (mut from, mut to) = stream.into_split();
-    // The other side says who it is before it is asked anything.
-    let _hello: Option<Report> = frame::read(&mut from).await?;
-    frame::write(&mut to, &Message::Successor(Successor::TakeOver)).await?;
-    let stream = from.reunite(to).map_err(io::Error::other)?;
-    Listeners::take_over(&stream).await
 }

@@ -11,7 +11,7 @@ use telemetry::report::{Report, Signals};
 use world::routing::Feed;
 
 use crate::harness::{Instance, Plane, Shop, Start, free_port, instance, listener};
-use crate::wire::{Wire, get, ok};
+use crate::wire::{PATIENCE, Wire, get, ok};
 
 /// Clients that ask all the time, each over one connection for as long as that is kept.
 struct Load {
@@ -344,5 +344,24 @@ fn a_control_process_that_does_not_listen_is_not_waited_for() {
     plane.applied(shop.index);
     let count = load.end();
     assert_eq!(plane.outcomes(count).ok, count);
+    plane.end();
+}
+
+/// Whoever removes its socket does not hide it for good.
+#[test]
+fn issue_12_a_socket_that_was_removed_is_made_again() {
+    let cart = Instance::answering(ok("x"));
+    let shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    plane.disconnect();
+    std::fs::remove_file(plane.socket()).unwrap();
+    let clock = Clock::start();
+    while !plane.socket().exists() {
+        assert!(clock.now().since(model::Instant::ZERO) < PATIENCE, "it hides");
+        thread::yield_now();
+    }
+    plane.reconnect();
+    plane.feed(&Feed::Table(shop.table()));
+    plane.applied(shop.index);
     plane.end();
 }
