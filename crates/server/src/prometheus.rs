@@ -25,6 +25,8 @@ use crate::body::BODY_BYTES_MAX;
 
 /// Questions worked on at once; more wait. Each may use one processor for seconds.
 const QUERIES_MAX: usize = 4;
+/// Long answers that clients read at once; further ones are refused. What each was made of is in memory until then.
+const DELIVERIES_MAX: usize = 4;
 
 /// What handlers share.
 #[derive(Clone, Debug)]
@@ -32,11 +34,14 @@ pub(crate) struct Shared {
     pub(crate) stores: Arc<Stores>,
     pub(crate) clock: Clock,
     queries: Arc<Semaphore>,
+    deliveries: Arc<Semaphore>,
 }
 
 impl Shared {
     pub(crate) fn new(stores: Arc<Stores>, clock: Clock) -> Self {
-        Self { stores, clock, queries: Arc::new(Semaphore::new(QUERIES_MAX)) }
+        let [queries, deliveries] =
+            [QUERIES_MAX, DELIVERIES_MAX].map(|it| Arc::new(Semaphore::new(it)));
+        Self { stores, clock, queries, deliveries }
     }
 }
 

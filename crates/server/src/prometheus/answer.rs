@@ -27,6 +27,12 @@ impl Refused {
         Self { kind: "execution", message: message.into() }
     }
 
+    /// For a client that has to wait for others.
+    pub(super) fn busy() -> Self {
+        let message = "other long answers are being read; ask again in a few seconds, or for less";
+        Self { kind: "unavailable", message: message.to_owned() }
+    }
+
     /// For a client that has left.
     pub(super) fn canceled() -> Self {
         Self { kind: "canceled", message: "nobody waits for the answer".to_owned() }
@@ -59,7 +65,7 @@ impl IntoResponse for Refused {
         let status = match self.kind {
             "bad_data" => StatusCode::BAD_REQUEST,
             "execution" => StatusCode::UNPROCESSABLE_ENTITY,
-            "timeout" | "canceled" => StatusCode::SERVICE_UNAVAILABLE,
+            "timeout" | "canceled" | "unavailable" => StatusCode::SERVICE_UNAVAILABLE,
             "not_found" => StatusCode::NOT_FOUND,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };

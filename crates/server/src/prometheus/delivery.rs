@@ -110,13 +110,19 @@ impl Shared {
         let _waiting = Waiting(wanted.clone());
         let permit = Arc::clone(&self.queries).acquire_owned().await;
         let stores = Arc::clone(&self.stores);
+        let deliveries = Arc::clone(&self.deliveries);
         let (begins, begun) = oneshot::channel();
         let (to, received) = mpsc::channel(PIECES_WAITING);
         let delivered = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
             let found = find(&stores, &wanted)?;
             let mut pieces = Pieces::counting();
             write(&found, &mut pieces)?;
+            // A client that reads slowly keeps what was found in memory, and nobody from asking.
+            let _place = match pieces.bytes {
+                0 => None,
+                _ => Some(deliveries.try_acquire_owned().map_err(|_| Refused::busy())?),
+            };
+            drop(permit);
             // From here on, who leaves is seen by the piece that is not taken.
             let _left: Result<(), usize> = begins.send(pieces.bytes + pieces.text.len());
             if pieces.bytes > 0 {
@@ -199,10 +205,37 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let shared = shared(folder.path());
         for _ in 0..3 * super::super::QUERIES_MAX {
-            let mut body = lines(&shared, 3_000).await.into_body();
+            let mut response = lines(&shared, 3_000).await;
+            // Those who left are noticed with the piece that is not taken.
+            while response.status() != StatusCode::OK {
+                tokio::task::yield_now().await;
+                response = lines(&shared, 3_000).await;
+            }
+            let mut body = response.into_body();
             assert!(!body.frame().await.unwrap().unwrap().into_data().unwrap().is_empty());
         }
         assert_eq!(lines(&shared, 1).await.status(), StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn issue_12_clients_that_do_not_read_keep_nobody_from_asking() {
+        let folder = tempfile::tempdir().unwrap();
+        let shared = shared(folder.path());
+        let mut unread = Vec::new();
+        for _ in 0..super::super::DELIVERIES_MAX {
+            unread.push(lines(&shared, 3_000).await);
+        }
+        for _ in 0..2 * super::super::QUERIES_MAX {
+            assert_eq!(lines(&shared, 1).await.status(), StatusCode::OK);
+        }
+        assert_eq!(lines(&shared, 3_000).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+        // Once one is read there is room for another.
+        let read = unread.pop().unwrap().into_body().collect().await.unwrap();
+        assert_eq!(read.to_bytes().len(), 3_000 * LINE);
+        drop(unread);
+        while lines(&shared, 3_000).await.status() != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]
