@@ -157,7 +157,7 @@ fn a_port_that_another_program_has_taken_is_given_up() {
     site.ok(&["up", "--detach"]);
     let now = site.service("a")["instances"][0]["url"].as_str().unwrap().to_owned();
     assert_ne!(now, url);
-    place(&site.events(), "a.2 ended: exit code 1");
+    place(&site.events(), "is in use by another program");
 }
 
 #[test]

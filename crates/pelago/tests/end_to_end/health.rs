@@ -4,7 +4,7 @@
 //! or not as the test wants it.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
@@ -14,12 +14,17 @@ use crate::harness::{Site, count, place, until};
 const WELL: u8 = 0;
 const SICK: u8 = 1;
 const SILENT: u8 = 2;
+const GONE: u8 = 3;
 
 /// Answers every connection as the mood is, for as long as the test runs.
 fn answer_on(port: u16) -> Arc<AtomicU8> {
     let mood = Arc::new(AtomicU8::new(WELL));
     let shared = Arc::clone(&mood);
-    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    serve(TcpListener::bind(("127.0.0.1", port)).unwrap(), shared);
+    mood
+}
+
+fn serve(listener: TcpListener, shared: Arc<AtomicU8>) {
     thread::spawn(move || {
         let mut silent = Vec::new();
         for stream in listener.incoming() {
@@ -27,6 +32,7 @@ fn answer_on(port: u16) -> Arc<AtomicU8> {
             let answer = match shared.load(Ordering::SeqCst) {
                 WELL => "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
                 SICK => "HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n",
+                GONE => return,
                 _ => {
                     // Held open, never answered.
                     silent.push(stream);
@@ -39,7 +45,6 @@ fn answer_on(port: u16) -> Arc<AtomicU8> {
             drop(read.and_then(|_| stream.write_all(answer.as_bytes())));
         }
     });
-    mood
 }
 
 fn port(site: &Site, service: &str) -> u16 {
@@ -85,11 +90,19 @@ fn an_instance_that_is_not_ready_is_left_alone_and_gets_well() {
 #[track_caller]
 fn check_replaced(checks: &str, mood: u8, reason: &str) {
     let (site, answers) = site(checks);
-    let before = site.index();
+    let (before, first) = (site.index(), port(&site, "a"));
     answers.store(mood, Ordering::SeqCst);
     site.text(before, &format!("a.1 failed its liveness check: {reason}"));
-    answers.store(WELL, Ordering::SeqCst);
-    site.text(before, "a.2 is ready");
+    // It ends with its instance, and the next one listens where that is told.
+    answers.store(GONE, Ordering::SeqCst);
+    drop(TcpStream::connect(("127.0.0.1", first)));
+    until("another to be ready", || {
+        let url = site.service("a")["instances"][0]["url"].as_str()?.to_owned();
+        if let Ok(listener) = TcpListener::bind(url.strip_prefix("http://")?) {
+            serve(listener, Arc::new(AtomicU8::new(WELL)));
+        }
+        (count(&site.events_after(before), "is ready") > 0).then_some(())
+    });
     let events = site.events_after(before);
     assert!(
         place(&events, "failed its liveness")

@@ -61,7 +61,17 @@ impl<'a> Request<'a> {
         if *method == "POST" {
             text += "content-type: application/json\r\n";
         }
-        write!(stream, "{text}content-length: {}\r\n\r\n{body}", body.len())
+        // In one piece: a server may answer and close when it has read the head.
+        text.extend(["content-length: ", &body.len().to_string(), "\r\n\r\n", body]);
+        stream.write_all(text.as_bytes())
+    }
+
+    /// Writes it; whoever has answered and closed before its end has answered.
+    fn send(&self, stream: &mut impl Write) -> std::io::Result<()> {
+        match self.write(stream) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
     }
 }
 
@@ -69,7 +79,7 @@ impl<'a> Request<'a> {
 pub(crate) fn ask(socket: &Path, request: &Request<'_>) -> std::io::Result<Response> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(DEADLINE))?;
-    request.write(&mut stream)?;
+    request.send(&mut stream)?;
     read(stream)
 }
 
