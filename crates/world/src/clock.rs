@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::World;
 use crate::rollout::Rollout;
-use crate::service::{Ended, Instance, Phase, ServiceState};
+use crate::service::{Ended, Instance, Phase, STABLE_AFTER, ServiceState};
 
 /// Steps that are remembered; of more, the oldest are forgotten. A clock that is set once a day has them for half a
 /// year, which is longer than the journal is kept.
@@ -129,8 +129,13 @@ impl Step {
         let before = self.at.moved(self.by_ms.saturating_neg());
         let has_started = instance.is_stable(before);
         let begun = [Some(&mut instance.created_at), instance.started_at.as_mut()];
-        for time in begun.into_iter().flatten().chain(&mut instance.ready_at) {
+        for time in begun.into_iter().flatten() {
             if has_started { self.tell(time) } else { self.wait(time) }
+        }
+        // One that was well before and is ready again just now is still waited for: a crash loop ends with that.
+        if let Some(ready_at) = &mut instance.ready_at {
+            let is_settled = has_started && STABLE_AFTER <= before.since(*ready_at);
+            if is_settled { self.tell(ready_at) } else { self.wait(ready_at) }
         }
         instance.started_well.iter_mut().for_each(|it| self.tell(it));
         if let Phase::Stopping { since, .. } = &mut instance.phase {

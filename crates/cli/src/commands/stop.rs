@@ -79,7 +79,8 @@ pub(crate) async fn shutdown(context: &Context, output: &mut Output) -> Result<(
             ticks.tick().await;
         }
     };
-    let patience = std::time::Duration::from_secs(10);
+    // It answers, so it is not frozen; what it has measured is forced to a disk that may be busy.
+    let patience = std::time::Duration::from_secs(30);
     tokio::time::timeout(patience, gone).await.map_err(|_| {
         let socket = client.socket().display().to_string();
         CommandError::wrong(format!("the control process at {socket} does not end"))

@@ -78,6 +78,28 @@ fn a_clock_set_forward_moves_only_what_is_waited_for() {
     assert_eq!(stage.instance("web.1").phase, Phase::Running);
 }
 
+/// One that was well before, and is ready again since a moment, is waited for as if it were new: what it has been through
+/// does not make the clock's step time that passed.
+#[test]
+fn issue_12_what_is_ready_again_is_waited_for() {
+    let mut stage = Stage::with(&[("web", service(1))]);
+    let world = &mut stage.world;
+    for (second, event) in [
+        (0, about("web.1").created(0, 1)),
+        (1, about("web.1").started()),
+        (2, about("web.1").ready()),
+        (60, about("web.1").unready()),
+        (62, about("web.1").ready()),
+    ] {
+        fold(world, second, event);
+    }
+    let then = NOW.after(Duration::from_secs(65)).moved(HOUR_MS);
+    at(world, then, Event::ClockSet { by_ms: HOUR_MS });
+    let web = stage.instance("web.1");
+    assert_eq!(web.ready_at, Some(NOW.after(Duration::from_secs(62)).moved(HOUR_MS)));
+    assert_eq!(web.started_at, Some(NOW.after(Duration::from_secs(1))));
+}
+
 /// What is kept by age is not let go because the clock is a year ahead, and for no longer than it would have been.
 #[test]
 fn events_do_not_age_by_what_the_clock_was_set() {
