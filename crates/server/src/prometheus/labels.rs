@@ -27,16 +27,7 @@ pub(super) async fn series(
         }
         Ok(found)
     };
-    shared
-        .deliver(JSON, find, move |found, pieces| {
-            enclosed(pieces, |pieces| {
-                list(pieces, found.iter().take(limit), |pieces, it| {
-                    labels(&mut pieces.text, it);
-                    Ok(())
-                })
-            })
-        })
-        .await
+    listed(&shared, find, limit, labels).await
 }
 
 pub(super) async fn names(State(shared): State<Shared>, asked: Asked) -> Result<Response, Refused> {
@@ -52,7 +43,7 @@ pub(super) async fn names(State(shared): State<Shared>, asked: Asked) -> Result<
         }
         Ok(found)
     };
-    texts(&shared, find, limit).await
+    listed(&shared, find, limit, |out, it| quote(out, it)).await
 }
 
 pub(super) async fn values(
@@ -76,19 +67,21 @@ pub(super) async fn values(
         }
         Ok(found)
     };
-    texts(&shared, find, limit).await
+    listed(&shared, find, limit, |out, it| quote(out, it)).await
 }
 
-async fn texts(
+/// Answers with as many of what is found as the client wants.
+async fn listed<T: Send + 'static>(
     shared: &Shared,
-    find: impl FnOnce(&Stores, &Wanted) -> Result<BTreeSet<String>, Refused> + Send + 'static,
+    find: impl FnOnce(&Stores, &Wanted) -> Result<BTreeSet<T>, Refused> + Send + 'static,
     limit: usize,
+    write: impl Fn(&mut String, &T) + Send + 'static,
 ) -> Result<Response, Refused> {
     shared
         .deliver(JSON, find, move |found, pieces| {
             enclosed(pieces, |pieces| {
                 list(pieces, found.iter().take(limit), |pieces, it| {
-                    quote(&mut pieces.text, it);
+                    write(&mut pieces.text, it);
                     Ok(())
                 })
             })
