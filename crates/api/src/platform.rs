@@ -11,7 +11,6 @@ use crate::logs::{ExecView, Finding, LogPage, LogQuery};
 use crate::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
 use crate::rollout::RolloutView;
 use crate::spans::{SpanQuery, SpanView};
-
 use crate::traffic::{DrainingView, Traffic};
 
 /// Everything that can be asked of a running platform. Each wish is answered when it is recorded for

@@ -5,12 +5,10 @@
 //! from distributions fitted to them. Calls go one way, so that a request ends; how often each is made follows from how
 //! many a request may make.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use behaviour::Sampler;
 use model::edge::Resilience;
-use model::monitoring::Rules;
 use model::name::NameError;
 use model::route::Priority;
 use model::scenario::{
@@ -102,15 +100,7 @@ impl WebScale {
         let demand: Vec<f64> = visits.iter().zip(seconds).map(|(a, b)| a * b).collect();
         let instances = self.instances(&demand, &mut rng.child("instances"));
         let names: Vec<ServiceName> = (1..=services).map(name).collect::<Result<_, _>>()?;
-        let mut application = Application {
-            name: "web-scale".parse()?,
-            services: BTreeMap::new(),
-            resources: BTreeMap::new(),
-            routes: Vec::new(),
-            config: BTreeMap::new(),
-            flags: BTreeMap::new(),
-            rules: Rules::default(),
-        };
+        let mut application = Application::empty("web-scale".parse()?);
         for (place, (work, replicas)) in work.into_iter().zip(&instances).enumerate() {
             let steps = steps(graph.callees(place), made, &names);
             let workload =

@@ -40,6 +40,19 @@ pub struct Application {
 }
 
 impl Application {
+    /// An application with nothing in it yet: what a generator fills, and what a new application is compared with.
+    pub fn empty(name: ApplicationName) -> Self {
+        Self {
+            name,
+            services: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            routes: Vec::new(),
+            config: BTreeMap::new(),
+            flags: BTreeMap::new(),
+            rules: Rules::default(),
+        }
+    }
+
     /// What is wrong with the references and numbers in it; nothing if it came from a manifest. For
     /// definitions that come another way, where nobody can be shown a line.
     pub fn problems(&self) -> Vec<String> {

@@ -147,15 +147,7 @@ fn application() -> ApplicationName {
 }
 
 fn empty_application() -> Application {
-    Application {
-        name: application(),
-        services: BTreeMap::new(),
-        resources: BTreeMap::new(),
-        routes: Vec::new(),
-        config: BTreeMap::new(),
-        flags: BTreeMap::new(),
-        rules: model::monitoring::Rules::default(),
-    }
+    Application::empty(application())
 }
 
 /// A service that calls five others of `count`.

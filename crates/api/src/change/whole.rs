@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::Application;
-use model::monitoring::Rules;
 use model::route::Route;
 use world::routing::route_key;
 
@@ -12,16 +11,8 @@ use crate::release::values;
 /// The differences of two definitions outside their services, a line each: routes, configuration, flags and rules.
 /// Of an application that is new all of it is.
 pub fn whole(before: Option<&Application>, after: &Application) -> Vec<String> {
-    let nothing = || Application {
-        name: after.name.clone(),
-        services: BTreeMap::new(),
-        resources: BTreeMap::new(),
-        routes: Vec::new(),
-        config: BTreeMap::new(),
-        flags: BTreeMap::new(),
-        rules: Rules::default(),
-    };
-    let before = &before.map_or_else(nothing, Application::clone);
+    let nothing = Application::empty(after.name.clone());
+    let before = before.unwrap_or(&nothing);
     let mut lines = routes(&before.routes, &after.routes);
     lines.extend(values("config", &before.config, &after.config));
     lines.extend(values("flags", &before.flags, &after.flags));

@@ -62,13 +62,8 @@ pub(crate) fn name(text: &str) -> ServiceName {
 
 pub(crate) fn application(services: &[(&str, Service)]) -> Application {
     Application {
-        name: "shop".parse().unwrap(),
         services: services.iter().map(|(it, service)| (name(it), service.clone())).collect(),
-        resources: BTreeMap::new(),
-        routes: Vec::new(),
-        config: BTreeMap::new(),
-        flags: BTreeMap::new(),
-        rules: model::monitoring::Rules::default(),
+        ..Application::empty("shop".parse().unwrap())
     }
 }
 

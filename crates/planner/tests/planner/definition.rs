@@ -41,15 +41,7 @@ pub(crate) fn service() -> Service {
 }
 
 pub(crate) fn application(services: BTreeMap<ServiceName, Service>) -> Application {
-    Application {
-        name: name("shop"),
-        services,
-        resources: BTreeMap::new(),
-        routes: Vec::new(),
-        config: BTreeMap::new(),
-        flags: BTreeMap::new(),
-        rules: model::monitoring::Rules::default(),
-    }
+    Application { services, ..Application::empty(name("shop")) }
 }
 
 /// Reads one service a line: `web replicas=2 check needs=db:healthy policy=no canary=5%:50%`.

@@ -43,15 +43,7 @@ enum Length {
 pub(crate) struct Pretended(pub(crate) Arc<Inside>);
 
 fn definition() -> Arc<Application> {
-    Arc::new(Application {
-        name: "shop".parse().unwrap(),
-        services: BTreeMap::new(),
-        resources: BTreeMap::new(),
-        routes: Vec::new(),
-        config: BTreeMap::new(),
-        flags: BTreeMap::new(),
-        rules: model::monitoring::Rules::default(),
-    })
+    Arc::new(Application::empty("shop".parse().unwrap()))
 }
 
 impl Pretended {

@@ -78,13 +78,9 @@ fn an_edge_lives_as_long_as_somebody_may_use_it() {
 fn an_application_is_routed_to_until_it_is_stopped() {
     let mut stage = Stage::default();
     let definition = Application {
-        name: SHOP.parse().unwrap(),
         services: BTreeMap::from([("web".parse().unwrap(), service(1))]),
-        resources: BTreeMap::new(),
         routes: vec![serde_json::from_str(r#"{"path": "/", "service": "web"}"#).unwrap()],
-        config: BTreeMap::new(),
-        flags: BTreeMap::new(),
-        rules: model::monitoring::Rules::default(),
+        ..Application::empty(SHOP.parse().unwrap())
     };
     let (definition, folder) = (Arc::new(definition), "/srv".to_owned());
     stage.fold(Event::ApplicationApplied { definition, folder });

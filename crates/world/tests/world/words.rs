@@ -58,13 +58,8 @@ pub(crate) fn applied(name: &str, services: &[(&str, Service)]) -> Event {
     let services = services.iter().map(|(name, it)| (name.parse().unwrap(), it.clone()));
     Event::ApplicationApplied {
         definition: Arc::new(Application {
-            name: name.parse().unwrap(),
             services: services.collect(),
-            resources: BTreeMap::new(),
-            routes: Vec::new(),
-            config: BTreeMap::new(),
-            flags: BTreeMap::new(),
-            rules: model::monitoring::Rules::default(),
+            ..Application::empty(name.parse().unwrap())
         }),
         folder: "/srv".to_owned(),
     }

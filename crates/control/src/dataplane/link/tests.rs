@@ -56,13 +56,8 @@ impl Stage {
         let listener = UnixListener::bind(folder.path().join("proxy.sock")).unwrap();
         let mut world = World::default();
         let definition = Application {
-            name: "shop".parse().unwrap(),
             services: BTreeMap::from([("web".parse().unwrap(), service())]),
-            resources: BTreeMap::new(),
-            routes: Vec::new(),
-            config: BTreeMap::new(),
-            flags: BTreeMap::new(),
-            rules: model::monitoring::Rules::default(),
+            ..Application::empty("shop".parse().unwrap())
         };
         let (application, service_name) = ("shop".parse().unwrap(), "web".parse().unwrap());
         let folder_name = "/".to_owned();
