@@ -199,10 +199,15 @@ pub(super) async fn other_folder(
     name: &str,
     folder: &str,
 ) -> Result<Option<String>, CommandError> {
+    let other = folder_it_runs_from(client, name).await?;
+    Ok(other.filter(|it| it != folder && Path::new(it).exists()))
+}
+
+/// The folder of the application of this name, if one runs.
+async fn folder_it_runs_from(client: &Client, name: &str) -> Result<Option<String>, CommandError> {
     let status: api::StatusView = client.get(Target::new(&["v1", "status"])).await?;
     let runs = |it: &ApplicationView| it.name == name && it.state != ApplicationStateView::Stopped;
-    let other = status.applications.into_iter().find(runs).map(|it| it.folder);
-    Ok(other.filter(|it| it != folder && Path::new(it).exists()))
+    Ok(status.applications.into_iter().find(runs).map(|it| it.folder))
 }
 
 /// Refuses to make an application that runs from another folder what is described here, unless that is asked for: two
@@ -214,21 +219,17 @@ async fn check_what_runs(
     (folder, take_over): (&str, bool),
     output: &mut Output,
 ) -> Result<Fate, CommandError> {
-    let status: api::StatusView = client.get(Target::new(&["v1", "status"])).await?;
-    let runs = |it: &&ApplicationView| it.name == name && it.state != ApplicationStateView::Stopped;
-    let Some(other) = status.applications.iter().find(runs) else { return Ok(Fate::Stops) };
-    if other.folder == folder {
+    let Some(other) = folder_it_runs_from(client, name).await? else { return Ok(Fate::Stops) };
+    if other == folder {
         return Ok(Fate::GoesOn);
     }
-    if take_over || !Path::new(&other.folder).exists() {
-        let note =
-            format!("note: {name} ran as described in {}; it becomes what is here", other.folder);
+    if take_over || !Path::new(&other).exists() {
+        let note = format!("note: {name} ran as described in {other}; it becomes what is here");
         output.note(&note)?;
         return Ok(Fate::GoesOn);
     }
     Err(CommandError::wrong(format!(
-        "{name} runs as described in {}; `--take-over` makes it what is described here. To run both, \
-         change `name` in one of them",
-        other.folder
+        "{name} runs as described in {other}; `--take-over` makes it what is described here. To run both, \
+         change `name` in one of them"
     )))
 }
