@@ -39,28 +39,23 @@ impl Call {
                 headers.append(name.clone(), value.clone());
             }
         }
-        let mut set = |name: &'static str, value: String| {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        };
         if let Some((client, scheme)) = self.forwarded {
             let before = self.head.headers.get_all("x-forwarded-for").into_iter();
             let mut all: Vec<String> =
                 before.filter_map(|it| it.to_str().ok().map(str::to_owned)).collect();
             all.push(client.to_string());
-            set("x-forwarded-for", all.join(", "));
-            set("x-forwarded-proto", scheme.to_owned());
-            set("x-forwarded-host", self.host().to_owned());
+            set(&mut headers, "x-forwarded-for", &all.join(", "));
+            set(&mut headers, "x-forwarded-proto", scheme);
+            set(&mut headers, "x-forwarded-host", self.host());
         }
         let text = |write: &dyn Fn(&mut Vec<u8>)| {
             let mut out = Vec::new();
             write(&mut out);
             String::from_utf8(out).unwrap_or_default()
         };
-        set("traceparent", text(&|out| crossing.trace.write_traceparent(out)));
+        set(&mut headers, "traceparent", &text(&|out| crossing.trace.write_traceparent(out)));
         if self.head.headers.contains_key("b3") {
-            set("b3", text(&|out| crossing.trace.write_b3(out)));
+            set(&mut headers, "b3", &text(&|out| crossing.trace.write_b3(out)));
         }
         if self.head.headers.contains_key("x-b3-traceid") {
             let lines = text(&|out| crossing.trace.write_b3_parts(out));
@@ -72,26 +67,16 @@ impl Call {
                 }
             }
         }
-        let mut set = |name: &'static str, value: String| {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        };
-        set(TIMEOUT_MS, left.time.as_millis().to_string());
+        set(&mut headers, TIMEOUT_MS, &left.time.as_millis().to_string());
         match left.by {
-            TimeoutBy::Client => set(TIMEOUT_BY, "client".to_owned()),
+            TimeoutBy::Client => set(&mut headers, TIMEOUT_BY, "client"),
             TimeoutBy::Policy => drop(headers.remove(TIMEOUT_BY)),
         }
-        let mut set = |name: &'static str, value: String| {
-            if let Ok(value) = HeaderValue::from_str(&value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        };
         if grpc::is_grpc(&self.head.headers) && self.head.headers.contains_key("grpc-timeout") {
-            set("grpc-timeout", grpc::timeout_text(left.time));
+            set(&mut headers, "grpc-timeout", &grpc::timeout_text(left.time));
         }
         if self.head.headers.get(header::TE).is_some_and(|it| it == "trailers") {
-            set("te", "trailers".to_owned());
+            set(&mut headers, "te", "trailers");
         }
         if let Some(route) = &self.route {
             edit(&mut headers, &route.route.request_headers);
@@ -212,6 +197,13 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Puts a header in the place of those of its name. One that cannot be written is left out.
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
 }
 
 /// Changes headers as a route says.
