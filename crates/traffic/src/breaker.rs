@@ -16,6 +16,10 @@ use crate::window::Window;
 /// The longest an instance is left alone: Envoy's `max_ejection_time` default.
 const OPEN_MAX: Duration = Duration::from_mins(5);
 
+/// The least an instance is left alone, however much it is needed: one that refuses what it is sent would otherwise be probed
+/// by every other request.
+const OPEN_MIN: Duration = Duration::from_secs(1);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Closed,
@@ -34,7 +38,8 @@ pub(crate) struct Breaker {
     consecutive: u32,
     /// Ejections without a healthy time between them.
     row: u32,
-    closed_at: Instant,
+    /// When it was opened or closed last.
+    since: Instant,
     /// Absent until a policy that needs rates sees a request: picks walk over instances, and what they
     /// do not look at should not lie between.
     window: Option<Box<Window>>,
@@ -42,7 +47,7 @@ pub(crate) struct Breaker {
 
 impl Breaker {
     pub(crate) const fn new(now: Instant) -> Self {
-        Self { state: State::Closed, consecutive: 0, row: 0, closed_at: now, window: None }
+        Self { state: State::Closed, consecutive: 0, row: 0, since: now, window: None }
     }
 
     /// Why it is not closed, if it is not.
@@ -70,6 +75,18 @@ impl Breaker {
         {
             self.state = State::Due(reason);
         }
+    }
+
+    /// It is needed before its time, since those that were left are in trouble too: the next request probes it, unless it was
+    /// opened just now. A probe that fails leaves it alone for no longer than it was. Says whether it is due now.
+    pub(crate) fn recall(&mut self, now: Instant) -> bool {
+        let State::Open(_, reason) = self.state else { return false };
+        if now.since(self.since) < OPEN_MIN {
+            return false;
+        }
+        self.row = self.row.saturating_sub(1);
+        self.state = State::Due(reason);
+        true
     }
 
     /// A request was sent to probe it.
@@ -128,12 +145,13 @@ impl Breaker {
     /// Opens it. Each time in a row it stays open for longer by the first time, up to [`OPEN_MAX`].
     pub(crate) fn open(&mut self, now: Instant, reason: TripReason, policy: &CircuitBreaker) {
         let row_ends = policy.open_for.saturating_mul(self.row).min(OPEN_MAX);
-        if self.state == State::Closed && row_ends < now.since(self.closed_at) {
+        if self.state == State::Closed && row_ends < now.since(self.since) {
             self.row = 0;
         }
         self.row = self.row.saturating_add(1);
         let open_for = policy.open_for.saturating_mul(self.row).min(OPEN_MAX);
         self.state = State::Open(now.after(open_for), reason);
+        self.since = now;
         self.consecutive = 0;
         self.window = None;
     }
@@ -142,7 +160,7 @@ impl Breaker {
     pub(crate) const fn close(&mut self, now: Instant) {
         self.state = State::Closed;
         self.consecutive = 0;
-        self.closed_at = now;
+        self.since = now;
     }
 
     /// Mean latency of the last seconds in microseconds, if there were enough requests to tell.
@@ -226,6 +244,21 @@ mod tests {
         assert_eq!(breaker.opens_until(), Some(at(70)));
         later.open(at(51), TripReason::Slow, &policy());
         assert_eq!(later.opens_until(), Some(at(61)));
+    }
+
+    #[test]
+    fn one_that_is_needed_is_probed_before_its_time() {
+        let mut breaker = Breaker::new(at(0));
+        assert!(!breaker.recall(at(0)));
+        breaker.open(at(0), TripReason::ConsecutiveErrors, &policy());
+        assert!(!breaker.recall(at(0)));
+        assert!(breaker.recall(at(1)) && breaker.is_due());
+        // It is due already.
+        assert!(!breaker.recall(at(1)));
+        breaker.probe();
+        breaker.on_probed(at(1), Outcome::Reset, &policy());
+        assert_eq!(breaker.opens_until(), Some(at(11)));
+        assert!(!breaker.recall(at(1)));
     }
 
     #[test]

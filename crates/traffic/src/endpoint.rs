@@ -11,6 +11,10 @@ use crate::number::mix;
 use crate::outcome::TripReason;
 use crate::slow_start;
 
+/// How long an instance that has requests answers none before it may be frozen, if it does not usually take longer. A pause of
+/// a garbage collector should not count, and a user should not have noticed yet.
+const SILENT_AFTER: Duration = Duration::from_millis(250);
+
 /// An instance. The driver chooses the number; it means the same instance as long as that exists.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -95,6 +99,11 @@ impl Endpoint {
     /// silent, so an answer takes that long now, whatever is remembered.
     pub(crate) fn load(&self, now: Instant) -> f64 {
         self.latency.load(now, self.in_flight, now.since(self.silent_since))
+    }
+
+    /// Whether it has requests and has answered none of them for longer than it usually takes.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        0 < self.in_flight && SILENT_AFTER.max(self.latency.last()) < now.since(self.silent_since)
     }
 
     pub(crate) fn state(&self, leaving: Leaving) -> EndpointState {

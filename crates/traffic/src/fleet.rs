@@ -30,6 +30,9 @@ const COMPARE_MIN: usize = 3;
 /// How often lists follow weights that grow: finer than anybody can measure shares.
 const SLOW_START_STEPS: u32 = 32;
 
+/// The place of the group of all instances.
+const ALL: usize = 0;
+
 /// All instances of an edge.
 #[derive(Clone, Debug)]
 pub(crate) struct Fleet {
@@ -223,6 +226,9 @@ impl Fleet {
             self.refresh(draw.now);
         }
         let group = self.group(&mut draw)?;
+        if 0 < self.ejected && self.groups.get(group)?.is_silent(&self.endpoints, draw.now) {
+            self.recall(group, draw.now);
+        }
         let group = self.groups.get_mut(group)?;
         // Only a first attempt probes: a request that failed once should not be sent to trouble again.
         while draw.call.attempts == 0
@@ -247,7 +253,7 @@ impl Fleet {
             return of(asked);
         }
         if !self.is_split {
-            return (!self.groups.is_empty()).then_some(0);
+            return (!self.groups.is_empty()).then_some(ALL);
         }
         let before = call.release.and_then(|release| {
             self.portions.iter().find(|it| it.release == release).map(|it| it.group)
@@ -327,11 +333,21 @@ impl Fleet {
 
     fn eject(&mut self, slot: usize, reason: TripReason, now: Instant) {
         if self.cap() <= self.ejected {
+            self.recall(ALL, now);
             return;
         }
         if let Some(endpoint) = self.endpoints.get_mut(slot) {
             endpoint.breaker.open(now, reason, &self.breaker);
             self.ejected += 1;
+            self.refresh(now);
+        }
+    }
+
+    /// What is left of a group is in trouble, and no more may be ejected: the one that was to come back first is probed now.
+    fn recall(&mut self, group: usize, now: Instant) {
+        let next = self.groups.get(group).and_then(|it| it.next_back(&self.endpoints));
+        let endpoint = next.and_then(|slot| self.endpoints.get_mut(slot));
+        if endpoint.is_some_and(|it| it.breaker.recall(now)) {
             self.refresh(now);
         }
     }
@@ -374,6 +390,51 @@ mod tests {
     /// Opens after one error, so that tests say in one line who is ejected.
     fn brittle() -> CircuitBreaker {
         CircuitBreaker { consecutive_errors: 1, ..CircuitBreaker::default() }
+    }
+
+    /// Issue 12: one of two was frozen and is left alone, and now the other freezes.
+    #[test]
+    fn issue_12_one_that_is_left_alone_is_tried_when_the_other_falls_silent() {
+        let mut drive = Drive::new(&policy(CircuitBreaker::default()), 2);
+        drive.spread(&Ask::default(), 20);
+        for _ in 0..5 {
+            drive.hit(0, Outcome::Timeout);
+        }
+        assert_eq!(drive.ejected(), [0]);
+        drive.pass(2_000);
+        let mut unanswered = 0;
+        for _ in 0..3_000 {
+            let mut call = drive.begin(&Ask::default());
+            let pick = drive.pick(&mut call);
+            drive.pass(1);
+            if pick.endpoint == EndpointId(1) {
+                unanswered += 1;
+                continue;
+            }
+            drive.end(&mut call, pick, Outcome::Ok);
+            drive.edge.finish(drive.now, call, Outcome::Ok);
+        }
+        // A quarter of a second, and hardly any after it.
+        assert!((250..300).contains(&unanswered), "{unanswered}");
+        assert!(drive.ejected().is_empty());
+    }
+
+    /// Issue 12: the other fails instead, and no more than one of two may be left alone.
+    #[test]
+    fn issue_12_one_that_is_left_alone_is_tried_when_the_other_fails() {
+        let balance = Balance { policy: BalancePolicy::RoundRobin, ..Balance::default() };
+        let mut drive = Drive::new(&Resilience { balance, ..Resilience::default() }, 2);
+        for _ in 0..5 {
+            drive.hit(0, Outcome::Reset);
+        }
+        drive.pass(2_000);
+        for _ in 0..5 {
+            assert_eq!(drive.request(&Ask::default(), Outcome::Reset).0, 1);
+        }
+        assert_eq!(drive.request(&Ask::default(), Outcome::Ok), (0, PickReason::Probe));
+        // Now that there is one to stand in, its next failure has it left alone.
+        drive.hit(1, Outcome::Reset);
+        assert_eq!(drive.ejected(), [1]);
     }
 
     #[test]

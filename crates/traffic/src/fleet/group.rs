@@ -97,6 +97,17 @@ impl Group {
         self.weighting = balance::weighting(&self.usable, endpoints, usable.now, usable.slow_start);
     }
 
+    /// Whether every instance that can be used has stopped answering.
+    pub(super) fn is_silent(&self, endpoints: &[Endpoint], now: Instant) -> bool {
+        self.usable.iter().filter_map(|it| endpoints.get(*it)).all(|it| it.is_silent(now))
+    }
+
+    /// The one of them that was to come back first of those that are left alone.
+    pub(super) fn next_back(&self, endpoints: &[Endpoint]) -> Option<usize> {
+        let until = |slot: &usize| Some((endpoints.get(*slot)?.breaker.opens_until()?, *slot));
+        self.members.iter().filter_map(until).min().map(|it| it.1)
+    }
+
     /// One of them, and why.
     pub(super) fn choose(
         &mut self,
