@@ -1,4 +1,4 @@
-//! The machine: clock, entropy, processes, whole files, limits, descriptors that travel.
+//! The machine: clock, entropy, processes, whole files, limits, sockets, descriptors that travel.
 //!
 //! The only crate that reads a clock or draws a seed, so that everything above can be handed both. It
 //! knows nothing of applications and services.
@@ -10,5 +10,6 @@ pub mod files;
 pub mod limits;
 pub mod process;
 pub mod reserve;
+pub mod socket;
 
 pub use clock::Clock;

@@ -6,7 +6,7 @@ mod options;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ use host::{Clock, files};
 use model::Index;
 use model::units::{UnitError, parse_duration};
 use options::Options;
-use server::{Faces, Measured, Tenure, Token};
+use server::{Faces, Measured, Socket, Tenure, Token};
 use telemetry::Stores;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use world::{Desired, World};
@@ -53,10 +53,6 @@ enum ServeError {
     Entropy(#[from] host::entropy::EntropyError),
     #[error("{path} cannot be used")]
     File { path: PathBuf, source: io::Error },
-    #[error(
-        "the socket's path {0} is longer than the 107 bytes the system allows; choose a shorter data folder with --data"
-    )]
-    SocketPath(PathBuf),
     #[error(transparent)]
     Stores(#[from] telemetry::stores::OpenError),
     #[error("signals cannot be received")]
@@ -125,7 +121,7 @@ async fn serve(context: &Context, asked: &Serve, usual: Option<Usual>) -> Result
     let options = Options::of(context, asked, folder)?;
     let clock = Clock::start();
     let stores = open_stores(&options, written, clock)?;
-    let collector = bind_collector(&options, folder).await?;
+    let collector = bind_collector(&options, folder).await;
     let opened = control::open(control::Options {
         folder: folder.clone(),
         access: access.clone(),
@@ -147,7 +143,10 @@ async fn serve(context: &Context, asked: &Serve, usual: Option<Usual>) -> Result
     let control = opened.control;
     let tcp = bind_port(options.listen, folder).await?;
     let tenure = if asked.background { Tenure::StandIn } else { Tenure::Lasting };
-    let faces = Faces { unix: bind_socket(written)?, tcp, collector, tenure };
+    // We have the folder's lock: a socket that is there belonged to somebody who is gone.
+    let unix = written.join(SOCKET);
+    let unix = Socket::at(&unix).map_err(|source| ServeError::File { path: unix, source })?;
+    let faces = Faces { unix, tcp, collector, tenure };
     let (stop, stopped) = watch::channel(false);
     let measured = Measured { stores, clock };
     let server = tokio::spawn(server::serve(control.clone(), measured, faces, stopped));
@@ -222,14 +221,13 @@ fn open_stores(options: &Options, folder: &Path, clock: Clock) -> Result<Arc<Sto
 
 /// The port where instances send what they measure. Instances that run know the one of the control process before
 /// this one, so that is tried too; one that another program has is no reason not to run.
-async fn bind_collector(
-    options: &Options,
-    folder: &Path,
-) -> Result<Option<TcpListener>, ServeError> {
-    let Some(wanted) = options.telemetry.address() else { return Ok(None) };
+async fn bind_collector(options: &Options, folder: &Path) -> Option<TcpListener> {
+    let wanted = options.telemetry.address()?;
     let path = folder.join("telemetry.address");
-    let file = |source| ServeError::File { path: path.clone(), source };
-    let before = files::read_if_there(&path).map_err(file)?;
+    let before = files::read_if_there(&path).unwrap_or_else(|error| {
+        tracing::warn!(path = %path.display(), %error, "the port before cannot be read, and may become another");
+        None
+    });
     let before = before.and_then(|it| String::from_utf8(it).ok()?.trim().parse().ok());
     // A port that was asked for by number is wanted more than the one before.
     let before = before.filter(|it: &SocketAddr| wanted.port() == 0 || it.ip() == wanted.ip());
@@ -245,12 +243,12 @@ async fn bind_collector(
                 let shown = listener.local_addr().unwrap_or(address);
                 note(&path, shown);
                 tracing::info!(address = %shown, "telemetry is taken in and answered for");
-                return Ok(Some(listener));
+                return Some(listener);
             }
             Err(error) => tracing::warn!(%address, %error, "telemetry cannot be taken in here"),
         }
     }
-    Ok(None)
+    None
 }
 
 /// Writes down where something listens. Where the disk refuses it, whoever looks for the address is told the one before.
@@ -324,24 +322,6 @@ fn is_idle(world: &World) -> bool {
         && world.applications.values().all(|it| it.desired == Desired::Stopped)
 }
 
-fn bind_socket(folder: &Path) -> Result<UnixListener, ServeError> {
-    /// What `sun_path` holds on Linux, less the closing zero (unix(7)).
-    const PATH_BYTES_MAX: usize = 107;
-    let path = folder.join(SOCKET);
-    if PATH_BYTES_MAX < path.as_os_str().len() {
-        return Err(ServeError::SocketPath(path));
-    }
-    let file = |source| ServeError::File { path: path.clone(), source };
-    // We have the folder's lock: a socket that is there belonged to somebody who is gone.
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(error)),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&path).map_err(file)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(file)?;
-    Ok(listener)
-}
-
 /// A port that is in use is no reason not to run: the socket is there.
 async fn bind_port(
     listen: Listen,
@@ -356,8 +336,14 @@ async fn bind_port(
         }
     };
     let path = folder.join("token");
-    let file = |source| ServeError::File { path: path.clone(), source };
-    let found = files::read_if_there(&path).map_err(file)?;
+    let found = match files::read_if_there(&path) {
+        Ok(found) => found,
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!(%path, %error, "the API is only on the socket; its token cannot be read; remove it");
+            return Ok(None);
+        }
+    };
     let found = found.map(|it| String::from_utf8_lossy(&it).trim().to_owned());
     // An empty one, of a power cut, would let everybody in.
     let token = if let Some(token) = found.filter(|it| !it.is_empty()) {

@@ -1,8 +1,6 @@
 //! The socket over which the data plane is fed, and reports.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -104,13 +102,7 @@ pub(crate) fn retired_socket(socket: &Path, pid: u32) -> PathBuf {
 
 /// Listens on the socket. Whoever listened there before is gone, or has handed over.
 pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    UnixListener::from_std(host::socket::listen(path)?)
 }
 
 /// Takes over the sockets of the data plane that is fed on `socket`.

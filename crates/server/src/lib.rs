@@ -13,6 +13,7 @@ mod listen;
 mod native;
 mod otlp;
 mod prometheus;
+mod socket;
 mod stream;
 mod wait;
 mod zipkin;
@@ -25,16 +26,17 @@ use axum::Router;
 use axum::middleware;
 use host::Clock;
 use telemetry::Stores;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use guard::Token;
+pub use socket::Socket;
 
 /// Where to listen.
 #[derive(Debug)]
 pub struct Faces {
     /// The socket in the data folder.
-    pub unix: UnixListener,
+    pub unix: Socket,
     /// A port of loopback, and what must be shown there.
     pub tcp: Option<(TcpListener, Token)>,
     /// A port of loopback where instances send what they measure.

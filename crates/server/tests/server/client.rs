@@ -13,7 +13,7 @@ use serde_json::Value;
 use server::{Faces, Measured, Token};
 use telemetry::Stores;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -38,7 +38,7 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) async fn new(platform: Pretended) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let unix = UnixListener::bind(folder.path().join("sock")).unwrap();
+        let unix = server::Socket::at(&folder.path().join("sock")).unwrap();
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
