@@ -10,7 +10,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::middleware;
 use axum::serve::Listener;
+use hyper::body::{Frame, SizeHint};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
@@ -27,6 +31,9 @@ const SHARE: u64 = 16;
 const CONNECTIONS: (u64, u64) = (8, 4_096);
 /// Time a client may take to send a request's head, also the next one on the same connection.
 const HEAD_TIME: Duration = Duration::from_secs(15);
+/// Time a client may take to send a request's body, once its head is there. The largest that is taken, 32 MiB, needs half a
+/// MiB a second, and whoever sends comes from this machine.
+const BODY_TIME: Duration = Duration::from_mins(1);
 /// Time a client that is refused may take to read why.
 const REFUSAL_TIME: Duration = Duration::from_millis(100);
 /// Bytes with which HTTP/2 begins (RFC 9113, 3.4); until they are there, it is not known which version is spoken.
@@ -46,6 +53,7 @@ pub(crate) async fn serve<L: Listener>(
     connections_max: usize,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
+    let routes = routes.layer(middleware::map_request(hurried));
     let permits = Arc::new(Semaphore::new(connections_max));
     let mut connections = JoinSet::new();
     let mut end = pin!(stopped(stop.clone()));
@@ -105,6 +113,50 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(error, "a connection ended early");
+    }
+}
+
+/// A request whose body is waited for only so long.
+async fn hurried(request: Request) -> Request {
+    request.map(|body| if body.is_end_stream() { body } else { Body::new(Hurried::new(body)) })
+}
+
+/// A body that has to be there in time, whole: a byte now and then would hold its connection, and what is read of it.
+struct Hurried {
+    body: Body,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Hurried {
+    #[expect(clippy::disallowed_methods, reason = "a client that dawdles is given up in time")]
+    fn new(body: Body) -> Self {
+        Self { body, deadline: Box::pin(tokio::time::sleep(BODY_TIME)) }
+    }
+}
+
+impl HttpBody for Hurried {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let read = Pin::new(&mut self.body).poll_frame(context);
+        if read.is_pending() && self.deadline.as_mut().poll(context).is_ready() {
+            let seconds = BODY_TIME.as_secs();
+            let why = format!("the body did not come within {seconds} s; send it at once");
+            return Poll::Ready(Some(Err(axum::Error::new(why))));
+        }
+        read
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -18,7 +18,7 @@ struct Serving {
 async fn serving(connections_max: usize) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = Router::new().route("/", get(async || "here"));
+    let routes = Router::new().route("/", get(async || "here").post(async |body: String| body));
     let (stop, stopped) = watch::channel(false);
     let task = tokio::spawn(serve(listener, routes, connections_max, stopped));
     Serving { address, stop, task }
@@ -53,6 +53,32 @@ async fn who_says_nothing_is_closed() {
         assert!(HEAD_TIME <= after && after < HEAD_TIME * 2, "{head:?} after {after:?}");
     }
     assert!(ask(serving.address).await.ends_with("here"));
+    serving.stop.send_replace(true);
+    serving.task.await.unwrap().unwrap();
+}
+
+/// Issue 12: a byte every ten seconds, for ever.
+#[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "the paused time of the test is what passes")]
+async fn issue_12_who_sends_a_body_byte_by_byte_is_told_and_closed() {
+    let serving = serving(8).await;
+    let stream = TcpStream::connect(serving.address).await.unwrap();
+    let (mut from, mut to) = stream.into_split();
+    let begun = Instant::now();
+    let head = "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 1000\r\n\r\n";
+    to.write_all(head.as_bytes()).await.unwrap();
+    let trickle = tokio::spawn(async move {
+        while to.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+    });
+    let mut answer = String::new();
+    from.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("did not come within 60 s"), "{answer}");
+    let took = begun.elapsed();
+    assert!(BODY_TIME <= took && took < BODY_TIME * 2, "{took:?}");
+    trickle.abort();
     serving.stop.send_replace(true);
     serving.task.await.unwrap().unwrap();
 }
