@@ -26,13 +26,16 @@ fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
         (source.journal(), copy.journal()),
         (source.wal(), copy.wal()),
         (source.rebuilt(), copy.rebuilt()),
-        (source.high_water(), copy.high_water()),
         (source.suspect(), copy.suspect()),
     ] {
         match fs::copy(file, copied) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
+    }
+    // A second witness: one that cannot be read says nothing.
+    if let Ok(Some(mark)) = host::files::read_if_there(&source.high_water()) {
+        fs::write(copy.high_water(), mark)?;
     }
     let snapshots = match fs::read_dir(source.snapshots()) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

@@ -8,7 +8,7 @@
 //! after such a loss; and what was deleted on purpose is not reported as lost. An unreadable file
 //! says nothing and is replaced: it is a second witness, not the truth.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
@@ -37,8 +37,13 @@ pub(crate) struct HighWater {
 }
 
 impl HighWater {
-    /// Opens or makes the file and returns what it says, if it can be believed.
+    /// Opens or makes the file and returns what it says, if it can be believed. What is no file is moved out of its way.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, Option<Marks>)> {
+        if fs::symlink_metadata(path).is_ok_and(|it| !it.is_file()) {
+            let aside = path.with_extension("damaged");
+            tracing::warn!(path = %path.display(), "what is in the high-water mark's place is no file; it is moved aside");
+            fs::rename(path, aside)?;
+        }
         let file =
             OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path)?;
         let mut bytes = [0_u8; BYTES];
@@ -98,6 +103,19 @@ mod tests {
         }
         let impossible = Marks { acknowledged: INDEX_MAX + 1, ..marks };
         assert_eq!(decode(&encode(impossible)), None);
+    }
+
+    #[test]
+    fn issue_12_what_is_no_file_is_moved_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("high-water");
+        for _ in 0..2 {
+            fs::create_dir(&path).unwrap();
+            let (_, said) = HighWater::open(&path).unwrap();
+            assert_eq!(said, None);
+            assert!(folder.path().join("high-water.damaged").is_dir());
+            fs::remove_file(&path).unwrap();
+        }
     }
 
     #[test]
