@@ -5,6 +5,7 @@ mod load;
 mod proxy;
 mod serve;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -70,7 +71,10 @@ struct NotRun {
 }
 
 fn command() -> ExitCode {
-    let Arguments { settings, command } = Arguments::parse();
+    let Arguments { settings, command } = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(refusal) => return refused(&refusal),
+    };
     let serves_many = matches!(
         command,
         Command::Serve(_) | Command::Proxy(_) | Command::Emulate | Command::Load(_)
@@ -92,6 +96,19 @@ fn command() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => fail(&error),
+    }
+}
+
+/// Says what is wrong with the arguments, or the help that was asked for.
+fn refused(refusal: &clap::Error) -> ExitCode {
+    let text = refusal.render().to_string();
+    // An argument that is repeated to a person may have come from elsewhere.
+    match cli::visible::block(&text) {
+        Cow::Borrowed(_) => refusal.exit(),
+        Cow::Owned(shown) => {
+            drop(write!(std::io::stderr(), "{shown}"));
+            u8::try_from(refusal.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+        }
     }
 }
 
