@@ -1,6 +1,7 @@
-//! A look, once a second, whether there is room on the disk.
+//! A look, once a second, at how recording goes.
 //!
-//! It sees to the reserve, finds out whose lines are lost, and raises the alert while something cannot be recorded.
+//! It sees to the reserve of a disk that fills, finds out whose lines are lost, and raises the alert while something
+//! cannot be recorded. Once a minute it has the journal's log moved into its main file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use host::files::{self, Space};
 use host::reserve::{self, Reserve, Tended};
-use model::ApplicationName;
+use journal::Journal;
+use model::{ApplicationName, Index};
 use runtime::Processes;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -22,7 +24,11 @@ use crate::parts::Parts;
 use crate::recording::Recording;
 use crate::ticks;
 
-/// Looks every second whether there is room.
+/// Looks between which the journal's log grows. Somebody who copies or tidies the data folder may lose the log, and a small
+/// installation would not fill it, which moves it by itself, for weeks.
+const CHECKPOINT_EVERY: u32 = 60;
+
+/// Looks every second at how recording goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Lookout {
     folder: PathBuf,
@@ -30,6 +36,7 @@ pub(crate) struct Lookout {
     processes: Processes,
     worlds: watch::Receiver<Arc<World>>,
     inbox: mpsc::Sender<Input>,
+    journal: Journal,
 }
 
 impl Lookout {
@@ -40,6 +47,7 @@ impl Lookout {
             processes: parts.processes.clone(),
             worlds,
             inbox: parts.inbox.clone(),
+            journal: parts.storage.journal.clone(),
         }
     }
 
@@ -48,10 +56,24 @@ impl Lookout {
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(Duration::from_secs(1));
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut looks = 0;
+            let mut kept = Index::ZERO;
             while ticks::next(&mut ticks, &mut self.worlds).await {
                 let me = self.clone();
-                if let Err(error) = tokio::task::spawn_blocking(move || me.look()).await {
-                    tracing::error!(%error, "the room on the disk cannot be watched");
+                looks = (looks + 1) % CHECKPOINT_EVERY;
+                let last = self.journal.bounds().last;
+                let keeps = looks == 0 && kept < last;
+                if keeps {
+                    kept = last;
+                }
+                let looking = move || {
+                    me.look();
+                    if keeps {
+                        me.checkpoint();
+                    }
+                };
+                if let Err(error) = tokio::task::spawn_blocking(looking).await {
+                    tracing::error!(%error, "recording cannot be watched");
                 }
             }
         })
@@ -69,6 +91,13 @@ impl Lookout {
         for alarm in alarms(&self.recording.problems(), &world) {
             // Where the inbox is full, the next look says the same.
             let _told: Result<(), _> = self.inbox.try_send(Input::Alarm(alarm));
+        }
+    }
+
+    fn checkpoint(&self) {
+        if let Err(error) = self.journal.checkpoint() {
+            // It is whole all the same, in two files.
+            tracing::debug!(error = %model::chain(&error), "the journal's log stays beside it");
         }
     }
 

@@ -197,8 +197,7 @@ impl Journal {
         self.inner.snapshots.newest(limit)
     }
 
-    /// Moves the log into the main file. Happens by itself; this is for a copy of the folder, and
-    /// for tests.
+    /// Moves the log into the main file. Happens by itself when the log has grown; what was moved is not lost with the log.
     pub fn checkpoint(&self) -> Result<(), AppendError> {
         block_on(self.ask(|reply| Command::Checkpoint { reply }))
     }
