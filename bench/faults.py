@@ -10,7 +10,7 @@ other is brought about for its share of the time:
   control, data-plane, supervisors, instances, everything   kill -9, one per second and one per ten
   full, read-only      the disk of the data folder (a file system of its own), ten seconds of twenty
   descriptors          a soft limit of 1024 and 1500 idle connections to the telemetry port
-  frozen               SIGSTOP for three seconds: control, data plane, a supervisor, an instance
+  frozen ..            SIGSTOP for three seconds of five: control, data plane, a supervisor, an instance
   clock                jumps of an hour to and fro (where libfaketime is installed)
   damaged              status.json emptied, exit.json garbled, a byte of the journal turned while control is down
   deploys              two deploys within three seconds, by all pairs of strategies
@@ -370,9 +370,9 @@ class Faults:
         self.site.nofile = None
         return len(idle)
 
-    def frozen(self, until):
+    def frozen(self, role, until):
         count = 0
-        for role in itertools.cycle(["control", "supervisor", "instance", "data plane"]):
+        while True:
             if time.monotonic() + 6 > until:
                 return count
             candidates = self.site.pids(role)
@@ -442,8 +442,9 @@ def kinds(faults):
                         ("instances", ["instance"]), ("everything", every)]:
         for pause_s in (1, 10):
             found[f"{name} 1/{pause_s} s"] = lambda until, roles=roles, pause_s=pause_s: faults.kill(roles, pause_s, until)
-    found |= {"full": faults.full, "read-only": faults.read_only, "descriptors": faults.descriptors, "frozen": faults.frozen,
-              "clock": faults.clock, "damaged": faults.damaged, "deploys": faults.deploys}
+    for role in every:
+        found[f"frozen {role}"] = lambda until, role=role: faults.frozen(role, until)
+    found |= {"full": faults.full, "read-only": faults.read_only, "descriptors": faults.descriptors, "clock": faults.clock, "damaged": faults.damaged, "deploys": faults.deploys}
     return found
 
 
