@@ -444,7 +444,8 @@ def kinds(faults):
             found[f"{name} 1/{pause_s} s"] = lambda until, roles=roles, pause_s=pause_s: faults.kill(roles, pause_s, until)
     for role in every:
         found[f"frozen {role}"] = lambda until, role=role: faults.frozen(role, until)
-    found |= {"full": faults.full, "read-only": faults.read_only, "descriptors": faults.descriptors, "clock": faults.clock, "damaged": faults.damaged, "deploys": faults.deploys}
+    found |= {"full": faults.full, "read-only": faults.read_only, "descriptors": faults.descriptors,
+              "clock": faults.clock, "damaged": faults.damaged, "deploys": faults.deploys}
     return found
 
 

@@ -140,6 +140,9 @@ pub fn policy_in_words(policy: &Resilience) -> String {
             DurationText(policy.drain)
         ));
     }
+    words.extend(policy.idle_timeout.map(|it| format!("answers idle for {}", DurationText(it))));
+    words.extend(policy.max_body.map(|it| format!("bodies up to {it}")));
+    words.extend(policy.min_upload_rate.map(|it| format!("uploads of {it}/s at least")));
     words.join(", ")
 }
 

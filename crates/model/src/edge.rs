@@ -6,7 +6,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Share, duration, optional_duration};
+use crate::units::{Bytes, Share, duration, optional_duration};
 
 /// The resilience of one declared call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,15 @@ pub struct Resilience {
     /// Longest time for which a connection goes on that is open when the data plane is replaced.
     #[serde(default = "usual_drain", with = "duration", skip_serializing_if = "is_usual_drain")]
     pub drain: Duration,
+    /// Longest time in which nothing of an answer's body moves; by the kind of answer if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_duration")]
+    pub idle_timeout: Option<Duration>,
+    /// Bytes of a request's body, at most; by where the request comes from if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_body: Option<Bytes>,
+    /// Bytes that must come of a request's body each second, on average; by where the request comes from if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_upload_rate: Option<Bytes>,
 }
 
 /// Long enough for what a pool of connections, an event stream or a WebSocket is kept for, which is mostly until one end
@@ -48,6 +57,17 @@ const fn usual_drain() -> Duration {
 
 fn is_usual_drain(drain: &Duration) -> bool {
     *drain == DRAIN
+}
+
+/// Longest time from a request outside to the head of its answer, as Envoy's `timeout` of a route. It is much longer than that
+/// of a call, so that whoever is called from outside has time to do without a service that does not answer.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(15);
+
+impl Resilience {
+    /// The policy of a route of which nothing is said.
+    pub fn at_gateway() -> Self {
+        Self { timeout: GATEWAY_TIMEOUT, ..Self::default() }
+    }
 }
 
 impl Default for Resilience {
@@ -63,6 +83,9 @@ impl Default for Resilience {
             balance: Balance::default(),
             hedge: None,
             drain: DRAIN,
+            idle_timeout: None,
+            max_body: None,
+            min_upload_rate: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use model::units::Bytes;
 use traffic::Refusal;
 
 /// The header that says why.
@@ -66,6 +67,21 @@ impl Answer {
             _ => "malformed-request",
         };
         Self::new(status, reason, Fault::Caller, what)
+    }
+
+    /// For a request whose body is larger than it may be.
+    pub(crate) fn too_large(bytes_max: u64) -> Self {
+        let size = Bytes(bytes_max);
+        let text = format!(
+            "the body is larger than the {size} that `max_body` of the route or the call allows"
+        );
+        Self::malformed(413, &text)
+    }
+
+    /// For a request whose body does not come, or too slowly.
+    pub(crate) fn too_slow() -> Self {
+        let text = "the body came more slowly than `min_upload_rate` and `idle_timeout` of the route or the call allow";
+        Self::malformed(408, text)
     }
 
     /// For a request that no instance was asked about.

@@ -24,6 +24,7 @@ use crate::decisions::DecisionLog;
 use crate::edge::{Beginning, Edge};
 use crate::front::Front;
 use crate::h1::client::Work;
+use crate::h2::outgoing::Answers;
 use crate::router::Router;
 use crate::spans::Spans;
 use crate::upstream::Upstream;
@@ -85,6 +86,8 @@ pub(crate) struct Core {
     /// Whether the process is ending, and who wants to be told.
     finishing: Cell<bool>,
     pub(crate) finish: Notify,
+    /// Answers on their way over HTTP/2.
+    pub(crate) answers: Answers,
     /// Connections that have just been answered and are ready for more.
     pub(crate) awake: Rc<Cell<u32>>,
     #[expect(clippy::vec_box, reason = "they are lent as they are, not moved")]
@@ -128,6 +131,7 @@ impl Core {
             connections: Rc::default(),
             finishing: Cell::new(false),
             finish: Notify::new(),
+            answers: Answers::default(),
             awake: Rc::default(),
             works: RefCell::default(),
             deadlines: RefCell::default(),
@@ -280,9 +284,10 @@ impl Core {
         }
     }
 
-    /// Closes connections nobody has used for long.
+    /// Closes connections nobody has used for long, and ends answers that nobody takes.
     pub(crate) fn tidy(&self) {
-        let now = self.clock.now();
+        let now = self.tick();
+        self.answers.look(now);
         let routing = self.routing.borrow();
         routing.upstreams.values().for_each(|it| it.tidy(now));
     }

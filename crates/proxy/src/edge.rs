@@ -14,8 +14,11 @@ use telemetry::report::EdgeName;
 use traffic::{EndpointId, EndpointSpec, Split, Ticket};
 use world::routing::{Backend, RequestMatch};
 
+use crate::bounds::{Extent, Kind, Patience, UploadBounds};
 use crate::counters::Counters;
 use crate::decisions::DecisionLog;
+use crate::h1::request::Side;
+use crate::router::Entry as Route;
 use crate::upstream::Upstream;
 
 /// An edge on one worker.
@@ -95,6 +98,18 @@ impl Edge {
     /// How long a connection that crosses it may go on when its data plane is replaced.
     pub(crate) fn drain(&self) -> Duration {
         self.policy.borrow().drain
+    }
+
+    /// How long the body of an answer may stand still.
+    pub(crate) fn patience(&self, extent: Extent) -> Patience {
+        Patience::new(&self.policy.borrow(), extent)
+    }
+
+    /// What a request's body is allowed, by its route's own limit if it has one.
+    pub(crate) fn upload_bounds(&self, route: Option<&Route>, kind: Kind) -> UploadBounds {
+        let side = if route.is_some() { Side::Outside } else { Side::Mesh };
+        let route_max = route.and_then(|it| it.route.max_body);
+        UploadBounds::new(&self.policy.borrow(), route_max, (side, kind))
     }
 
     /// What the callee speaks.

@@ -13,6 +13,7 @@ pub(crate) mod chunked;
 pub(crate) mod client;
 pub(crate) mod exchange;
 pub(crate) mod head;
+pub(crate) mod incoming;
 pub(crate) mod relay;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -7,6 +7,7 @@ pub(crate) mod call;
 pub(crate) mod grpc;
 pub(crate) mod onward;
 pub(crate) mod outgoing;
+pub(crate) mod own;
 pub(crate) mod pipe;
 pub(crate) mod pool;
 pub(crate) mod server;

@@ -17,6 +17,14 @@ pub(crate) const AWAKE_MAX: u32 = 256;
 pub(crate) const IDLE_TIME: Duration = Duration::from_secs(75);
 /// Time in which some byte of a body must move, as nginx's `send_timeout`, halved.
 pub(crate) const STALL_TIME: Duration = Duration::from_secs(30);
+/// Time in which an instance must say something in an answer whose end is not told: an event stream, a call of gRPC, a long
+/// poll. As long as a tunnel, which is what they are used for.
+pub(crate) const STREAM_IDLE_TIME: Duration = Duration::from_hours(1);
+/// Bytes a client outside must send of a body each second, on average, as Kestrel's `MinRequestBodyDataRate`: slower than
+/// any line, and fast enough that whoever pretends holds nothing for long.
+pub(crate) const UPLOAD_BYTES_PER_SECOND: u64 = 240;
+/// Time it has before that, as there.
+pub(crate) const UPLOAD_GRACE: Duration = Duration::from_secs(5);
 /// Time in which some byte must move through a tunnel, or a raw TCP edge.
 pub(crate) const TUNNEL_TIME: Duration = Duration::from_hours(1);
 /// Silence after which a raw connection in which the instance spoke last is taken to be idle: databases answer, and
@@ -29,7 +37,7 @@ pub(crate) const POOLED_TIME: Duration = Duration::from_mins(1);
 /// Time after which such a connection is not used for what must not be sent twice: many servers close
 /// theirs after a few seconds (gunicorn 2, Node and uvicorn 5), and it would get lost on the way.
 pub(crate) const POOLED_FRESH: Duration = Duration::from_secs(1);
-/// Bytes of a request's body, at most, where the route says nothing else. nginx has 1 MiB, and everybody
+/// Bytes of a body from outside, at most, where the route says nothing else. nginx has 1 MiB, and everybody
 /// raises it.
 pub(crate) const BODY_BYTES_MAX: u64 = 64 << 20;
 /// Time in which the rest of a request is still read whose answer came before its end, as nginx's `lingering_time`. Most

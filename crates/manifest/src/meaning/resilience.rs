@@ -46,6 +46,9 @@ impl Reader<'_> {
             Some(hedge) => self.hedge(base.hedge.as_ref(), hedge, at.key("hedge")),
             None => base.hedge.clone(),
         };
+        let idle_timeout = spec
+            .idle_timeout
+            .and_then(|it| self.positive(it.0, "idle_timeout", at.key("idle_timeout").place));
         Resilience {
             timeout,
             retry,
@@ -56,6 +59,9 @@ impl Reader<'_> {
             balance,
             hedge,
             drain: spec.drain.map_or(base.drain, |it| it.0),
+            idle_timeout: idle_timeout.or(base.idle_timeout),
+            max_body: spec.max_body.map(|it| it.0).or(base.max_body),
+            min_upload_rate: spec.min_upload_rate.map(|it| it.0).or(base.min_upload_rate),
         }
     }
 

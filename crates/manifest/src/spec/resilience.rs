@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::service::NoneSpec;
-use super::{Duration, Share};
+use super::{Duration, Share, Size};
 use crate::meaning::defaults::{
     HEDGE_AFTER, HEDGE_BUDGET, QUEUE_LENGTH_MAX, RETRY_ATTEMPTS_MAX, SLOWER_THAN_MAX, duration,
 };
@@ -15,7 +15,8 @@ use crate::meaning::defaults::{
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "resilience")]
 pub(crate) struct ResilienceSpec {
-    /// Longest time for one request, retries included.
+    /// Longest time for one request until the head of its answer, retries included. A route of which nothing is said has 15 s. A
+    /// call never has more than its caller has left, less a tenth (100 ms at most) to do without its answer.
     #[schemars(extend("default" = duration(Resilience::default().timeout), "examples" = ["800ms"]))]
     pub(crate) timeout: Option<Duration>,
     /// When and how often to try again.
@@ -41,6 +42,18 @@ pub(crate) struct ResilienceSpec {
     /// since it is told other options. `0s` cuts it at once.
     #[schemars(extend("default" = duration(Resilience::default().drain), "examples" = ["1h"]))]
     pub(crate) drain: Option<Duration>,
+    /// Longest time in which nothing of an answer's body moves. Without it, 30 s where the answer says how long it is, and an
+    /// hour where it does not: event streams, calls of gRPC, long polls.
+    #[schemars(extend("examples" = ["10m"]))]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Size of a request's body, at most, also over a stream's life. Without it, 64 MiB at the gateway but for gRPC, and no
+    /// limit for calls between services.
+    #[schemars(extend("examples" = ["1GiB"]))]
+    pub(crate) max_body: Option<Size>,
+    /// Size of what must come of a request's body each second, on average, from its sixth second on. Without it, 240 bytes
+    /// at the gateway but for gRPC, and none for calls between services.
+    #[schemars(extend("examples" = ["1KiB"]))]
+    pub(crate) min_upload_rate: Option<Size>,
 }
 
 /// Trying again.

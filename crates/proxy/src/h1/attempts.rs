@@ -20,7 +20,6 @@ use super::request::Method;
 use super::write::{self, Forwarded, NO_EDITS, Onward};
 use crate::answer::{Answer, Failure, Sent};
 use crate::crossing::{AT_ONCE, Crossing};
-use crate::limits::STALL_TIME;
 use crate::router::rewritten;
 
 /// How the head phase ended.
@@ -289,7 +288,7 @@ impl Exchange<'_> {
         let now = self.client.core.tick();
         let is_sent = attempts.iter().all(|it| it.is_sent(self.checked));
         Poll::Ready(if total <= now && !self.body.is_done() && is_sent {
-            Event::Rejected(Answer::malformed(408, "the body took too long"))
+            Event::Rejected(Answer::too_slow())
         } else if total <= now {
             Event::Failed(0, Failure::Timeout)
         } else if attempt <= now {
@@ -305,7 +304,7 @@ impl Exchange<'_> {
         if self.body.is_done() {
             return crossing.deadline();
         }
-        let stall = self.moved_at.after(STALL_TIME);
+        let stall = self.upload_until();
         crossing.caller_deadline().map_or(stall, |it| it.min(stall))
     }
 }

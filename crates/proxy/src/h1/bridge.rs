@@ -30,7 +30,7 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> 
         return exchange.fail(crossing, &answer, Outcome::ClientError).await;
     };
     let (parts, received) = pipe();
-    let upload = Upload::new(Source::Pipe(received), exchange.body_max);
+    let upload = Upload::new(Source::Pipe(received), exchange.bounds.bytes_max);
     let forwarded = match exchange.client.entry {
         Entry::Mesh(_) => None,
         Entry::Gateway(_) => {
@@ -51,6 +51,8 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> 
         route: exchange.route.as_ref().map(Rc::clone),
         head: Rc::new(head),
         upload,
+        bounds: exchange.bounds,
+        began: exchange.began,
         forwarded,
     };
     let mut sender = Sender { parts: Some(parts), at: exchange.work.head.length };

@@ -6,7 +6,6 @@
 //! ends it all.
 
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use model::Instant;
@@ -14,22 +13,22 @@ use model::route::RouteTarget;
 use model::service::Protocol;
 use traffic::{Outcome, Refusal};
 
-use super::attempt::Attempt;
-use super::attempts::{Answered, Event};
+use super::attempts::Answered;
 use super::body::Body;
 use super::client::{Client, Entry, Work};
 use super::head::Framing;
+use super::incoming::Gathered;
 use super::request::{Method, RequestHead};
 use super::write::{self, Connection, IsHead};
 use super::{bridge, relay};
 use crate::access::Record;
 use crate::answer::{Answer, Sent};
+use crate::bounds::{Kind, UploadBounds};
 use crate::buffer::{Buffer, SMALL_BYTES};
 use crate::connected::Connected;
 use crate::crossing::{Asked, Crossing, End, Facts, hash_of};
 use crate::edge::Edge;
 use crate::gateway;
-use crate::limits::BODY_BYTES_MAX;
 use crate::router::Entry as Route;
 use crate::time_left::TimeLeft;
 use crate::trace::{Sent as SentTrace, TraceContext};
@@ -68,9 +67,12 @@ pub(crate) struct Exchange<'a> {
     pub(crate) is_whole: bool,
     /// Whether the part of the buffer behind the head was sent and begins anew.
     pub(crate) made_room: bool,
-    pub(crate) body_max: u64,
+    /// What the body is allowed.
+    pub(crate) bounds: UploadBounds,
+    /// When the head was there.
+    pub(crate) began: Instant,
     /// A second reader of the body, for those who want it without its frame.
-    unframed: Body,
+    pub(super) unframed: Body,
     /// When a byte of the body came last.
     pub(crate) moved_at: Instant,
     /// Whether an instance may have seen the request.
@@ -135,12 +137,11 @@ pub(crate) async fn run(client: &mut Client, work: &mut Work) -> After {
         Way::Across(edge, route) => (edge, route),
         Way::Answered(after) => return after,
     };
-    let body_max =
-        route.as_ref().and_then(|it| it.route.max_body).map_or(BODY_BYTES_MAX, |it| it.0);
+    let bounds = edge.upload_bounds(route.as_deref(), Kind::Message);
     let checked = work.head.length;
     let body = Body::new(work.head.framing.get());
     let unframed = body.clone();
-    let moved_at = client.core.now();
+    let began = client.core.now();
     let mut exchange = Exchange {
         client,
         work,
@@ -150,9 +151,10 @@ pub(crate) async fn run(client: &mut Client, work: &mut Work) -> After {
         checked,
         is_whole: true,
         made_room: false,
-        body_max,
+        bounds,
+        began,
         unframed,
-        moved_at,
+        moved_at: began,
         sent: Sent::No,
     };
     exchange.run().await
@@ -280,6 +282,11 @@ impl Exchange<'_> {
             return self.refuse(&answer).await;
         }
         self.widen();
+        match self.gather().await {
+            Gathered::Enough => {}
+            Gathered::Refused(answer) => return self.refuse(&answer).await,
+            Gathered::Gone => return After::Close,
+        }
         let facts = self.facts();
         let (core, edge) = (Rc::clone(&self.client.core), Rc::clone(&self.edge));
         let begun = Crossing::begin(&core, &edge, &self.work.view(), facts).await;
@@ -351,76 +358,6 @@ impl Exchange<'_> {
             _ => None,
         };
         Answer::refused(refusal, self.edge.name.callee.as_str(), wait)
-    }
-
-    /// Checks what has come of the body since the last time.
-    fn check_body(&mut self) -> Result<(), Answer> {
-        let new = self.work.input.filled().get(self.checked..).unwrap_or_default();
-        let taken = self.body.take(new);
-        let taken = taken.map_err(|_| Answer::malformed(400, "the body's chunks are malformed"))?;
-        self.checked += taken;
-        let announced = self.body.bytes.saturating_add(self.body.left().unwrap_or(0));
-        if self.body_max < announced {
-            let text = format!("the body is larger than the {} bytes allowed", self.body_max);
-            return Err(Answer::malformed(413, &text));
-        }
-        Ok(())
-    }
-
-    /// The data in what has come of the body from `at` on, without the frame of its chunks.
-    pub(crate) fn data_from(&mut self, at: usize) -> Vec<u8> {
-        let part = self.work.input.filled().get(at..self.checked).unwrap_or_default();
-        let mut data = Vec::with_capacity(part.len());
-        let mut at = 0;
-        while let Some(rest) = part.get(at..).filter(|it| !it.is_empty()) {
-            // It has been checked: a second reading of the same bytes finds the same.
-            let Ok((taken, span)) = self.unframed.step(rest) else { break };
-            data.extend_from_slice(rest.get(span).unwrap_or_default());
-            if taken == 0 {
-                break;
-            }
-            at += taken;
-        }
-        data
-    }
-
-    /// Reads what the client sends: more of the body, or that it is gone. `sent` says whether all that
-    /// has come of the body was sent, where there is one attempt alone.
-    pub(crate) fn poll_client(
-        &mut self,
-        context: &mut Context<'_>,
-        sent: Option<bool>,
-    ) -> Option<Event> {
-        if self.work.input.is_full() {
-            if self.body.is_done() || sent != Some(true) || self.checked < self.work.input.len() {
-                return None;
-            }
-            // The body is longer than the buffer. What was sent makes room, and cannot be sent again.
-            self.work.input.truncate(self.work.head.length);
-            self.client.core.buffers.enlarge(&mut self.work.input);
-            self.checked = self.work.head.length;
-            self.is_whole = false;
-            self.made_room = true;
-        }
-        if self.client.stream.poll_readable(context).is_pending() {
-            return None;
-        }
-        match self.client.stream.poll_fill(context, &mut self.work.input) {
-            Poll::Ready(Ok(0) | Err(_)) => Some(Event::Gone),
-            Poll::Ready(Ok(_)) if self.body.is_done() => None,
-            Poll::Ready(Ok(_)) => {
-                self.moved_at = self.client.core.now();
-                self.check_body().err().map(Event::Rejected)
-            }
-            Poll::Pending => None,
-        }
-    }
-
-    /// Whether there is more of the body to be read as soon as somebody looks. `poll_client` reads nothing
-    /// while the buffer is full of what is not sent, so whoever has sent it must look again: nothing else
-    /// will wake this task.
-    pub(crate) fn has_made_room(&self, attempt: &Attempt) -> bool {
-        self.work.input.is_full() && !self.body.is_done() && attempt.is_sent(self.work.input.len())
     }
 
     /// Answers in an instance's place, before anything was decided.

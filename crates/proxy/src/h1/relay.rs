@@ -22,10 +22,10 @@ use super::head::Framing;
 use super::request::Method;
 use super::write::{self, Backward, NO_EDITS, Told};
 use crate::answer::{Answer, Failure, Sent};
+use crate::bounds::{Extent, Patience};
 use crate::buffer::SMALL_BYTES;
 use crate::crossing::Crossing;
 use crate::gateway::{self, Coding};
-use crate::limits::STALL_TIME;
 
 /// An answer on its way.
 struct Relay {
@@ -49,8 +49,12 @@ enum Ended {
     CutShort,
     /// The client is gone.
     Gone,
-    /// The caller's time is over, or nothing moved any more.
+    /// The caller's time is over.
     Late,
+    /// The instance has said nothing for longer than it may.
+    Idle,
+    /// The client has taken nothing for longer than it may.
+    Stalled,
 }
 
 /// Passes on the answer whose head an attempt has.
@@ -162,9 +166,21 @@ async fn tunnel(
 
 impl Relay {
     async fn pass(&mut self, exchange: &mut Exchange<'_>, crossing: &Crossing) -> Ended {
-        let hard = crossing.caller_deadline();
-        exchange.client.deadline.set(patience(exchange.client.core.now(), hard));
-        poll_fn(|context| self.poll_pass(context, exchange, hard)).await
+        let extent = match self.body.left() {
+            Some(_) => Extent::Told,
+            None => Extent::Open,
+        };
+        let patience = exchange.edge.patience(extent);
+        let limits = Limits { hard: crossing.caller_deadline(), patience };
+        exchange.client.deadline.set(self.until(exchange.client.core.now(), limits));
+        poll_fn(|context| self.poll_pass(context, exchange, limits)).await
+    }
+
+    /// How long it is waited, for whoever is to do something.
+    fn until(&self, now: Instant, Limits { hard, patience }: Limits) -> Instant {
+        let patience = if self.is_passed() { patience.instance } else { patience.client };
+        let until = now.after(patience);
+        hard.map_or(until, |it| it.min(until))
     }
 
     /// Takes what has come into the instance's buffer.
@@ -199,9 +215,10 @@ impl Relay {
         &mut self,
         context: &mut Context<'_>,
         exchange: &mut Exchange<'_>,
-        hard: Option<Instant>,
+        limits: Limits,
     ) -> Poll<Ended> {
         let mut moved = false;
+        let uploaded = exchange.body.bytes;
         exchange.client.core.tick();
         loop {
             match self.poll_write(context, exchange) {
@@ -236,11 +253,21 @@ impl Relay {
                 }
             }
         }
-        let deadline = &mut exchange.client.deadline;
-        if moved {
-            deadline.set(patience(exchange.client.core.now(), hard));
+        // Both directions may be in use.
+        let now = exchange.client.core.now();
+        if moved || exchange.body.bytes != uploaded {
+            exchange.client.deadline.set(self.until(now, limits));
         }
-        deadline.poll(context).map(|()| Ended::Late)
+        exchange.client.deadline.poll(context).map(|()| {
+            let now = exchange.client.core.tick();
+            if limits.hard.is_some_and(|it| it <= now) {
+                Ended::Late
+            } else if self.is_passed() {
+                Ended::Idle
+            } else {
+                Ended::Stalled
+            }
+        })
     }
 
     fn is_passed(&self) -> bool {
@@ -363,6 +390,9 @@ impl Relay {
             Ended::CutShort => (Outcome::Reset, Some("cut-short")),
             Ended::Gone => (Outcome::Cancelled, Some("client-gone")),
             Ended::Late => (Outcome::Timeout, Some("timeout")),
+            // What a limit of ours cuts is no failure of the callee's.
+            Ended::Idle => (Outcome::Cancelled, Some("idle-timeout")),
+            Ended::Stalled => (Outcome::Cancelled, Some("client-stalled")),
         };
         exchange.end(crossing, outcome, Some(status), error);
         match ended {
@@ -372,14 +402,19 @@ impl Relay {
                 if ends == Ends::No { After::Keep } else { After::Close }
             }
             // What is missing can only be told by ending the connection.
-            Ended::CutShort | Ended::Gone | Ended::Late => After::Close,
+            Ended::CutShort | Ended::Gone | Ended::Late | Ended::Idle | Ended::Stalled => {
+                After::Close
+            }
         }
     }
 }
 
-fn patience(now: Instant, hard: Option<Instant>) -> Instant {
-    let stall = now.after(STALL_TIME);
-    hard.map_or(stall, |it| it.min(stall))
+/// For how long an answer may be under way.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// When its caller stops waiting.
+    hard: Option<Instant>,
+    patience: Patience,
 }
 
 /// Writes a body anew.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::h2::{Reason, RecvStream};
+use host::Clock;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use hyper::header;
@@ -16,6 +17,7 @@ use model::service::Protocol;
 use traffic::{Next, Outcome};
 
 use crate::answer::{Answer, Failure, Sent};
+use crate::bounds::{UploadBounds, Uploaded};
 use crate::core::{Core, Lent};
 use crate::crossing::{AT_ONCE, Asked, Crossing};
 use crate::deadline::Deadline;
@@ -26,10 +28,8 @@ use crate::h1::body::Body;
 use crate::h1::request::{Method as Kind, cookie};
 use crate::h1::write::put;
 use crate::h2::grpc;
-use crate::h2::pool::Place;
 use crate::h2::uplink::Uplink;
 use crate::h2::upload::{Sending, Upload};
-use crate::limits::STALL_TIME;
 use crate::router::Entry as Route;
 use crate::upstream::Upstream;
 
@@ -40,6 +40,10 @@ pub(crate) struct Call {
     pub(crate) route: Option<Rc<Route>>,
     pub(crate) head: Rc<Parts>,
     pub(crate) upload: Upload,
+    /// What the body is allowed.
+    pub(crate) bounds: UploadBounds,
+    /// When the head was there.
+    pub(crate) began: Instant,
     /// The client, for the gateway to tell about; nothing in the mesh.
     pub(crate) forwarded: Option<(IpAddr, &'static str)>,
 }
@@ -53,7 +57,7 @@ pub(crate) fn host(head: &Parts) -> &str {
 /// The head of an answer, and what the rest of it comes from.
 pub(crate) enum Got {
     Http1(Box<Attempt>, Box<Pump>),
-    Http2(Box<(Response<RecvStream>, Uplink)>, Place),
+    Http2(Box<(Response<RecvStream>, Uplink)>),
 }
 
 impl Asked for Parts {
@@ -124,8 +128,7 @@ impl Call {
             let (place, failure, sent) = match event {
                 Event::Gone => return Err(self.broken()),
                 Event::Stalled => {
-                    let answer = Answer::malformed(408, "the body took too long");
-                    return Err(Refused::With(answer, Outcome::ClientError));
+                    return Err(Refused::With(Answer::too_slow(), Outcome::ClientError));
                 }
                 Event::Hedge => {
                     let place = crossing.hedge();
@@ -171,7 +174,7 @@ impl Call {
     fn broken(&self) -> Refused {
         match self.upload.broken() {
             Some(crate::h2::upload::Broken::TooLarge) => {
-                let answer = Answer::malformed(413, "the body is larger than allowed");
+                let answer = Answer::too_large(self.bounds.bytes_max);
                 Refused::With(answer, Outcome::ClientError)
             }
             _ => Refused::Gone,
@@ -210,7 +213,7 @@ impl Call {
             }
             Protocol::Http2 | Protocol::Grpc => {
                 let request = self.http2_request(crossing, left)?;
-                Box::pin(http2(upstream, request, self.upload.send()))
+                Box::pin(http2(upstream, self.core.clock, request, self.upload.send()))
             }
         };
         Some(Try { place, trying })
@@ -240,8 +243,9 @@ impl Call {
 
     /// Waits until something happens to one of the attempts.
     async fn next(&self, crossing: &Crossing, tries: &mut [Try]) -> Event {
-        let mut moved = (self.upload.bytes(), self.core.now());
-        let mut deadline = self.core.deadline(moved.1.after(STALL_TIME));
+        let mut uploaded =
+            Uploaded { began: self.began, moved_at: self.core.now(), bytes: self.upload.bytes() };
+        let mut deadline = self.core.deadline(self.bounds.until(uploaded));
         poll_fn(|context| {
             let now = self.core.tick();
             for (at, attempt) in tries.iter_mut().enumerate() {
@@ -258,13 +262,13 @@ impl Call {
                 }
             }
             let is_done = self.upload.poll_end(context).is_ready();
-            if moved.0 != self.upload.bytes() {
-                moved = (self.upload.bytes(), now);
+            if uploaded.bytes != self.upload.bytes() {
+                uploaded = Uploaded { moved_at: now, bytes: self.upload.bytes(), ..uploaded };
             }
             if self.upload.broken().is_some() {
                 return Poll::Ready(Event::Gone);
             }
-            let stalled = (!is_done).then(|| moved.1.after(STALL_TIME));
+            let stalled = (!is_done).then(|| self.bounds.until(uploaded));
             self.poll_deadline(context, crossing, tries.len(), (&mut deadline, stalled))
         })
         .await
@@ -389,21 +393,22 @@ async fn http1(
 
 async fn http2(
     upstream: Rc<Upstream>,
+    clock: Clock,
     request: Request<()>,
     sending: Sending,
 ) -> Result<Got, (Failure, Sent)> {
-    let placed = upstream.h2.place(upstream.address).await;
+    let placed = upstream.h2.place(upstream.address, clock).await;
     let (place, mut sender) = placed.map_err(|error| (Failure::Connect(error), Sent::No))?;
     let begun = sender.send_request(request, sending.is_end());
     let (mut answer, stream) = begun.map_err(|_| (Failure::Reset, Sent::No))?;
-    let mut uplink = Uplink::new(stream, sending);
+    let mut uplink = Uplink::new(stream, sending, &Rc::new(place));
     let answered = poll_fn(|context| {
         uplink.poll(context);
         Pin::new(&mut answer).poll(context)
     })
     .await;
     match answered {
-        Ok(response) => Ok(Got::Http2(Box::new((response, uplink)), place)),
+        Ok(response) => Ok(Got::Http2(Box::new((response, uplink)))),
         // It says itself that it has not looked at the request (RFC 9113, section 8.7).
         Err(error) if error.reason() == Some(Reason::REFUSED_STREAM) => {
             Err((Failure::Reset, Sent::No))
@@ -417,7 +422,7 @@ impl Got {
     pub(crate) fn is_over(&self) -> bool {
         match self {
             Self::Http1(attempt, _) => Body::new(attempt.head.framing.get()).is_done(),
-            Self::Http2(answer, _) => answer.0.body().is_end_stream(),
+            Self::Http2(answer) => answer.0.body().is_end_stream(),
         }
     }
 
@@ -425,7 +430,7 @@ impl Got {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Http1(attempt, _) => outcome_of(attempt.head.status),
-            Self::Http2(answer, _) => {
+            Self::Http2(answer) => {
                 let response = &answer.0;
                 let by_status = outcome_of(response.status().as_u16());
                 grpc::outcome(response.headers())

@@ -1,8 +1,9 @@
 //! An answer's body on its way, in hyper's types.
 
+use std::cell::{Cell, RefCell};
 use std::io::Write as _;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
 use ::h2::RecvStream;
@@ -14,6 +15,7 @@ use hyper::body::{Body as HttpBody, Frame};
 use model::Instant;
 use traffic::Outcome;
 
+use crate::bounds::Patience;
 use crate::core::{Core, Lent};
 use crate::crossing::{Crossing, End};
 use crate::h1::attempt::Attempt;
@@ -21,10 +23,8 @@ use crate::h1::attempts::outcome_of;
 use crate::h1::body::Body;
 use crate::h2::call::Pump;
 use crate::h2::grpc;
-use crate::h2::pool::Place;
 use crate::h2::uplink::Uplink;
 use crate::h2::upload::Upload;
-use crate::limits::STALL_TIME;
 use crate::stream::poll_fill;
 
 /// The body of an answer.
@@ -32,7 +32,7 @@ pub(crate) enum Outgoing {
     /// One of our own.
     Own(Option<Bytes>),
     /// One of an instance's.
-    Passed(Box<Passed>),
+    Passed(Rc<Watched>),
 }
 
 /// The body of an instance's answer, and the request it answers.
@@ -47,12 +47,26 @@ pub(crate) struct Passed {
     gzip: Option<GzEncoder<Vec<u8>>>,
     deadline: Lent,
     hard: Option<Instant>,
+    patience: Patience,
+    /// Since when it is the client's turn to take something, if it is.
+    offered_at: Option<Instant>,
+    /// By which its connection knows that it is under way.
+    active: Option<Rc<()>>,
+}
+
+/// An answer that is looked at from outside as well: the body of one whose client takes nothing is not asked for more.
+pub(crate) struct Watched {
+    passed: RefCell<Passed>,
+    core: Rc<Core>,
+    place: Cell<Option<usize>>,
 }
 
 enum Source {
     Http1(Box<Http1>),
     Http2(Box<Http2>),
     Ended,
+    /// Ended before its time.
+    Cut,
 }
 
 struct Http1 {
@@ -79,14 +93,18 @@ impl Passed {
         crossing: Crossing,
         head: &Rc<Parts>,
         upload: &Upload,
-        (status, outcome): (u16, Outcome),
+        (status, outcome, patience): (u16, Outcome, Patience),
     ) -> Self {
         let hard = crossing.caller_deadline();
-        let stall = core.now().after(STALL_TIME);
-        let until = hard.map_or(stall, |it| it.min(stall));
+        let now = core.now();
+        let silent = now.after(patience.instance);
+        let until = hard.map_or(silent, |it| it.min(silent));
         Self {
             source: Source::Ended,
             hard,
+            patience,
+            offered_at: Some(now),
+            active: None,
             crossing: Some(crossing),
             head: Rc::clone(head),
             upload: upload.clone(),
@@ -118,13 +136,20 @@ impl Passed {
         self
     }
 
-    /// Over already, if the head was all of the answer. Then the head must say so: to gRPC, an empty body
-    /// behind a head that has the status is a broken protocol.
-    pub(crate) fn settled(mut self) -> Self {
-        if self.source.is_over() {
+    /// On its way from now on, or over already, if the head was all of the answer. Then the head must say so: to gRPC, an
+    /// empty body behind a head that has the status is a broken protocol.
+    pub(crate) fn begun(mut self) -> Outgoing {
+        let core = Rc::clone(&self.core);
+        let is_over = self.source.is_over();
+        if is_over {
             self.end();
         }
-        self
+        let watched = Watched { passed: RefCell::new(self), place: Cell::new(None), core };
+        let watched = Rc::new(watched);
+        if !is_over {
+            watched.place.set(Some(watched.core.answers.add(&watched)));
+        }
+        Outgoing::Passed(watched)
     }
 
     fn is_over(&self) -> bool {
@@ -156,6 +181,7 @@ impl Passed {
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match &mut self.source {
             Source::Ended => Poll::Ready(None),
+            Source::Cut => Poll::Ready(Some(Err(Cut::Late))),
             Source::Http2(http2) => {
                 let frame = ready!(http2.poll(context));
                 Poll::Ready(frame.map(|it| it.map_err(|_| Cut::Short)))
@@ -168,16 +194,50 @@ impl Passed {
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        self.core.tick();
+        let now = self.core.tick();
+        // Whoever asks has taken what came before.
+        self.offered_at = None;
+        let next = self.poll_frame(context);
+        if next.is_ready() {
+            self.offered_at = Some(now);
+        }
+        next
+    }
+
+    /// Ends it if its client has taken nothing for too long, or if its time is over.
+    fn look(&mut self, now: Instant) {
+        let Some(offered_at) = self.offered_at else { return };
+        if self.crossing.is_none() {
+            return;
+        }
+        if self.hard.is_some_and(|it| it <= now) {
+            self.cut(Outcome::Timeout, "timeout");
+        } else if offered_at.after(self.patience.client) <= now {
+            self.cut(Outcome::Cancelled, "client-stalled");
+        }
+    }
+
+    /// Ends it before its time, so that it holds neither its place nor its instance, nor keeps its connection open.
+    fn cut(&mut self, outcome: Outcome, error: &'static str) {
+        self.finish(outcome, Some(error));
+        self.source = Source::Cut;
+        self.active = None;
+    }
+
+    fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         loop {
             let Poll::Ready(next) = self.poll_source(context) else {
                 ready!(self.deadline.poll(context));
-                self.finish(Outcome::Timeout, Some("timeout"));
-                self.source = Source::Ended;
+                if self.hard.is_some_and(|it| it <= self.core.now()) {
+                    self.cut(Outcome::Timeout, "timeout");
+                } else {
+                    // What a limit of ours cuts is no failure of the callee's.
+                    self.cut(Outcome::Cancelled, "idle-timeout");
+                }
                 return Poll::Ready(Some(Err(Cut::Late)));
             };
-            let stall = self.core.now().after(STALL_TIME);
-            self.deadline.set(self.hard.map_or(stall, |it| it.min(stall)));
+            let silent = self.core.now().after(self.patience.instance);
+            self.deadline.set(self.hard.map_or(silent, |it| it.min(silent)));
             match next {
                 Some(Ok(frame)) => {
                     let is_last = frame.is_trailers();
@@ -195,8 +255,9 @@ impl Passed {
                     }
                 }
                 Some(Err(cut)) => {
-                    self.source = Source::Ended;
-                    self.finish(Outcome::Reset, Some("cut-short"));
+                    if !matches!(self.source, Source::Cut) {
+                        self.cut(Outcome::Reset, "cut-short");
+                    }
                     return Poll::Ready(Some(Err(cut)));
                 }
                 None => {
@@ -235,6 +296,7 @@ impl Source {
             Self::Http1(http1) => http1.body.is_done(),
             Self::Http2(http2) => http2.stream.is_end_stream(),
             Self::Ended => true,
+            Self::Cut => false,
         }
     }
 }
@@ -244,13 +306,12 @@ pub(crate) struct Http2 {
     stream: RecvStream,
     uplink: Uplink,
     is_at_trailers: bool,
-    #[expect(dead_code, reason = "held as long as the stream is open")]
-    place: Place,
 }
 
 impl Http2 {
-    pub(crate) const fn new(stream: RecvStream, uplink: Uplink, place: Place) -> Self {
-        Self { stream, uplink, is_at_trailers: false, place }
+    /// `uplink` holds the stream's place for as long as the answer is under way.
+    pub(crate) const fn new(stream: RecvStream, uplink: Uplink) -> Self {
+        Self { stream, uplink, is_at_trailers: false }
     }
 
     fn poll(
@@ -338,14 +399,75 @@ impl HttpBody for Outgoing {
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match self.get_mut() {
             Self::Own(body) => Poll::Ready(body.take().map(|it| Ok(Frame::data(it)))),
-            Self::Passed(passed) => passed.poll(context),
+            Self::Passed(watched) => watched.passed.borrow_mut().poll(context),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(body) => body.is_none(),
-            Self::Passed(passed) => passed.is_over(),
+            Self::Passed(watched) => watched.passed.borrow().is_over(),
+        }
+    }
+}
+
+impl Outgoing {
+    /// Keeps `active` for as long as there is something to be sent.
+    pub(crate) fn hold(&self, active: Rc<()>) {
+        if let Self::Passed(watched) = self {
+            watched.passed.borrow_mut().active = Some(active);
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.get() {
+            self.core.answers.remove(place);
+        }
+    }
+}
+
+/// Answers that are on their way over HTTP/2 on one worker.
+#[derive(Default)]
+pub(crate) struct Answers {
+    places: RefCell<Vec<Option<Weak<Watched>>>>,
+    free: RefCell<Vec<usize>>,
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Answers").finish_non_exhaustive()
+    }
+}
+
+impl Answers {
+    fn add(&self, watched: &Rc<Watched>) -> usize {
+        let mut places = self.places.borrow_mut();
+        let weak = Some(Rc::downgrade(watched));
+        let free = self.free.borrow_mut().pop();
+        if let Some((place, free)) = free.and_then(|it| Some((it, places.get_mut(it)?))) {
+            *free = weak;
+            return place;
+        }
+        places.push(weak);
+        places.len() - 1
+    }
+
+    fn remove(&self, place: usize) {
+        if let Some(free) = self.places.borrow_mut().get_mut(place) {
+            *free = None;
+        }
+        self.free.borrow_mut().push(place);
+    }
+
+    /// Ends those whose client has taken nothing for too long.
+    pub(crate) fn look(&self, now: Instant) {
+        // What is ended here may remove others.
+        let watched: Vec<Rc<Watched>> =
+            self.places.borrow().iter().flatten().filter_map(Weak::upgrade).collect();
+        for it in watched {
+            it.passed.borrow_mut().look(now);
         }
     }
 }

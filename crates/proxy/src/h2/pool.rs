@@ -8,9 +8,12 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ::h2::client::{Builder, SendRequest};
 use bytes::Bytes;
+use host::Clock;
+use model::Instant;
 use tokio::sync::Mutex;
 
 use crate::upstream::Upstream;
@@ -18,9 +21,18 @@ use crate::upstream::Upstream;
 /// Requests on one connection, after which another is opened: what servers allow at least (RFC 9113, section
 /// 6.5.2, recommends no less).
 const STREAMS_MAX: u32 = 100;
-/// Bytes an instance may send on a stream, and on a connection, before they are taken.
-const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 4 << 20;
+/// Bytes an instance may send on a stream before they are taken: more than a loopback or a rack holds on its way.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// Bytes it may send on a connection: as many as its streams may have. With less, a few clients that take nothing would keep
+/// the answers of all others that share the connection.
+const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
+
+/// Connections to one instance, at most, where those that are open are clogged. As many as a browser opened to a host before
+/// there was HTTP/2, and a few more.
+const CONNECTIONS_MAX: usize = 8;
+/// Time after which a connection is clogged on which bodies wait for room and none gets any. An instance that reads gives room
+/// within a round trip.
+const CLOGGED_AFTER: Duration = Duration::from_millis(20);
 
 /// Connections to one instance.
 #[derive(Debug, Default)]
@@ -36,6 +48,29 @@ pub(crate) struct Connection {
     sender: SendRequest<Bytes>,
     streams: Cell<u32>,
     is_ended: Rc<Cell<bool>>,
+    clock: Clock,
+    /// Bodies that wait for room.
+    waiting: Cell<u32>,
+    /// When one of them got some last, or the first began to wait.
+    moved_at: Cell<Instant>,
+}
+
+impl Connection {
+    /// Whether an instance that does not read some bodies keeps others from being sent: they share the window of the
+    /// connection (RFC 9113, section 5.2).
+    fn is_clogged(&self) -> bool {
+        0 < self.waiting.get() && CLOGGED_AFTER < self.clock.now().since(self.moved_at.get())
+    }
+}
+
+/// A body that waits for room on a connection.
+#[derive(Debug)]
+pub(crate) struct Waiting(Rc<Connection>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.set(self.0.waiting.get().saturating_sub(1));
+    }
 }
 
 /// A place for one request on a connection.
@@ -47,6 +82,21 @@ impl Place {
         connection.streams.set(connection.streams.get() + 1);
         Self(Rc::clone(connection))
     }
+
+    /// Says that a body waits for room there, until what is returned is dropped.
+    pub(crate) fn wait(&self) -> Waiting {
+        let Self(connection) = self;
+        if connection.waiting.get() == 0 {
+            connection.moved_at.set(connection.clock.now());
+        }
+        connection.waiting.set(connection.waiting.get() + 1);
+        Waiting(Rc::clone(connection))
+    }
+
+    /// Says that one that waited got room.
+    pub(crate) fn moved(&self) {
+        self.0.moved_at.set(self.0.clock.now());
+    }
 }
 
 impl Drop for Place {
@@ -57,15 +107,16 @@ impl Drop for Place {
 
 impl Pool {
     /// A place on the connection with the fewest requests, and what sends one there; a new connection if
-    /// all have many.
+    /// all have many, or are clogged.
     pub(crate) async fn place(
         &self,
         address: SocketAddr,
+        clock: Clock,
     ) -> io::Result<(Place, SendRequest<Bytes>)> {
         loop {
             let place = match self.free() {
                 Some(place) => place,
-                None => self.open(address).await?,
+                None => self.open(address, clock).await?,
             };
             let mut sender = place.0.sender.clone();
             match poll_fn(|context| sender.poll_ready(context)).await {
@@ -76,7 +127,7 @@ impl Pool {
         }
     }
 
-    async fn open(&self, address: SocketAddr) -> io::Result<Place> {
+    async fn open(&self, address: SocketAddr, clock: Clock) -> io::Result<Place> {
         let _only = self.opening.lock().await;
         if let Some(place) = self.free() {
             return Ok(place);
@@ -99,7 +150,14 @@ impl Pool {
                 tracing::debug!(%error, "a connection to an instance ended");
             }
         }));
-        let connection = Rc::new(Connection { sender, streams: Cell::new(0), is_ended });
+        let connection = Rc::new(Connection {
+            sender,
+            streams: Cell::new(0),
+            is_ended,
+            clock,
+            waiting: Cell::new(0),
+            moved_at: Cell::new(clock.now()),
+        });
         self.open.borrow_mut().push(Rc::clone(&connection));
         Ok(Place::new(&connection))
     }
@@ -107,8 +165,9 @@ impl Pool {
     fn free(&self) -> Option<Place> {
         let mut open = self.open.borrow_mut();
         open.retain(|it| !it.is_ended.get());
-        let least = open.iter().min_by_key(|it| it.streams.get())?;
-        (least.streams.get() < STREAMS_MAX).then(|| Place::new(least))
+        let least = open.iter().min_by_key(|it| (it.is_clogged(), it.streams.get()))?;
+        let may_open = least.is_clogged() && open.len() < CONNECTIONS_MAX;
+        (least.streams.get() < STREAMS_MAX && !may_open).then(|| Place::new(least))
     }
 
     /// Closes all of them when what is in flight has ended.

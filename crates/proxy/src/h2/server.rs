@@ -7,19 +7,20 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::{Body, Frame, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::route::RouteTarget;
+use model::service::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use traffic::Outcome;
 
 use crate::access::{Record, Visit};
 use crate::answer::{Answer, Fault};
+use crate::bounds::{Extent, Kind};
 use crate::buffer::Buffer;
 use crate::core::Core;
 use crate::crossing::{Asked as _, Crossing, End, Facts, hash_of};
@@ -32,10 +33,11 @@ use crate::h1::request::{is_host, priority};
 use crate::h1::response::ResponseHead;
 use crate::h2::call::{Call, Got, Refused, host, kind_of};
 use crate::h2::onward::edit;
-use crate::h2::outgoing::{Cut, Http2, Outgoing, Passed};
-use crate::h2::upload::{Source, Upload};
+use crate::h2::outgoing::{Http2, Outgoing, Passed};
+use crate::h2::own::{Owned, bare, note, own, page_of};
+use crate::h2::upload::{KEPT_BYTES_MAX, Source, Upload};
 use crate::h2::{Here, grpc};
-use crate::limits::{BODY_BYTES_MAX, IDLE_TIME};
+use crate::limits::IDLE_TIME;
 use crate::router::Entry as Route;
 use crate::stream::Stream;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
@@ -43,9 +45,11 @@ use crate::trace::{Sent, TraceContext};
 
 /// Requests a client may have on one connection, as Envoy and nginx (128) allow.
 const STREAMS_MAX: u32 = 128;
-/// Bytes a client may send on a stream, and on a connection, before they are taken.
-const STREAM_WINDOW: u32 = 256 << 10;
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// Bytes a client may send on a stream before they are taken, as nginx's `http2_body_preread_size`.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// Bytes it may send on a connection: as many as its streams may have. With less, a few uploads that no instance takes would
+/// keep all others.
+const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
 
 /// A stream with what was read of it already.
 struct Rewound {
@@ -112,7 +116,8 @@ pub(crate) async fn serve(client: Client, input: Buffer) {
         let (handler, active) = (Rc::clone(&handler), Rc::clone(&active));
         async move {
             let response = handler.handle(request).await?;
-            Ok::<_, Infallible>(response.map(|body| Streaming { body, _active: active }))
+            response.body().hold(active);
+            Ok::<_, Infallible>(response)
         }
     });
     let io = TokioIo::new(Rewound { read: input, at: 0, stream });
@@ -153,28 +158,6 @@ pub(crate) async fn serve(client: Client, input: Buffer) {
     }
 }
 
-/// The body of an answer, by which its request is known to be under way.
-struct Streaming {
-    body: Outgoing,
-    _active: Rc<()>,
-}
-
-impl Body for Streaming {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-}
-
 struct Handler {
     core: Rc<Core>,
     entry: Entry,
@@ -199,6 +182,22 @@ impl Handler {
             Ok(way) => way,
             Err(owned) => return Ok(note(&mut record, *owned)),
         };
+        let is_call = grpc::is_grpc(&head.headers) && edge.protocol() == Protocol::Grpc;
+        let kind = if is_call { Kind::Stream } else { Kind::Message };
+        let bounds = edge.upload_bounds(route.as_deref(), kind);
+        if announced(&head).is_some_and(|it| bounds.bytes_max < it) {
+            let answer = Answer::too_large(bounds.bytes_max);
+            return Ok(note(&mut record, own(&head, &answer, route.as_deref())));
+        }
+        let began = self.core.now();
+        let upload = Upload::new(Source::Stream(body), bounds.bytes_max);
+        let is_small = announced(&head).is_some_and(|it| it < KEPT_BYTES_MAX as u64);
+        if route.is_some() && is_small && kind == Kind::Message {
+            // A client that sends it slowly holds neither a place nor an instance.
+            if let Err(answer) = upload.gather(&self.core, (bounds, began)).await {
+                return Ok(note(&mut record, own(&head, &answer, route.as_deref())));
+            }
+        }
         let facts = self.facts(&head, route.as_deref());
         let begun = Crossing::begin(&self.core, &edge, &*head, facts).await;
         let mut crossing = match begun {
@@ -213,14 +212,12 @@ impl Handler {
             }
         };
         crossing.record = record;
-        let body_max = route.as_ref().and_then(|it| it.route.max_body);
-        let upload = Upload::new(Source::Stream(body), body_max.map_or(BODY_BYTES_MAX, |it| it.0));
         let forwarded = match self.entry {
             Entry::Mesh(_) => None,
             Entry::Gateway(_) => Some((self.peer.ip(), self.scheme)),
         };
         let core = Rc::clone(&self.core);
-        let call = Call { core, edge, route, head, upload, forwarded };
+        let call = Call { core, edge, route, head, upload, bounds, began, forwarded };
         match call.run(&mut crossing).await {
             Ok((_, got)) => Ok(passed(&call, crossing, got)),
             Err(refused) => Ok(refuse(&call, crossing, refused)),
@@ -320,6 +317,11 @@ fn shorter(grpcs: Option<TimeLeft>, own: Option<TimeLeft>) -> Option<TimeLeft> {
     }
 }
 
+/// How long a request says that its body is, if it does.
+fn announced(head: &Parts) -> Option<u64> {
+    head.headers.get(header::CONTENT_LENGTH).and_then(|it| content_length(it.as_bytes()))
+}
+
 /// The answer to what must not be passed on: written as HTTP/1.1, it would be read in another way than here.
 fn refused(head: &Parts) -> Option<Answer> {
     if head.method == Method::CONNECT {
@@ -359,71 +361,6 @@ fn refuse(call: &Call, mut crossing: Crossing, refused: Refused) -> Response<Out
     }
 }
 
-/// An answer of our own, and why it is given.
-struct Owned {
-    response: Response<Outgoing>,
-    reason: &'static str,
-}
-
-/// Notes an answer of our own for the log.
-fn note(record: &mut Option<Box<Record>>, owned: Owned) -> Response<Outgoing> {
-    let Owned { response, reason } = owned;
-    if let Some(record) = record {
-        let bytes = match response.body() {
-            Outgoing::Own(Some(body)) => body.len(),
-            Outgoing::Own(None) | Outgoing::Passed(_) => 0,
-        };
-        record.own(response.status().as_u16(), reason, bytes);
-    }
-    response
-}
-
-/// An answer of our own, in the words the caller understands.
-fn own(head: &Parts, answer: &Answer, route: Option<&Route>) -> Owned {
-    let reason = answer.reason;
-    if !grpc::is_grpc(&head.headers) {
-        let page = route.and_then(|it| it.route.error_page.as_deref());
-        return Owned { response: page_of(answer, page), reason };
-    }
-    let mut response = bare(200, &[]);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from(u16::from(grpc::status_of(answer))));
-    if let Ok(text) = HeaderValue::from_str(&answer.text) {
-        headers.insert("grpc-message", text);
-    }
-    say_why(headers, answer);
-    Owned { response, reason }
-}
-
-fn page_of(answer: &Answer, page: Option<&str>) -> Response<Outgoing> {
-    let (kind, body) = answer.body(page);
-    let mut response = Response::new(Outgoing::Own(Some(Bytes::from(body))));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    say_why(response.headers_mut(), answer);
-    response
-}
-
-fn say_why(headers: &mut HeaderMap, answer: &Answer) {
-    for (name, value) in answer.headers() {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
-    }
-}
-
-fn bare(status: u16, headers: &[(&'static str, String)]) -> Response<Outgoing> {
-    let mut response = Response::new(Outgoing::Own(None));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    for (name, value) in headers {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().append(HeaderName::from_static(name), value);
-        }
-    }
-    response
-}
-
 /// An instance's answer.
 pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<Outgoing> {
     let outcome = got.outcome();
@@ -431,7 +368,7 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
         Got::Http1(attempt, _) => {
             (attempt.head.status, headers_of(&attempt.head, attempt.response.filled()))
         }
-        Got::Http2(answer, _) => {
+        Got::Http2(answer) => {
             let response = &mut answer.0;
             (response.status().as_u16(), std::mem::take(response.headers_mut()))
         }
@@ -457,16 +394,20 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
         }
         edit(&mut headers, &route.route.response_headers);
     }
-    let passed = Passed::new(&call.core, crossing, &call.head, &call.upload, (status, outcome));
+    // What is compressed goes on until it ends.
+    let is_told = headers.contains_key(header::CONTENT_LENGTH) || got.is_over();
+    let extent = if is_told { Extent::Told } else { Extent::Open };
+    let told = (status, outcome, call.edge.patience(extent));
+    let passed = Passed::new(&call.core, crossing, &call.head, &call.upload, told);
     let passed = match got {
         Got::Http1(attempt, pump) => passed.http1(attempt, pump),
-        Got::Http2(answer, place) => {
+        Got::Http2(answer) => {
             let (response, uplink) = *answer;
-            passed.http2(Http2::new(response.into_body(), uplink, place))
+            passed.http2(Http2::new(response.into_body(), uplink))
         }
     };
     let passed = if compress { passed.compressed() } else { passed };
-    let mut response = Response::new(Outgoing::Passed(Box::new(passed.settled())));
+    let mut response = Response::new(passed.begun());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     *response.headers_mut() = headers;
     response

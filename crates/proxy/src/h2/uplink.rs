@@ -1,10 +1,12 @@
 //! A request's body on its way over a stream of HTTP/2.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use ::h2::{Reason, SendStream};
 use bytes::Bytes;
 
+use crate::h2::pool::{Place, Waiting};
 use crate::h2::upload::Sending;
 
 /// A body on its way.
@@ -15,13 +17,17 @@ pub(crate) struct Uplink {
     /// A part that waits for room.
     part: Bytes,
     is_done: bool,
+    /// Where it is sent.
+    place: Rc<Place>,
+    waiting: Option<Waiting>,
 }
 
 impl Uplink {
     /// A body that follows its head, which said whether there is one.
-    pub(crate) fn new(stream: SendStream<Bytes>, sending: Sending) -> Self {
+    pub(crate) fn new(stream: SendStream<Bytes>, sending: Sending, place: &Rc<Place>) -> Self {
         let is_done = sending.is_end();
-        Self { stream, sending, part: Bytes::new(), is_done }
+        let place = Rc::clone(place);
+        Self { stream, sending, part: Bytes::new(), is_done, place, waiting: None }
     }
 
     /// Sends as much as there is and goes. What the instance does not take is no reason not to hear it out.
@@ -33,6 +39,7 @@ impl Uplink {
                 Poll::Pending => return,
             }
         }
+        self.waiting = None;
     }
 
     fn poll_once(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ::h2::Error>> {
@@ -62,7 +69,11 @@ impl Uplink {
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ::h2::Error>> {
         self.stream.reserve_capacity(self.part.len());
         while self.stream.capacity() == 0 {
-            match ready!(self.stream.poll_capacity(context)) {
+            let Poll::Ready(room) = self.stream.poll_capacity(context) else {
+                self.waiting.get_or_insert_with(|| self.place.wait());
+                return Poll::Pending;
+            };
+            match room {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(error)),
                 None => {
@@ -70,6 +81,9 @@ impl Uplink {
                     return Poll::Ready(Ok(()));
                 }
             }
+        }
+        if self.waiting.take().is_some() {
+            self.place.moved();
         }
         let count = self.stream.capacity().min(self.part.len());
         let part = self.part.split_to(count);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -9,11 +10,15 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Buf as _, Bytes};
 use hyper::HeaderMap;
 use hyper::body::{Body as _, Frame, Incoming};
+use model::Instant;
 
 use super::pipe::Reader;
+use crate::answer::Answer;
+use crate::bounds::{UploadBounds, Uploaded};
+use crate::core::Core;
 
 /// Bytes of a body that are kept for another attempt.
-const KEPT_BYTES_MAX: usize = 64 << 10;
+pub(crate) const KEPT_BYTES_MAX: usize = 64 << 10;
 
 /// A body that comes once and may be sent several times.
 #[derive(Clone, Debug)]
@@ -98,6 +103,29 @@ impl Upload {
     /// A sending of it from its beginning.
     pub(crate) fn send(&self) -> Sending {
         Sending { upload: self.clone(), next: 0 }
+    }
+
+    /// Waits until all of it is there, if it comes as fast as its bounds want. One whose client is gone is there, too: whoever
+    /// sends it finds that out.
+    pub(crate) async fn gather(
+        &self,
+        core: &Rc<Core>,
+        (bounds, began): (UploadBounds, Instant),
+    ) -> Result<(), Answer> {
+        let mut uploaded = Uploaded { began, moved_at: began, bytes: 0 };
+        let mut deadline = core.deadline(bounds.until(uploaded));
+        poll_fn(|context| {
+            let now = core.tick();
+            if self.poll_end(context).is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if uploaded.bytes != self.bytes() {
+                uploaded = Uploaded { moved_at: now, bytes: self.bytes(), ..uploaded };
+                deadline.set(bounds.until(uploaded));
+            }
+            deadline.poll(context).map(|()| Err(Answer::too_slow()))
+        })
+        .await
     }
 
     /// Reads on as long as there is something, and says whether the end has come.

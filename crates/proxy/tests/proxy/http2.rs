@@ -1,6 +1,7 @@
 //! HTTP/2 and gRPC, on either side or on both.
 
 mod ends;
+mod stalls;
 mod times;
 
 use std::convert::Infallible;
@@ -136,6 +137,9 @@ impl Instance2 {
     }
 }
 
+/// Bytes of a large answer: more than a stream holds on its way.
+const BIG: usize = 3_000_000;
+
 async fn answer(
     request: Request<Incoming>,
     tell: Sender<Heard>,
@@ -156,6 +160,7 @@ async fn answer(
             lines.sort_unstable();
             Ok(Response::new(whole(lines.join("\n"))))
         }
+        "/big" => Ok(Response::new(whole(pattern(BIG)))),
         "/hang" => {
             tell.send(Heard::Asked).unwrap();
             let _guard = Guard(tell);
@@ -202,10 +207,16 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(address: SocketAddr) -> Self {
+        Self::with_window(address, 1 << 20)
+    }
+
+    /// One that lets so many bytes of each answer come before it reads them.
+    fn with_window(address: SocketAddr, window: u32) -> Self {
         let runtime = runtime();
         let sender = runtime.block_on(async {
             let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            let builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            builder.initial_stream_window_size(window);
             let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
             tokio::spawn(async move { drop(connection.await) });
             sender
@@ -381,7 +392,7 @@ fn a_client_of_http1_that_goes_away_breaks_its_body_off() {
     let cart = Instance2::new();
     let mut plane = Plane::new(&Shop::new(&[cart.port]).speaking(Protocol::Http2));
     for framing in
-        ["Content-Length: 100\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"]
+        ["Content-Length: 100000\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"]
     {
         let mut client = plane.client();
         client.send(format!("POST /upload HTTP/1.1\r\nHost: a\r\n{framing}"));

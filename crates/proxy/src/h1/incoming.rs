@@ -1,0 +1,131 @@
+//! The body of a request while it comes: what is read of it, and whether it comes as it should.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+
+use model::Instant;
+
+use super::attempt::Attempt;
+use super::attempts::Event;
+use super::exchange::Exchange;
+use crate::answer::Answer;
+use crate::bounds::Uploaded;
+
+/// What came of waiting for a small body.
+pub(super) enum Gathered {
+    /// It is there, or is not waited for.
+    Enough,
+    /// This is the answer.
+    Refused(Answer),
+    /// The client is not there any more.
+    Gone,
+}
+
+impl Exchange<'_> {
+    /// Waits for a body from outside that fits beside its head. A client that sends it slowly then holds neither a place nor an
+    /// instance, and what has come whole can be sent to another instance as well.
+    pub(super) async fn gather(&mut self) -> Gathered {
+        let left = self.body.left().and_then(|it| usize::try_from(it).ok());
+        let fits = left.is_some_and(|it| self.checked + it <= self.work.input.capacity());
+        // One that asks whether to send it is told by the instance.
+        let waits = self.route.is_some() && fits && !self.work.head.expects_continue;
+        if self.body.is_done() || !waits {
+            return Gathered::Enough;
+        }
+        poll_fn(|context| {
+            self.client.core.tick();
+            while !self.body.is_done() {
+                let before = self.body.bytes;
+                match self.poll_client(context, None) {
+                    Some(Event::Rejected(answer)) => return Poll::Ready(Gathered::Refused(answer)),
+                    Some(_) => return Poll::Ready(Gathered::Gone),
+                    None if self.body.bytes > before => continue,
+                    None => {}
+                }
+                let until = self.upload_until();
+                self.client.deadline.set(until);
+                return match self.client.deadline.poll(context) {
+                    Poll::Ready(()) => Poll::Ready(Gathered::Refused(Answer::too_slow())),
+                    Poll::Pending => Poll::Pending,
+                };
+            }
+            Poll::Ready(Gathered::Enough)
+        })
+        .await
+    }
+
+    /// When more of the body must have come.
+    pub(crate) fn upload_until(&self) -> Instant {
+        let Self { began, moved_at, .. } = *self;
+        self.bounds.until(Uploaded { began, moved_at, bytes: self.body.bytes })
+    }
+
+    /// Checks what has come of the body since the last time.
+    pub(super) fn check_body(&mut self) -> Result<(), Answer> {
+        let new = self.work.input.filled().get(self.checked..).unwrap_or_default();
+        let taken = self.body.take(new);
+        let taken = taken.map_err(|_| Answer::malformed(400, "the body's chunks are malformed"))?;
+        self.checked += taken;
+        let announced = self.body.bytes.saturating_add(self.body.left().unwrap_or(0));
+        if self.bounds.bytes_max < announced {
+            return Err(Answer::too_large(self.bounds.bytes_max));
+        }
+        Ok(())
+    }
+
+    /// The data in what has come of the body from `at` on, without the frame of its chunks.
+    pub(crate) fn data_from(&mut self, at: usize) -> Vec<u8> {
+        let part = self.work.input.filled().get(at..self.checked).unwrap_or_default();
+        let mut data = Vec::with_capacity(part.len());
+        let mut at = 0;
+        while let Some(rest) = part.get(at..).filter(|it| !it.is_empty()) {
+            // It has been checked: a second reading of the same bytes finds the same.
+            let Ok((taken, span)) = self.unframed.step(rest) else { break };
+            data.extend_from_slice(rest.get(span).unwrap_or_default());
+            if taken == 0 {
+                break;
+            }
+            at += taken;
+        }
+        data
+    }
+
+    /// Reads what the client sends: more of the body, or that it is gone. `sent` says whether all that
+    /// has come of the body was sent, where there is one attempt alone.
+    pub(crate) fn poll_client(
+        &mut self,
+        context: &mut Context<'_>,
+        sent: Option<bool>,
+    ) -> Option<Event> {
+        if self.work.input.is_full() {
+            if self.body.is_done() || sent != Some(true) || self.checked < self.work.input.len() {
+                return None;
+            }
+            // The body is longer than the buffer. What was sent makes room, and cannot be sent again.
+            self.work.input.truncate(self.work.head.length);
+            self.client.core.buffers.enlarge(&mut self.work.input);
+            self.checked = self.work.head.length;
+            self.is_whole = false;
+            self.made_room = true;
+        }
+        if self.client.stream.poll_readable(context).is_pending() {
+            return None;
+        }
+        match self.client.stream.poll_fill(context, &mut self.work.input) {
+            Poll::Ready(Ok(0) | Err(_)) => Some(Event::Gone),
+            Poll::Ready(Ok(_)) if self.body.is_done() => None,
+            Poll::Ready(Ok(_)) => {
+                self.moved_at = self.client.core.now();
+                self.check_body().err().map(Event::Rejected)
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Whether there is more of the body to be read as soon as somebody looks. `poll_client` reads nothing
+    /// while the buffer is full of what is not sent, so whoever has sent it must look again: nothing else
+    /// will wake this task.
+    pub(crate) fn has_made_room(&self, attempt: &Attempt) -> bool {
+        self.work.input.is_full() && !self.body.is_done() && attempt.is_sent(self.work.input.len())
+    }
+}

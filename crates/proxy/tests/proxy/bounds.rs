@@ -1,0 +1,92 @@
+//! How large and how slow bodies may be.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use model::units::Bytes;
+use telemetry::report::Outcomes;
+
+use crate::harness::{Instance, Plane, Shop};
+use crate::wire::{Wire, ok};
+
+#[test]
+fn issue_13_a_service_may_send_more_than_a_client_outside() {
+    let cart = Instance::new(|mut asked| {
+        while let Some((_, body)) = asked.request() {
+            asked.wire.send(ok(&body.len().to_string()));
+        }
+    });
+    let mut shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    let size = (64 << 20) + 1;
+    let post = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n");
+    assert_eq!(plane.client().ask(&post).verdict(), "413 body-too-large caller useless");
+    let inside = plane.inside(&mut shop);
+    let send = |address| {
+        let mut client = Wire::connect(address);
+        let mut writing = client.twin();
+        let head = post.clone();
+        let writer = std::thread::spawn(move || {
+            writing.send(head);
+            // Who is refused hears it before all is sent.
+            drop(writing.try_send(vec![0; size]));
+        });
+        let answer = client.answer();
+        writer.join().unwrap();
+        answer
+    };
+    assert_eq!(send(inside).text(), size.to_string());
+    // Where the call says so, that is all.
+    let mut shop = shop.policy(|it| it.max_body = Some(Bytes(1 << 20)));
+    plane.set(&mut shop);
+    let refused = send(inside);
+    assert_eq!(refused.verdict(), "413 body-too-large caller useless");
+    assert!(refused.text().contains("1MiB"), "{}", refused.text());
+    plane.end();
+}
+
+#[test]
+fn issue_13_an_answer_that_stands_still_is_cut_by_a_limit_and_by_nobodys_fault() {
+    let cart = Instance::new(|mut asked| {
+        while asked.request().is_some() {
+            asked.wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+        }
+    });
+    let shop =
+        Shop::new(&[cart.port]).policy(|it| it.idle_timeout = Some(Duration::from_millis(50)));
+    let mut plane = Plane::new(&shop);
+    let mut client = plane.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.head().unwrap();
+    client.rest();
+    assert_eq!(plane.outcomes(1), Outcomes { cancelled: 1, ..Outcomes::default() });
+    plane.end();
+}
+
+#[test]
+fn issue_13_a_body_that_trickles_holds_no_instance() {
+    let (asked_for, is_asked) = channel();
+    let cart = Instance::new(move |mut asked| {
+        while asked.request().is_some() {
+            asked_for.send(()).unwrap();
+            asked.wire.send(ok("x"));
+        }
+    });
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    // It fits beside its head, and nobody is asked before it is there.
+    let mut slow = plane.client();
+    slow.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha");
+    assert_eq!(plane.get("/"), "200 -");
+    is_asked.recv().unwrap();
+    assert!(is_asked.try_recv().is_err());
+    slow.send("lf");
+    assert_eq!(slow.answer().text(), "x");
+    is_asked.recv().unwrap();
+    // One that does not come is given up after five seconds.
+    let mut slower = plane.client();
+    slower.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha");
+    let answer = slower.answer();
+    assert_eq!(answer.verdict(), "408 request-timeout caller useless");
+    assert!(is_asked.try_recv().is_err());
+    plane.end();
+}
