@@ -92,7 +92,14 @@ pub(crate) fn application(
     let base = reader.inherited_resilience(spec.defaults.as_ref(), at.key("defaults"));
     let services = reader.services(spec, at, &base);
     let routes = spec.routes.as_deref().unwrap_or_default();
-    let routes = reader.routes(routes, at.key("routes"), &base);
+    let is_timed =
+        |it: &DefaultsSpec| it.resilience.as_ref().is_some_and(|it| it.timeout.is_some());
+    let outside = if spec.defaults.as_ref().is_some_and(is_timed) {
+        base
+    } else {
+        Resilience { timeout: Resilience::at_gateway().timeout, ..base }
+    };
+    let routes = reader.routes(routes, at.key("routes"), &outside);
     let flags = reader.flags(spec.flags.as_ref(), at.key("flags"));
     let rules = reader.rules(spec.rules.as_ref(), at.key("rules"));
     graph::check(&services, at.key("services"), reader.findings);

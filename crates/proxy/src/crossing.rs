@@ -174,11 +174,16 @@ impl Crossing {
         TimeLeft { time: self.deadline().since(now), by }
     }
 
+    /// Whether the caller's time ends before that of the policy.
+    fn is_callers_time(&self) -> bool {
+        let until = self.call.as_ref().map(Call::deadline);
+        let callers = self.caller_deadline.map(|it| traffic::before_callers(self.began, it));
+        callers.is_some() && callers == until
+    }
+
     /// Whether the client's own time ends before that of the policy.
     fn is_clients_time(&self) -> bool {
-        let until = self.call.as_ref().map(Call::deadline);
-        self.timeout_by == TimeoutBy::Client
-            && self.caller_deadline.is_some_and(|it| until == Some(it))
+        self.timeout_by == TimeoutBy::Client && self.is_callers_time()
     }
 
     /// What an outcome says about the instance.
