@@ -8,7 +8,6 @@ use model::units::Share;
 use model::{ApplicationName, ReleaseNumber, ServiceName, Template};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use world::rollout::Outcome;
 use world::{ApplicationState, ServiceState, World};
 
 use crate::change::{Values, differences};
@@ -153,13 +152,12 @@ fn share(service: &ServiceState, release: ReleaseNumber) -> Share {
 fn release_state(service: &ServiceState, release: ReleaseNumber, share: Share) -> ReleaseStateView {
     let last = service.rollout.as_deref().filter(|it| it.to == release);
     let is_replaced = service.active_rollout().is_some_and(|it| it.from == release);
-    let outcome = last.and_then(|it| it.outcome.as_ref()).map(|it| &it.0);
     match () {
         () if last.is_some_and(world::Rollout::is_active) => ReleaseStateView::RollingOut,
         // While instances are replaced in their places, both serve.
         () if share != Share::ZERO || is_replaced => ReleaseStateView::Serving,
         () if service.group_of(release).is_some() => ReleaseStateView::Warm,
-        () if matches!(outcome, Some(Outcome::Rejected { .. })) => ReleaseStateView::Rejected,
+        () if service.rejected.contains(&release) => ReleaseStateView::Rejected,
         () => ReleaseStateView::Retired,
     }
 }

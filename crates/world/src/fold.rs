@@ -2,7 +2,7 @@
 
 mod release;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::instance::{Exit, InstanceId};
@@ -254,6 +254,7 @@ impl ApplicationState {
                 traffic: Traffic::default(),
                 rollout: None,
                 previous: Vec::new(),
+                rejected: BTreeSet::new(),
                 commands: BTreeMap::new(),
                 instances: BTreeMap::new(),
                 next_instance: 1,
@@ -364,6 +365,7 @@ impl ServiceState {
             self.releases.remove(&oldest);
             self.commands.remove(&oldest);
             self.previous.retain(|it| *it != oldest);
+            self.rejected.remove(&oldest);
         }
     }
 

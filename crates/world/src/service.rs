@@ -2,7 +2,7 @@
 
 mod stored;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,6 +47,9 @@ pub struct ServiceState {
     pub rollout: Option<Arc<Rollout>>,
     /// Releases that had all the traffic before the current one, the latest last.
     pub previous: Vec<ReleaseNumber>,
+    /// Releases whose last rollout was rejected.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub rejected: BTreeSet<ReleaseNumber>,
     /// How the release command of each release ended, where it has been run.
     pub commands: BTreeMap<ReleaseNumber, Exit>,
     /// Instances that have not ended, by number.

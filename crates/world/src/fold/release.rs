@@ -102,6 +102,10 @@ impl ServiceState {
         let (kind, from, to) = (rollout.kind, rollout.from, rollout.to);
         let (group, in_place) = (rollout.group, rollout.is_in_place());
         let keep_old = rollout.update.keep_old;
+        match outcome {
+            Outcome::Rejected { .. } => self.rejected.insert(to),
+            _ => self.rejected.remove(&to),
+        };
         if *outcome != Outcome::Completed {
             if in_place {
                 self.groups.get_mut(&group)?.release = from;

@@ -1,6 +1,6 @@
 //! A service as snapshots have it: those of versions that knew one group only are read as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::instance::Exit;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{Ended, Instance, ServiceState, Slot, Traffic};
 use crate::group::Group;
-use crate::rollout::{GroupNumber, Rollout};
+use crate::rollout::{GroupNumber, Outcome, Rollout};
 
 /// What is written, and in place of `groups` what was written before there were any.
 #[derive(Debug, Deserialize)]
@@ -28,6 +28,8 @@ pub(super) struct StoredService {
     rollout: Option<Arc<Rollout>>,
     #[serde(default)]
     previous: Vec<ReleaseNumber>,
+    #[serde(default)]
+    rejected: BTreeSet<ReleaseNumber>,
     #[serde(default)]
     commands: BTreeMap<ReleaseNumber, Exit>,
     instances: BTreeMap<u32, Instance>,
@@ -58,6 +60,13 @@ impl From<StoredService> for ServiceState {
             };
             groups.insert(GroupNumber::default(), group);
         }
+        let mut rejected = stored.rejected;
+        if let Some(rollout) = &stored.rollout
+            && matches!(rollout.outcome, Some((Outcome::Rejected { .. }, _)))
+        {
+            // What is written now; before, only the last rollout said so.
+            rejected.insert(rollout.to);
+        }
         Self {
             releases: stored.releases,
             replicas: stored.replicas,
@@ -67,6 +76,7 @@ impl From<StoredService> for ServiceState {
             traffic: stored.traffic,
             rollout: stored.rollout,
             previous: stored.previous,
+            rejected,
             commands: stored.commands,
             instances: stored.instances,
             next_instance: stored.next_instance,

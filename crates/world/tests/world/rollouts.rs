@@ -58,6 +58,25 @@ impl World {
     }
 }
 
+/// Issue 12: the next rollout made it one that was retired.
+#[test]
+fn issue_12_a_rejected_release_stays_rejected_until_it_is_tried_again() {
+    let mut world = started(CANARY);
+    world.roll(&["rejected"]);
+    let rejected = [ReleaseNumber(2)].into();
+    assert_eq!(world.service("web").rejected, rejected);
+    world.fold_all(baked(SHOP, "web", 3, 1));
+    world.fold(rollout(SHOP, "web", (1, 3), CANARY));
+    world.roll(&["completed"]);
+    assert_eq!(world.service("web").rejected, rejected);
+    world.fold_all(baked(SHOP, "web", 4, 0));
+    let text = r#""strategy": "canary"}, "kind": "deploy", "group": 0}"#;
+    world.fold(rollout(SHOP, "web", (3, 4), text));
+    world.roll(&["rejected"]);
+    let both = [ReleaseNumber(2), ReleaseNumber(4)].into();
+    assert_eq!(world.service("web").rejected, both);
+}
+
 #[test]
 fn there_is_one_rollout_at_a_time_from_what_serves_to_what_is_there() {
     let world = baked_world();
