@@ -7,11 +7,11 @@ use api::openapi::Health;
 use api::{ApiError, StatusView};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use model::units::DurationText;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
 use crate::error::CommandError;
@@ -192,17 +192,40 @@ impl Client {
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| unreachable(std::io::Error::other(error)))?.to_bytes();
         if !status.is_success() {
-            let error: ApiError = serde_json::from_slice(&body)
-                .map_err(|_| CommandError::Answer(format!("status {status}")))?;
-            return Err(error.into());
+            return Err(refusal(status, &body));
         }
         serde_json::from_slice(&body).map_err(|error| CommandError::Answer(error.to_string()))
+    }
+}
+
+/// Why a request was refused: in the platform's own words, or in those of Prometheus' API, which metrics are asked by.
+fn refusal(status: StatusCode, body: &[u8]) -> CommandError {
+    #[derive(Deserialize)]
+    struct OfPrometheus {
+        error: String,
+    }
+    if let Ok(error) = serde_json::from_slice::<ApiError>(body) {
+        return error.into();
+    }
+    match serde_json::from_slice::<OfPrometheus>(body) {
+        Ok(it) => CommandError::Wrong(it.error),
+        Err(_) => CommandError::Answer(format!("status {status}")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn issue_12_a_question_that_is_wrong_is_answered_in_prometheus_words() {
+        let body = br#"{"status": "error", "errorType": "bad_data", "error": "1:6: parse error: unclosed"}"#;
+        let refused = refusal(StatusCode::BAD_REQUEST, body);
+        assert_eq!(refused.to_string(), "1:6: parse error: unclosed");
+        let own = br#"{"kind": "not_found", "message": "there is no shop"}"#;
+        assert!(refusal(StatusCode::NOT_FOUND, own).to_string().contains("no shop"));
+        assert!(refusal(StatusCode::BAD_GATEWAY, b"<html>").to_string().contains("status 502"));
+    }
 
     #[test]
     fn targets_are_escaped() {
