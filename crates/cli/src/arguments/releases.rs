@@ -36,6 +36,9 @@ pub struct Deploy {
     /// Make a release even where nothing has changed
     #[arg(long)]
     pub force: bool,
+    /// Release an application that runs from another folder as it is described here
+    #[arg(long)]
+    pub take_over: bool,
     /// Return as soon as the rollout has begun
     #[arg(long, short)]
     pub detach: bool,

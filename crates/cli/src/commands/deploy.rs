@@ -10,7 +10,7 @@ use model::release::Origin;
 use model::service::Source;
 
 use super::rollout::{self, Followed};
-use super::{baked, wishes};
+use super::{baked, stop, up, wishes};
 use crate::arguments::{Deploy, StrategyName};
 use crate::client::{Client, Target};
 use crate::error::CommandError;
@@ -32,6 +32,9 @@ pub(crate) async fn run(
     let client = daemon::ensure(context).await?;
     let name = described.application.name.to_string();
     runs(&client, &name).await?;
+    let folder = described.folder.display().to_string();
+    let _it_runs: stop::Fate =
+        up::check_what_runs(&client, &name, (&folder, asked.take_over), output).await?;
     // Where nobody says which services, all: what has not changed gets no release.
     let all = || described.application.services.keys().cloned().collect();
     let only = if only.is_empty() { all() } else { only };
@@ -43,7 +46,6 @@ pub(crate) async fn run(
         together: asked.together,
         origin,
     };
-    let folder = described.folder.display().to_string();
     let apply = Apply { definition: described.application, folder, deploy };
     let accepted: Accepted = client.post(Target::new(&["v1", "applications"]), &apply).await?;
     attend(&client, &name, asked, (&accepted, output)).await

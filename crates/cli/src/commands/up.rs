@@ -213,7 +213,7 @@ async fn folder_it_runs_from(client: &Client, name: &str) -> Result<Option<Strin
 /// Refuses to make an application that runs from another folder what is described here, unless that is asked for: two
 /// clones of one project are one application, unless one of them gets another name. A folder that is gone
 /// claims nothing. Returns what becomes of the application when this command ends.
-async fn check_what_runs(
+pub(super) async fn check_what_runs(
     client: &Client,
     name: &str,
     (folder, take_over): (&str, bool),

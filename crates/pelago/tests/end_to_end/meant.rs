@@ -57,9 +57,15 @@ fn issue_12_an_application_is_not_taken_over_by_another_folder_unless_asked() {
     site.write("clone/pelago.yaml", "name: shop\nservices: {web: {behaviour: {work: 2ms}}}\n");
     let refused = run_in(&site, "clone", &["up", "--detach"]);
     assert_refused(&refused, "app/shop; `--take-over` makes it");
+    // A release made elsewhere would take it over as well.
+    let refused = run_in(&site, "clone", &["deploy", "--detach"]);
+    assert_refused(&refused, "app/shop; `--take-over` makes it");
     assert!(site.application()["folder"].as_str().unwrap().ends_with("app/shop"));
     run_in(&site, "clone", &["up", "--detach", "--take-over"]).ok();
     assert!(site.application()["folder"].as_str().unwrap().ends_with("app/clone"));
+    assert_refused(&run_in(&site, "shop", &["deploy", "--detach"]), "app/clone");
+    run_in(&site, "shop", &["deploy", "--detach", "--take-over"]).ok();
+    assert!(site.application()["folder"].as_str().unwrap().ends_with("app/shop"));
 }
 
 #[test]
