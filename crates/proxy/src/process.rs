@@ -242,6 +242,7 @@ impl Main {
             gateway_tls: self.listeners.address(&Place::GatewayTls),
             options: self.front.clone(),
             asked: Some(self.entrances.wanted()),
+            workers: Some(self.workers.count()),
             is_retired: self.is_retired(),
         }
     }

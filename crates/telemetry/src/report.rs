@@ -32,6 +32,9 @@ pub enum Report {
         /// Where the gateway was told to listen; older data planes do not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asked: Option<GatewayAddresses>,
+        /// Its workers; older data planes do not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        workers: Option<usize>,
         /// Whether it has handed over to a successor, and lives on for the connections it has.
         #[serde(default)]
         is_retired: bool,

@@ -420,6 +420,7 @@ fn needs_replacement(hello: &Hello, settings: &Settings) -> bool {
     };
     hello.version != VERSION
         || hello.options != settings.options
+        || hello.workers.is_some_and(|it| it != settings.workers)
         || is_elsewhere(settings.gateway, asked.plain)
         || is_elsewhere(settings.gateway_tls, asked.tls)
 }

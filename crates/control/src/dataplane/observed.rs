@@ -33,6 +33,8 @@ pub struct Hello {
     pub options: GatewayOptions,
     /// Where the gateway was told to listen, if that was said.
     pub asked: Option<GatewayAddresses>,
+    /// Its workers, if it said how many.
+    pub workers: Option<usize>,
 }
 
 /// A data plane that was replaced, and goes on for the connections it has.
@@ -111,8 +113,10 @@ impl Observed {
     pub(super) fn take_in(&mut self, report: Report, now: Timestamp) {
         self.heard = now;
         match report {
-            Report::Hello { version, pid, gateway, gateway_tls, options, asked, .. } => {
-                self.greet(Hello { version, pid, gateway, gateway_tls, options, asked });
+            Report::Hello {
+                version, pid, gateway, gateway_tls, options, asked, workers, ..
+            } => {
+                self.greet(Hello { version, pid, gateway, gateway_tls, options, asked, workers });
             }
             Report::Applied { index } => self.applied = index,
             Report::ListenFailed { edge, reason } => {
@@ -193,6 +197,7 @@ mod tests {
             gateway_tls: None,
             options,
             asked: None,
+            workers: None,
             is_retired: false,
         }
     }

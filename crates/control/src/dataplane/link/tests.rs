@@ -106,6 +106,7 @@ impl Stage {
                 gateway_tls,
                 options,
                 asked,
+                workers: None,
                 is_retired: false,
             })
             .await;
@@ -263,7 +264,7 @@ async fn what_it_says_is_remembered() {
 fn hello(version: &str, gateway: Option<SocketAddr>) -> Hello {
     let options = GatewayOptions::default();
     let (version, gateway_tls, asked) = (version.to_owned(), None, None);
-    Hello { version, pid: 7, gateway, gateway_tls, options, asked }
+    Hello { version, pid: 7, gateway, gateway_tls, options, asked, workers: Some(1) }
 }
 
 #[track_caller]
@@ -289,6 +290,11 @@ fn which_data_plane_is_replaced() {
     let options = GatewayOptions { proxy_protocol: true, ..GatewayOptions::default() };
     let settings = Settings { gateway: None, gateway_tls: None, options, workers: 1 };
     assert!(needs_replacement(&hello(VERSION, None), &settings));
+    // Issue 12: another number of workers was said, and stayed as it was.
+    let options = GatewayOptions::default();
+    let settings = Settings { gateway: None, gateway_tls: None, options, workers: 2 };
+    assert!(needs_replacement(&hello(VERSION, None), &settings));
+    assert!(!needs_replacement(&Hello { workers: None, ..hello(VERSION, None) }, &settings));
 }
 
 #[track_caller]
