@@ -245,6 +245,7 @@ impl Relay {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(())) => return Poll::Ready(Ended::CutShort),
                 Poll::Pending => {
+                    self.attempt.hurry();
                     let stream = Pin::new(&mut exchange.client.stream);
                     if matches!(stream.poll_flush(context), Poll::Ready(Err(_))) {
                         return Poll::Ready(Ended::Gone);

@@ -365,10 +365,14 @@ impl Http1 {
                 None => Poll::Ready(Ok(0)),
             };
             self.attempt.response = response;
-            match ready!(read) {
-                Ok(0) if self.body.may_end() => return Poll::Ready(None),
-                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Cut::Short))),
-                Ok(_) => {}
+            match read {
+                Poll::Ready(Ok(0)) if self.body.may_end() => return Poll::Ready(None),
+                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(Cut::Short))),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Pending => {
+                    self.attempt.hurry();
+                    return Poll::Pending;
+                }
             }
         }
     }
