@@ -69,8 +69,7 @@ pub enum AppendError {
     },
     /// No room on disk, or the journal's own size limit is reached.
     #[error(
-        "no room for the journal in {}: the disk is full or max_file_bytes is reached; free some \
-         space, raise the limit or set a shorter retention, then try again",
+        "no room for the journal in {}: the disk is full; free some space, and it goes on by itself",
         folder.display()
     )]
     DiskFull {

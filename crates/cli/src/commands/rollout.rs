@@ -246,8 +246,8 @@ pub(crate) async fn follow(
             views.into_iter().filter(|view| followed.iter().any(|it| it.is(view))).collect();
         if views.len() < followed.len() {
             return Err(CommandError::wrong(
-                "a rollout that was followed is known no more: another has taken its place; \
-                 `pelago events` says why",
+                "another release has superseded the one that was followed; `pelago releases` shows which, \
+                 and `pelago events` who made it",
             ));
         }
         progress.show(&views, output)?;
