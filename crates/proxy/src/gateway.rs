@@ -8,7 +8,7 @@ use crate::answer::{Answer, Fault};
 use crate::crossing::Asked;
 use crate::h1::attempt::Attempt;
 use crate::h1::exchange::Exchange;
-use crate::h1::head::Framing;
+use crate::h1::head::{Framing, values};
 use crate::router::{Entry, location};
 
 /// An answer a route gives itself.
@@ -165,6 +165,7 @@ pub(crate) fn coding(exchange: &Exchange<'_>, attempt: &Attempt) -> Coding {
     let is_compressed = has_body
         && head.status == 200
         && !head.has_content_encoding
+        && !is_final(values(attempt.said(), "cache-control"))
         && kind.is_some_and(is_compressible)
         && accepts_gzip(&exchange.work.view());
     if is_compressed { Coding::Gzip } else { Coding::Identity }
@@ -172,6 +173,19 @@ pub(crate) fn coding(exchange: &Exchange<'_>, attempt: &Attempt) -> Coding {
 
 /// Bytes below which compression saves nothing: a packet is one either way.
 const COMPRESSED_BYTES_MIN: u64 = 860;
+
+/// Whether an answer forbids that it is coded otherwise (RFC 9111, section 5.2.2.6).
+pub(crate) fn is_final<'a>(mut cache_control: impl Iterator<Item = &'a [u8]>) -> bool {
+    let forbids = |it: &[u8]| it.trim_ascii().eq_ignore_ascii_case(b"no-transform");
+    cache_control.any(|it| it.split(|it| *it == b',').any(forbids))
+}
+
+/// The validator of an answer that is compressed on its way, if it has one: its bytes are others now, so that it is the same
+/// only in meaning (RFC 9110, section 8.8.1).
+pub(crate) fn weakened(etag: &[u8]) -> Option<String> {
+    let etag = str::from_utf8(etag).ok()?;
+    Some(if etag.starts_with("W/") { etag.to_owned() } else { format!("W/{etag}") })
+}
 
 /// Whether a client takes gzip (RFC 9110, section 12.5.3).
 pub(crate) fn accepts_gzip(asked: &impl Asked) -> bool {

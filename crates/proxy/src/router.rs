@@ -16,6 +16,7 @@ use world::routing::route_key;
 
 use crate::crossing::Asked;
 use crate::edge::{Beginning, Edge};
+use crate::path::{self, BadPath};
 
 /// All routes of all applications.
 #[derive(Debug, Default)]
@@ -82,18 +83,24 @@ impl Router {
         self.entries.iter().filter_map(|it| it.edge.as_ref().map(Rc::clone))
     }
 
-    /// The route a request for `host` takes, the host as the request says it.
-    pub(crate) fn find(&self, host: &[u8], asked: &impl Asked) -> Option<Rc<Entry>> {
+    /// The route a request for `host` takes, the host as the request says it. A path that is none takes no route.
+    pub(crate) fn find(
+        &self,
+        host: &[u8],
+        asked: &impl Asked,
+    ) -> Result<Option<Rc<Entry>>, BadPath> {
         let host = without_port(host);
-        let path = asked.path().as_bytes();
+        // A name with a dot at its end is the same name (RFC 1034, section 3.1).
+        let host = host.strip_suffix(b".").unwrap_or(host);
+        let path = path::matched(asked.path().as_bytes())?;
         let takes = |it: &&Rc<Entry>| {
             let route = &it.route;
             is_host(route.host.as_deref(), host)
-                && is_below(path, route.path.as_bytes())
+                && is_below(&path, route.path.as_bytes())
                 && (route.methods.is_empty() || route.methods.iter().any(|it| it == asked.method()))
                 && route.headers.iter().all(|it| has(asked, it))
         };
-        self.entries.iter().find(takes).map(Rc::clone)
+        Ok(self.entries.iter().find(takes).map(Rc::clone))
     }
 }
 
@@ -135,16 +142,17 @@ fn is_below(path: &[u8], prefix: &[u8]) -> bool {
     })
 }
 
-/// A host without its port; the colons of an IPv6 address are inside brackets.
+/// A host without its port; the colons of an IPv6 address are inside brackets. What is no number is no port.
 pub(crate) fn without_port(host: &[u8]) -> &[u8] {
     let end = host.iter().rposition(|it| matches!(it, b':' | b']'));
-    match end {
-        Some(end) if host.get(end) == Some(&b':') => host.get(..end).unwrap_or_default(),
+    match end.and_then(|it| host.split_at_checked(it)) {
+        Some((name, [b':', port @ ..])) if port.iter().all(u8::is_ascii_digit) => name,
         _ => host,
     }
 }
 
-/// The path and query that are passed on.
+/// The path and query that are passed on. A prefix is taken off as it was matched: of a path that is spelled in another way
+/// where it counts, its one spelling is passed on.
 pub(crate) fn rewritten(route: &Route, target: &str) -> Option<String> {
     let replacement = match (&route.rewrite, route.strip_prefix) {
         (Some(rewrite), _) => rewrite.as_str(),
@@ -152,7 +160,18 @@ pub(crate) fn rewritten(route: &Route, target: &str) -> Option<String> {
         (None, false) => return None,
     };
     let bare = route.path.strip_suffix('/').unwrap_or(&route.path);
-    let rest = target.strip_prefix(bare)?;
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let as_written = path.strip_prefix(bare).filter(|rest| {
+        (rest.is_empty() || rest.starts_with('/')) && !path::has_dots(rest.as_bytes())
+    });
+    let rest = match as_written {
+        Some(rest) => format!("{rest}{query}"),
+        None => {
+            let path = path::matched(path.as_bytes()).ok()?;
+            let rest = str::from_utf8(&path).ok()?.strip_prefix(bare)?.to_owned();
+            rest + query
+        }
+    };
     let replacement = replacement.strip_suffix('/').unwrap_or(replacement);
     let slash = if rest.starts_with('/') { "" } else { "/" };
     // `/api?x` becomes `/?x`, and `/new?x` with a rewrite to `/new`.
@@ -225,7 +244,7 @@ mod tests {
 
     #[track_caller]
     fn check(router: &Router, host: &str, request: &Request<'_>, service: Option<&str>) {
-        let found = router.find(host.as_bytes(), request);
+        let found = router.find(host.as_bytes(), request).unwrap();
         let found = found.and_then(|it| it.route.service().map(ToString::to_string));
         assert_eq!(found.as_deref(), service, "{host}{}", request.1);
     }
@@ -254,6 +273,12 @@ mod tests {
         check(&router, "a.b.localhost", &get("/"), Some("wild"));
         check(&router, ".localhost", &get("/"), Some("any"));
         check(&router, "[::1]:8080", &get("/"), Some("any"));
+        // Issue 13: another spelling is no way around.
+        check(&router, "shop.localhost.", &get("/api"), Some("api"));
+        check(&router, "shop.localhost.:8080", &get("/%61pi/"), Some("api"));
+        check(&router, "shop.localhost:x", &get("/api"), Some("any"));
+        check(&router, "shop.localhost", &get("//x/../api//orders/%31"), Some("orders"));
+        assert!(router.find(b"shop.localhost", &get("/api/../../x")).is_err());
     }
 
     #[track_caller]
@@ -269,6 +294,11 @@ mod tests {
         check_rewritten(strip, "/api", Some("/"));
         check_rewritten(strip, "/api?y", Some("/?y"));
         let rewrite = r#"{"path": "/api/", "service": "a", "rewrite": "/v2/"}"#;
+        // As it was matched, and otherwise as it came.
+        check_rewritten(strip, "/api/a%2Fb//c%62?%2e", Some("/a%2Fb//c%62?%2e"));
+        check_rewritten(strip, "/%61pi/x?y=%61", Some("/x?y=%61"));
+        check_rewritten(strip, "//api/./x", Some("/x"));
+        check_rewritten(strip, "/api/b/%2e%2e/../api/x", Some("/x"));
         check_rewritten(rewrite, "/api/x", Some("/v2/x"));
         check_rewritten(rewrite, "/api/", Some("/v2/"));
         check_rewritten(rewrite, "/api?y", Some("/v2?y"));

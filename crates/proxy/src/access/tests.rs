@@ -79,7 +79,7 @@ fn a_request_that_crossed() {
     let at = crate::edge::Beginning { now: Instant::ZERO, rng: &Rng::new(1), log: None };
     let router = Router::new(&routes, &Router::default(), &at);
     let mut record = begin(&core, &PLAIN);
-    record.routed(&router.find(b"shop.localhost", &PLAIN).unwrap());
+    record.routed(&router.find(b"shop.localhost", &PLAIN).unwrap().unwrap());
     record.crossed(crossed(), Some(201), None);
     drop(record);
     check(

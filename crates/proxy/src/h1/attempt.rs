@@ -305,6 +305,11 @@ impl Attempt {
         }
     }
 
+    /// The head of the answer, as it came.
+    pub(crate) fn said(&self) -> &[u8] {
+        self.response.filled().get(..self.head.length).unwrap_or_default()
+    }
+
     /// The connection, while there is one.
     pub(crate) const fn connection(&mut self) -> Option<&mut TcpStream> {
         match &mut self.stage {

@@ -55,6 +55,8 @@ pub(crate) struct Client {
     pub(crate) deadline: Deadline,
     /// What is logged of the request that is worked on, until it crosses an edge.
     pub(crate) record: Option<Box<Record>>,
+    /// Time in which what is still sent is read after an answer that came early.
+    lingers: Duration,
 }
 
 /// What one request needs while it is worked on.
@@ -81,7 +83,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) async fn serve(core: Rc<Core>, stream: Stream, entry: Entry, peer: SocketAddr) {
     let deadline = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
     let address = peer.ip().to_string().into_boxed_str();
-    let mut client = Client { core, stream, entry, peer, address, deadline, record: None };
+    let (record, lingers) = (None, LINGER_TIME);
+    let mut client = Client { core, stream, entry, peer, address, deadline, record, lingers };
     loop {
         if client.idle().await.is_err() {
             return;
@@ -223,6 +226,8 @@ impl Client {
         write::answer(&mut work.out, &answer, None, Connection::Close, IsHead::No);
         self.record = self.visit("HTTP/1.1").and_then(|it| Record::unread(&it));
         self.note(&work.out, answer.status, answer.reason);
+        // What comes behind a head that is none is no upload.
+        self.lingers = LINGER_IDLE;
         match self.write(&work.out).await {
             Ok(()) => After::Linger,
             Err(Ended) => After::Close,
@@ -276,7 +281,7 @@ impl Client {
 
     /// Reads on for a while, so that the answer is not lost to a reset: the client may still be sending.
     async fn linger(mut self, mut input: Buffer) {
-        let until = self.core.tick().after(LINGER_TIME);
+        let until = self.core.tick().after(self.lingers);
         self.deadline.set(self.core.now().after(LINGER_IDLE));
         let Self { stream, deadline, .. } = &mut self;
         tokio::select! {

@@ -167,9 +167,16 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
     let visit = client.visit(protocol);
     client.record = visit.and_then(|it| Record::begin(&it, work.host(), &view));
     let found = client.core.router().find(work.host().as_bytes(), &view);
-    let Some(entry) = found else {
-        let answer = Answer::no_route(work.host(), view.path());
-        return Way::Answered(answer_early(client, work, &answer, None).await);
+    let entry = match found {
+        Ok(Some(entry)) => entry,
+        Ok(None) => {
+            let answer = Answer::no_route(work.host(), view.path());
+            return Way::Answered(answer_early(client, work, &answer, None).await);
+        }
+        Err(bad) => {
+            let answer = Answer::malformed(400, &bad.to_string());
+            return Way::Answered(answer_early(client, work, &answer, None).await);
+        }
     };
     if let Some(record) = &mut client.record {
         record.routed(&entry);

@@ -133,6 +133,15 @@ pub(crate) fn is_own(name: &[u8]) -> bool {
     name.len() > OWN.len() && name.iter().zip(OWN).all(same)
 }
 
+/// The values of every header of a name in a head, whole lines each.
+pub(crate) fn values<'a>(head: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    head.split(|it| *it == b'\n').skip(1).filter_map(move |line| {
+        let colon = line.iter().position(|it| *it == b':')?;
+        let (found, value) = (line.get(..colon)?, line.get(colon + 1..)?);
+        found.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

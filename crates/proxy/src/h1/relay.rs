@@ -3,6 +3,7 @@
 //! On the usual path bytes are passed on as they are, from the buffer they were read into. Where the client
 //! must be told otherwise where the body ends, or wants it compressed, it is taken apart and written anew.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::io::{IoSlice, Write as _};
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use model::Instant;
+use model::route::HeaderEdits;
 use tokio::io::AsyncWrite as _;
 use traffic::Outcome;
 
@@ -18,7 +20,7 @@ use super::attempt::{Attempt, JOINED_BYTES_MAX};
 use super::attempts::outcome_of;
 use super::body::Body;
 use super::exchange::{After, Ends, Exchange, Tunnelled, connection};
-use super::head::Framing;
+use super::head::{Framing, values};
 use super::request::Method;
 use super::write::{self, Backward, NO_EDITS, Told};
 use crate::answer::{Answer, Failure, Sent};
@@ -120,8 +122,12 @@ fn write_head(
         None => Vec::new(),
     };
     let edits = exchange.route.as_ref().map_or(&NO_EDITS, |it| &it.route.response_headers);
+    let edits = match coding {
+        Coding::Identity => Cow::Borrowed(edits),
+        Coding::Gzip => Cow::Owned(recoded(edits, attempt)),
+    };
     let connection = connection(exchange.work, ends);
-    let back = Backward { told, connection, edits, more: &more };
+    let back = Backward { told, connection, edits: &edits, more: &more };
     let mut out = std::mem::take(&mut exchange.work.out);
     out.clear();
     if !exchange.work.head.is_http10 {
@@ -130,6 +136,18 @@ fn write_head(
     }
     write::response(&mut out, attempt.response.filled(), &attempt.head, &back);
     out
+}
+
+/// The route's changes to headers, and what compression makes of them: ranges of what came are not ranges of what goes.
+fn recoded(edits: &HeaderEdits, attempt: &Attempt) -> HeaderEdits {
+    let mut edits = edits.clone();
+    edits.remove.push("accept-ranges".to_owned());
+    let is_set = edits.set.iter().any(|(name, _)| name == "etag");
+    if !is_set && let Some(etag) = values(attempt.said(), "etag").next().and_then(gateway::weakened)
+    {
+        edits.set.push(("etag".to_owned(), etag));
+    }
+    edits
 }
 
 fn garbage(exchange: &Exchange<'_>, what: &'static str) -> Answer {
@@ -436,6 +454,10 @@ impl Rewriter {
     }
 
     fn data(&mut self, out: &mut Vec<u8>, data: &[u8]) {
+        // A flush of nothing is an empty block, and a chunk.
+        if data.is_empty() {
+            return;
+        }
         match &mut self.gzip {
             None => self.told.chunk(out, data),
             Some(gzip) => {

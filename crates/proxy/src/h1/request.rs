@@ -8,7 +8,7 @@ use model::route::Priority;
 use super::chunked::is_token;
 use super::head::{
     Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, TARGET_BYTES_MAX, content_length,
-    elements, is_hop_by_hop, is_own, span,
+    elements, is_hop_by_hop, is_own, span, values,
 };
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeoutBy};
 
@@ -366,13 +366,7 @@ impl RequestHead {
 
     /// The value of a header of a request that was read from `buffer`.
     pub(crate) fn find<'b>(&self, buffer: &'b [u8], name: &str) -> Option<&'b [u8]> {
-        let head = buffer.get(..self.length)?;
-        let lines = head.split(|it| *it == b'\n').skip(1);
-        lines.into_iter().find_map(|line| {
-            let colon = line.iter().position(|it| *it == b':')?;
-            let (found, value) = (line.get(..colon)?, line.get(colon + 1..)?);
-            found.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
-        })
+        values(buffer.get(..self.length)?, name).next()
     }
 
     /// The value of a cookie.

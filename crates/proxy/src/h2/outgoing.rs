@@ -282,6 +282,9 @@ impl Passed {
             crossing.bytes_out += data.len() as u64;
         }
         let Some(gzip) = &mut self.gzip else { return Some(frame) };
+        if data.is_empty() {
+            return None;
+        }
         // Writing to memory cannot fail.
         drop(gzip.write_all(data).and_then(|()| gzip.flush()));
         let compressed = std::mem::take(gzip.get_mut());

@@ -234,9 +234,10 @@ impl Handler {
             Entry::Gateway(_) => {
                 let host = host(head);
                 let found = self.core.router().find(host.as_bytes(), &**head);
-                found.ok_or_else(|| {
-                    Box::new(own(head, &Answer::no_route(host, head.uri.path()), None))
-                })?
+                let answered = |answer: Answer| Box::new(own(head, &answer, None));
+                found
+                    .map_err(|bad| answered(Answer::malformed(400, &bad.to_string())))?
+                    .ok_or_else(|| answered(Answer::no_route(host, head.uri.path())))?
             }
         };
         if let Some(record) = record {
@@ -378,6 +379,9 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
             && status == 200
             && !got.is_over()
             && !headers.contains_key(header::CONTENT_ENCODING)
+            && !gateway::is_final(
+                headers.get_all(header::CACHE_CONTROL).iter().map(HeaderValue::as_bytes),
+            )
             && kind_is_compressible(&headers)
             && gateway::accepts_gzip(&*call.head)
             && call.head.method() != "HEAD"
@@ -385,6 +389,11 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
     let coding = if compress { Coding::Gzip } else { Coding::Identity };
     if compress {
         headers.remove(header::CONTENT_LENGTH);
+        headers.remove(header::ACCEPT_RANGES);
+        let etag = headers.get(header::ETAG).and_then(|it| gateway::weakened(it.as_bytes()));
+        if let Some(etag) = etag.and_then(|it| HeaderValue::from_str(&it).ok()) {
+            headers.insert(header::ETAG, etag);
+        }
     }
     if let Some(route) = &call.route {
         for (name, value) in gateway::added_headers(&route.route, &*call.head, coding) {

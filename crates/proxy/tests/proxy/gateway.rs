@@ -7,6 +7,7 @@ use model::service::Protocol;
 use serde_json::json;
 
 use crate::harness::{Instance, Plane, Shop, free_port};
+use crate::http2::{Client, nothing, request};
 use crate::wire::{Wire, get, ok};
 
 #[test]
@@ -48,6 +49,71 @@ fn answers_are_compressed_for_those_who_take_it() {
     let image = "GET /image HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n";
     assert_eq!(client.ask(image).head.get("content-encoding"), None);
     drop(client);
+    plane.end();
+}
+
+/// RFC 9110, 8.8.1 and 14.3; RFC 9111, 5.2.2.6.
+#[test]
+fn issue_13_what_is_compressed_is_the_same_in_meaning_only() {
+    let cart = Instance::new(|mut asked| {
+        while let Some((head, _)) = asked.request() {
+            let more = match head.0.split(' ').nth(1).unwrap() {
+                "/weak" => "ETag: W/\"b\"",
+                "/final" => "ETag: \"c\"\r\nCache-Control: public, No-Transform",
+                _ => "ETag: \"a\"",
+            };
+            let body = "the same again and ".repeat(100);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nAccept-Ranges: bytes\r\n{more}\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            asked.wire.send(head + &body);
+        }
+    });
+    let mut shop = Shop::new(&[cart.port]);
+    shop.route["compress"] = true.into();
+    let plane = Plane::new(&shop);
+    let mut client = plane.client();
+    let over_http2 = Client::new(plane.gateway);
+    for (path, coding, etag, ranges) in [
+        ("/", Some("gzip"), "W/\"a\"", None),
+        ("/weak", Some("gzip"), "W/\"b\"", None),
+        ("/final", None, "\"c\"", Some("bytes")),
+    ] {
+        let asking = format!("GET {path} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+        let head = client.ask(asking).head;
+        let found = ["content-encoding", "etag", "accept-ranges"].map(|it| head.get(it));
+        assert_eq!(found, [coding, Some(etag), ranges], "{path}");
+        let mut request = request(path, nothing());
+        request.headers_mut().insert("accept-encoding", "gzip".parse().unwrap());
+        let (head, _) = over_http2.ask(request);
+        let found = ["content-encoding", "etag", "accept-ranges"]
+            .map(|it| head.headers.get(it).map(|it| it.to_str().unwrap()));
+        assert_eq!(found, [coding, Some(etag), ranges], "{path} over HTTP/2");
+    }
+    drop((client, over_http2));
+    plane.end();
+}
+
+#[test]
+fn issue_13_no_spelling_leads_around_a_route() {
+    let cart = Instance::answering(ok("x"));
+    let mut shop = Shop::new(&[cart.port]);
+    shop.route["path"] = "/big".into();
+    let plane = Plane::new(&shop);
+    let mut client = plane.client();
+    let over_http2 = Client::new(plane.gateway);
+    for path in ["/big", "/%62ig/", "//big", "/x/%2e%2e/big/a%2Fb"] {
+        assert_eq!(client.get(path).verdict(), "200 -", "{path}");
+        // What is passed on is what came.
+        assert!(cart.heads().pop().unwrap().0.starts_with(&format!("GET {path} HTTP")));
+    }
+    for path in ["/big/%", "/big/%00", "/../big"] {
+        assert_eq!(plane.get(path), "400 malformed-request caller useless", "{path}");
+        assert_eq!(over_http2.ask(request(path, nothing())).0.status, 400, "{path} over HTTP/2");
+    }
+    assert_eq!(plane.get("/small"), "404 no-route caller useless");
+    drop((client, over_http2));
     plane.end();
 }
 
