@@ -192,8 +192,27 @@ pub fn children(pid: u32) -> Vec<u32> {
 
 /// Every process whose command line ends with these words.
 pub fn with_last_words(words: &[&str]) -> io::Result<Vec<ProcessId>> {
-    let ending: Vec<u8> = words.iter().flat_map(|it| [b"\0", it.as_bytes()].concat()).collect();
-    let ending = [ending.as_slice(), b"\0"].concat();
+    let ending = within(words);
+    with_line(|line| line.ends_with(&ending))
+}
+
+/// Every process whose command line begins with a program, whichever, and these words.
+pub fn with_first_words(words: &[&str]) -> io::Result<Vec<ProcessId>> {
+    let beginning = within(words);
+    with_line(|line| {
+        let program = line.iter().position(|it| *it == 0).unwrap_or(line.len());
+        line.get(program..).is_some_and(|it| it.starts_with(&beginning))
+    })
+}
+
+/// Words as they stand in a command line, between others.
+fn within(words: &[&str]) -> Vec<u8> {
+    let mut within: Vec<u8> = words.iter().flat_map(|it| [b"\0", it.as_bytes()].concat()).collect();
+    within.push(0);
+    within
+}
+
+fn with_line(is_meant: impl Fn(&[u8]) -> bool) -> io::Result<Vec<ProcessId>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|it| it.parse().ok());
@@ -201,7 +220,7 @@ pub fn with_last_words(words: &[&str]) -> io::Result<Vec<ProcessId>> {
         let Some(process) = identify(pid)? else { continue };
         // It may have ended meanwhile.
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        if line.ends_with(&ending) && life(process).is_alive() {
+        if is_meant(&line) && life(process).is_alive() {
             found.push(process);
         }
     }

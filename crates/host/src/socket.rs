@@ -6,6 +6,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use crate::files;
+
 /// What `sun_path` holds on Linux, less the closing zero (unix(7)).
 const PATH_BYTES_MAX: usize = 107;
 
@@ -22,6 +24,9 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
         ));
     }
     match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+            files::set_aside(path)?;
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
@@ -64,6 +69,10 @@ mod tests {
         fs::rename(&path, folder.path().join("elsewhere")).unwrap();
         let _second = listen(&path).unwrap();
         assert_ne!(FileId::at(&path), first);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let _third = listen(&path).unwrap();
+        assert!(folder.path().join("it.sock.damaged").is_dir());
     }
 
     #[test]

@@ -2,8 +2,17 @@
 
 use std::time::Duration;
 
-/// Clients' connections a worker holds; more wait in the kernel's queue. At 2 KiB each they are 20 MiB.
-pub(crate) const CLIENTS_MAX: u32 = 10_000;
+/// Clients' connections a worker holds, at most; more wait in the kernel's queue. At 2 KiB each they are 20 MiB.
+const CLIENTS_MAX: u64 = 10_000;
+/// Descriptors that a process keeps for what is not a client's or an instance's: its listeners, its logs, and whoever feeds it.
+const DESCRIPTORS_KEPT: u64 = 64;
+
+/// Clients' connections a worker holds where the process may have so many descriptors open: each has one to an instance, too.
+pub(crate) fn clients_max(open_files: Option<u64>, workers: usize) -> u32 {
+    let shared = open_files.map_or(u64::MAX, |it| it.saturating_sub(DESCRIPTORS_KEPT));
+    let each = shared / 2 / (workers.max(1) as u64);
+    u32::try_from(each.clamp(1, CLIENTS_MAX)).unwrap_or(u32::MAX)
+}
 /// Time a client may take to send a head, as nginx's `client_header_timeout`, but for the better: a head
 /// is one packet.
 pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -54,3 +63,17 @@ pub(crate) const TRACES_SAMPLED: u32 = 100;
 pub(crate) const SAMPLE_ONE_IN: u64 = 100;
 /// Time a request may take before its span is kept for being slow.
 pub(crate) const SLOW: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_descriptors_for_instances_and_for_control() {
+        assert_eq!(clients_max(Some(1_024), 1), 480);
+        assert_eq!(clients_max(Some(1_024), 4), 120);
+        assert_eq!(clients_max(Some(64), 1), 1);
+        assert_eq!(clients_max(Some(1 << 20), 2), 10_000);
+        assert_eq!(clients_max(None, 1), 10_000);
+    }
+}

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::Clock;
+use host::socket::FileId;
 use model::{ApplicationName, Index, InstanceId, Instant};
 use telemetry::report::{Report, Signals};
 use telemetry::{GatewayAddresses, GatewayOptions};
@@ -80,6 +81,8 @@ struct Main {
     socket: Option<UnixListener>,
     /// Where that is.
     path: PathBuf,
+    /// Which file it is there.
+    file: Option<FileId>,
     listeners: Listeners,
     workers: Workers,
     told: mpsc::UnboundedReceiver<(usize, Told)>,
@@ -150,6 +153,7 @@ impl Main {
             clock: options.clock,
             socket: Some(socket),
             path: options.socket.clone(),
+            file: FileId::at(&options.socket),
             listeners,
             workers,
             told,
@@ -364,14 +368,17 @@ impl Main {
         }
     }
 
-    /// Makes its socket anew where somebody has removed it: without it, no control process would find this one, and
-    /// another data plane would be started that cannot have its addresses.
+    /// Makes its socket anew where somebody has removed it, or put something in its place: without it, no control process would
+    /// find this one, and another data plane would be started that cannot have its addresses.
     fn show_up(&mut self) {
-        if self.socket.is_none() || self.path.symlink_metadata().is_ok() {
+        if self.socket.is_none() || FileId::at(&self.path) == self.file {
             return;
         }
         match feed::listen(&self.path) {
-            Ok(socket) => self.socket = Some(socket),
+            Ok(socket) => {
+                self.socket = Some(socket);
+                self.file = FileId::at(&self.path);
+            }
             Err(error) => {
                 tracing::warn!(%error, "the socket that was removed cannot be made again");
             }
@@ -424,6 +431,7 @@ impl Main {
         self.socket = feed::listen(&self.path)
             .inspect_err(|error| tracing::warn!(%error, "it goes on by the table it has"))
             .ok();
+        self.file = FileId::at(&self.path);
         // The control process turns to the successor as soon as it sees this end, and finds this one by its new socket.
         self.feeder = None;
         self.workers.tell(|| Order::Finish);

@@ -25,7 +25,7 @@ use crate::counters::Extent;
 use crate::deadline::Deadline;
 use crate::front::{Front, peer_of};
 use crate::h1::client::{self, Entry};
-use crate::limits::{CLIENTS_MAX, HEAD_TIME};
+use crate::limits::HEAD_TIME;
 use crate::stream::Stream;
 use crate::tcp;
 
@@ -70,6 +70,8 @@ pub(crate) struct Beginning {
     pub(crate) orders: mpsc::UnboundedReceiver<Order>,
     pub(crate) told: mpsc::UnboundedSender<(usize, Told)>,
     pub(crate) front: Front,
+    /// Clients' connections it may hold.
+    pub(crate) clients_max: u32,
 }
 
 /// Runs a worker on this thread until it is told to finish, or nobody can tell it anything any more.
@@ -83,13 +85,19 @@ struct Worker {
     core: Rc<Core>,
     listeners: BTreeMap<Place, JoinHandle<()>>,
     tls: Rc<RefCell<Option<TlsAcceptor>>>,
+    clients_max: u32,
 }
 
 impl Worker {
     fn new(beginning: &Beginning) -> Self {
-        let Beginning { number, clock, rng, told, front, .. } = beginning;
+        let Beginning { number, clock, rng, told, front, clients_max, .. } = beginning;
         let core = Core::new(*clock, rng.clone(), *number, told.clone(), front.clone());
-        Self { core: Rc::new(core), listeners: BTreeMap::new(), tls: Rc::default() }
+        Self {
+            core: Rc::new(core),
+            listeners: BTreeMap::new(),
+            tls: Rc::default(),
+            clients_max: *clients_max,
+        }
     }
 
     async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
@@ -165,8 +173,13 @@ impl Worker {
                 return;
             }
         };
-        let accepting =
-            accept(Rc::clone(&self.core), listener, place.clone(), Rc::clone(&self.tls));
+        let accepting = accept(
+            Rc::clone(&self.core),
+            self.clients_max,
+            listener,
+            place.clone(),
+            Rc::clone(&self.tls),
+        );
         let before = self.listeners.insert(place, tokio::task::spawn_local(accepting));
         if let Some(before) = before {
             before.abort();
@@ -177,12 +190,13 @@ impl Worker {
 /// Accepts connections for as long as the place is listened on.
 async fn accept(
     core: Rc<Core>,
+    clients_max: u32,
     listener: TcpListener,
     place: Place,
     tls: Rc<RefCell<Option<TlsAcceptor>>>,
 ) {
     loop {
-        if core.connections.count() >= CLIENTS_MAX {
+        if core.connections.count() >= clients_max {
             pause(&core).await;
             continue;
         }

@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::core::Told;
 use crate::counters::Extent;
 use crate::front::Front;
+use crate::limits;
 use crate::options::Options;
 use crate::worker::{self, Beginning, Order, Place};
 
@@ -31,6 +32,8 @@ impl Workers {
         let rng = Rng::new(options.seed);
         let mut workers = Self { orders: Vec::new(), threads: Vec::new() };
         let (front, writer) = Front::start(&options.front, options.clock)?;
+        let clients_max =
+            limits::clients_max(host::limits::open_files_max(), options.workers.max(1));
         for number in 0..options.workers.max(1) {
             let (order, orders) = mpsc::unbounded_channel();
             let beginning = Beginning {
@@ -40,6 +43,7 @@ impl Workers {
                 orders,
                 told: teller.clone(),
                 front: front.clone(),
+                clients_max,
             };
             let thread =
                 thread::Builder::new().name(format!("worker-{number}")).spawn(move || {

@@ -31,6 +31,8 @@ use crate::telemetry::spans;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Time a new process may take until it listens; it has nothing to read first.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time in which a data plane that has lost its socket must have made it again; it looks for it every second.
+const RECALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a process that is starting is tried.
 const CONNECT_POLL: Duration = Duration::from_millis(5);
 /// Time after which one that has said nothing is taken for dead.
@@ -215,6 +217,9 @@ async fn connect(
     }
     let socket = place.written().join(SOCKET);
     if !launcher.is_running() {
+        if let Some(found) = recall(place).await {
+            return Ok(found);
+        }
         launcher.start(&socket, Predecessor::None).map_err(LinkError::Start)?;
     }
     let answered = async {
@@ -234,6 +239,52 @@ async fn connect(
         launcher.kill().await;
     }
     Ok((answered.map_err(|_| LinkError::Timeout)??, socket))
+}
+
+/// Waits for a data plane that runs and has lost its socket, which it makes again. It has the gateway's address, which another
+/// beside it could not have; one that does not come back is ended.
+async fn recall(place: &Place) -> Option<(UnixStream, PathBuf)> {
+    let running = serving(place);
+    if running.is_empty() {
+        return None;
+    }
+    tracing::warn!(?running, "a data plane runs that has lost its socket; it is waited for");
+    let found = async {
+        let mut ticks = tokio::time::interval(CONNECT_POLL);
+        loop {
+            ticks.tick().await;
+            for socket in place.sockets() {
+                if let Ok(stream) = UnixStream::connect(&socket).await {
+                    return Some((stream, socket));
+                }
+            }
+            if !running.iter().any(|it| process::life(*it).is_alive()) {
+                return None;
+            }
+        }
+    };
+    if let Ok(found) = tokio::time::timeout(RECALL_TIMEOUT, found).await {
+        return found;
+    }
+    for it in running {
+        tracing::error!(
+            pid = it.pid,
+            "a data plane that nobody can reach is ended, and another started"
+        );
+        kill(it);
+    }
+    None
+}
+
+/// The data planes of this folder that have not handed over to another: those have sockets of their own.
+fn serving(place: &Place) -> Vec<ProcessId> {
+    let Some(folder) = place.folder.to_str() else { return Vec::new() };
+    let found = process::with_first_words(&["proxy", "--data", folder]).unwrap_or_default();
+    let is_retired = |pid: u32| {
+        let sockets = place.sockets();
+        sockets.iter().any(|it| it.with_extension(format!("{pid}.sock")).exists())
+    };
+    found.into_iter().filter(|it| !is_retired(it.pid)).collect()
 }
 
 /// Sends the table, and then what changes in it, until no further world is published. An instance is

@@ -97,3 +97,22 @@ fn everything_killed_at_once_comes_back() {
     site.ok(&["down"]);
     site.assert_nothing_left();
 }
+
+/// Issue 12: control could not find the data plane, and started another beside it that could not have the gateway.
+#[test]
+fn issue_12_a_data_plane_that_lost_its_socket_is_found_again() {
+    let mut site = family();
+    for in_its_place in ["nothing", "a folder"] {
+        let before = processes::data_planes(&site.data());
+        assert_eq!(before.len(), 1);
+        site.kill_control();
+        let socket = site.data().join("proxy.sock");
+        std::fs::remove_file(&socket).unwrap();
+        if in_its_place == "a folder" {
+            std::fs::create_dir(&socket).unwrap();
+        }
+        site.start();
+        site.ok(&["restart", "a"]);
+        assert_eq!(processes::data_planes(&site.data()), before, "{in_its_place}");
+    }
+}
