@@ -1,7 +1,7 @@
 //! A look, once a second, at how recording goes.
 //!
 //! It sees to the reserve of a disk that fills, finds out whose lines are lost, and raises the alert while something
-//! cannot be recorded. Once a minute it has the journal's log moved into its main file.
+//! cannot be recorded. Every five seconds it has the journal's log moved into its main file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use crate::ticks;
 
 /// Looks between which the journal's log grows. Somebody who copies or tidies the data folder may lose the log, and a small
 /// installation would not fill it, which moves it by itself, for weeks.
-const CHECKPOINT_EVERY: u32 = 60;
+const CHECKPOINT_EVERY: u32 = 5;
 
 /// Looks every second at how recording goes.
 #[derive(Clone, Debug)]

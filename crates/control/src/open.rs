@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use host::files::{self, Kind};
 use host::limits::{self, Usual};
 use host::reserve::Reserve;
 use host::{Clock, process};
@@ -136,6 +137,11 @@ pub async fn open(options: Options) -> Result<Opened, OpenError> {
     let folder = options.folder.clone();
     let unusable = |source| OpenError::Folder { folder: folder.clone(), source };
     let Founded { storage, world, damage, recording, unrecorded } = found(&options).await?;
+    if !options.access.is_read_only() {
+        for it in ["instances", "artifacts"] {
+            files::set_aside_unless(&options.folder.join(it), Kind::Folder).map_err(unusable)?;
+        }
+    }
     let bakery = bakery(&options.folder);
     let processes = Processes::new(&options.folder.join("instances"), options.program.clone())
         .map_err(unusable)?;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::limits::is_shortage;
 
@@ -56,6 +56,45 @@ pub fn sync(path: &Path) -> io::Result<()> {
 
 fn sync_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |it| File::open(it)?.sync_all())
+}
+
+/// What must be at a path of ours, if anything is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file with an end.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// Moves what is at `path` out of the way if it is of another kind than ours is, and says where it is now. A pipe would have its
+/// reader wait for good, a device have no end, and a folder be no file.
+pub fn set_aside_unless(path: &Path, kind: Kind) -> io::Result<Option<PathBuf>> {
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let is_ours = match kind {
+        Kind::File => found.is_file(),
+        Kind::Folder => found.is_dir(),
+    };
+    if is_ours { Ok(None) } else { set_aside(path).map(Some) }
+}
+
+/// Renames what is at `path` to the same name with `.damaged` behind it, or with a number if that is there.
+pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let with = |end: &str| {
+        let mut name = OsString::from(path);
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let numbered = (2_u32..).map(|it| with(&format!(".damaged.{it}")));
+    let mut names = std::iter::once(with(".damaged")).chain(numbered);
+    let is_free = |it: &PathBuf| fs::symlink_metadata(it).is_err();
+    let aside = names.find(is_free).unwrap_or_else(|| with(".damaged"));
+    fs::rename(path, &aside)?;
+    Ok(aside)
 }
 
 /// Bytes that a file read whole may have: those of ours have a few hundred.
@@ -216,5 +255,24 @@ mod tests {
         assert_eq!(read_if_there(&path("none")).unwrap(), None);
         fs::write(path("file"), "x").unwrap();
         assert_eq!(read_if_there(&path("file")).unwrap().as_deref(), Some(&b"x"[..]));
+    }
+
+    #[test]
+    fn issue_12_what_is_of_another_kind_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it");
+        assert_eq!(set_aside_unless(&path, Kind::File).unwrap(), None);
+        for expected in ["it.damaged", "it.damaged.2"] {
+            fs::create_dir(&path).unwrap();
+            assert_eq!(set_aside_unless(&path, Kind::Folder).unwrap(), None);
+            let aside = set_aside_unless(&path, Kind::File).unwrap().unwrap();
+            assert_eq!(aside, folder.path().join(expected));
+        }
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        let aside = set_aside_unless(&path, Kind::File).unwrap().unwrap();
+        assert_eq!(fs::read_link(aside).unwrap(), Path::new("/dev/zero"));
+        fs::write(&path, "ours").unwrap();
+        assert_eq!(set_aside_unless(&path, Kind::File).unwrap(), None);
+        assert!(set_aside_unless(&path, Kind::Folder).unwrap().is_some());
     }
 }

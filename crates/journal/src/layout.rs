@@ -18,6 +18,8 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use host::files::{Kind, set_aside_unless};
+
 const DAMAGED: &str = "journal.sqlite.damaged-";
 
 /// The names inside one folder.
@@ -54,6 +56,14 @@ impl Layout {
 
     pub(crate) fn shared_memory(&self) -> PathBuf {
         beside(&self.journal(), "-shm")
+    }
+
+    /// Moves out of the way what is no file, or no folder, where one of ours should be: a pipe would keep the start waiting.
+    pub(crate) fn set_strangers_aside(&self) -> io::Result<()> {
+        for file in [self.journal(), self.wal(), self.shared_memory(), self.suspect()] {
+            set_aside_unless(&file, Kind::File)?;
+        }
+        set_aside_unless(&self.snapshots(), Kind::Folder).map(drop)
     }
 
     /// A journal being made; worthless until it is renamed.

@@ -189,6 +189,7 @@ pub(crate) fn open(
 ) -> Result<(Parts, Option<Damage>), OpenError> {
     let refused = |error: io::Error| failed(path, error.into());
     let layout = Layout::new(path);
+    layout.set_strangers_aside().map_err(refused)?;
     layout.clear_building().map_err(refused)?;
     let interrupted = finish_interrupted(&layout).map_err(refused)?;
     let snapshots = Snapshots::open(layout.snapshots()).map_err(refused)?;

@@ -180,6 +180,14 @@ mod tests {
     }
 
     #[test]
+    fn issue_12_what_is_no_file_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/zero", path(folder.path(), 1)).unwrap();
+        assert!(tail(folder.path(), 5).unwrap_err().to_string().contains("is no file"));
+        assert!(read(folder.path(), Cursor::default(), 5).is_err());
+    }
+
+    #[test]
     fn what_was_written_before_a_time_is_passed_over() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), 0..12);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use host::files::{self, Kind};
 use model::Timestamp;
 
 use crate::age::Ahead;
@@ -90,6 +91,11 @@ impl Stores {
         limits: Limits,
         now: Timestamp,
     ) -> Result<(Self, Vec<Damage>), OpenError> {
+        for it in
+            [folder.to_owned(), folder.join("metrics"), folder.join("traces"), folder.join("logs")]
+        {
+            files::set_aside_unless(&it, Kind::Folder).map_err(OpenError::Logs)?;
+        }
         let metrics = metrics::Store::open(&folder.join("metrics"), limits.metrics)?;
         let traces = traces::Store::open(&folder.join("traces"), limits.traces, now)?;
         let logs = logs::Store::open(&folder.join("logs"), limits.logs, now);
@@ -132,7 +138,7 @@ impl Stores {
     pub fn tick(&self, now: Timestamp, ahead: Ahead<'_>) -> (Vec<Damage>, Vec<TickError>) {
         let mut damage = Vec::new();
         // A disk that does not say how full it is says so when it is written to.
-        let free = host::files::free_bytes(&self.folder).unwrap_or(u64::MAX);
+        let free = files::free_bytes(&self.folder).unwrap_or(u64::MAX);
         self.is_full.store(free < FREE_BYTES_MIN, Ordering::Relaxed);
         let kept = self.metrics.keep_ahead(now, ahead);
         let metrics = kept.map(|it| damage.extend(it)).map_err(TickError::Metrics);

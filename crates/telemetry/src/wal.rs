@@ -13,6 +13,8 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use host::files::{self, Kind};
+
 use crate::segment::{self, Damage};
 
 /// Bytes collected before they are given to the system.
@@ -54,6 +56,7 @@ impl Wal {
     /// Opens the log in `folder`, which is made if it is not there, and hands every record in it to `visit`
     /// with the number of its file.
     pub fn open(folder: &Path, visit: &mut dyn FnMut(u64, &[u8])) -> io::Result<(Self, Recovery)> {
+        files::set_aside_unless(folder, Kind::Folder)?;
         fs::create_dir_all(folder)?;
         let mut recovery = Recovery::default();
         let mut earlier = Vec::new();
@@ -61,6 +64,11 @@ impl Wal {
         let next = files.last().map_or(1, |it| it + 1);
         for number in files {
             let path = segment::path(folder, number, EXTENSION);
+            if let Some(file) = files::set_aside_unless(&path, Kind::File)? {
+                let reason = "it is no file".to_owned();
+                recovery.damage.push(Damage { file, bytes: 0, reason });
+                continue;
+            }
             let whole = replay(&path, &mut |record| visit(number, record), &mut recovery)?;
             if whole == 0 {
                 fs::remove_file(&path)?;
@@ -256,6 +264,18 @@ mod tests {
         let (found, recovery) = read(folder.path());
         assert_eq!(found, [b"one".to_vec(), Vec::new(), vec![7; 300_000]]);
         assert_eq!((recovery.records, recovery.torn_bytes, recovery.damage.len()), (3, 0, 0));
+    }
+
+    #[test]
+    fn issue_12_what_is_no_file_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &[b"one"]);
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("00000002.wal")).unwrap();
+        fs::create_dir(folder.path().join("00000003.wal")).unwrap();
+        let (found, recovery) = read(folder.path());
+        assert_eq!(found, [b"one".to_vec()]);
+        assert_eq!(recovery.damage.len(), 2);
+        assert!(folder.path().join("00000002.wal.damaged").is_symlink());
     }
 
     #[test]

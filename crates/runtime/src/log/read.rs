@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use model::Timestamp;
@@ -92,7 +93,7 @@ fn missed_bytes(folder: &Path, numbers: &[u32], from: Cursor) -> u64 {
 
 /// Reads on in the file where `page` ends.
 fn read_file(folder: &Path, since: Timestamp, limit: usize, page: &mut Page) -> io::Result<()> {
-    let mut file = match File::open(path(folder, page.next.file)) {
+    let mut file = match open(&path(folder, page.next.file)) {
         Ok(file) => file,
         // Put aside and removed since the folder was listed.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -159,10 +160,21 @@ fn last_lines(folder: &Path, number: u32, count: usize) -> io::Result<Page> {
     }
 }
 
+/// Opens a file of a log. What is none would have its reader wait, or go on, for good.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    let message = format!("{} is no file", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidData, message))
+}
+
 /// The beginning of the first line that begins at `offset` or later.
 fn line_start(folder: &Path, number: u32, offset: u64) -> io::Result<u64> {
     let Some(before) = offset.checked_sub(1) else { return Ok(0) };
-    let mut file = File::open(path(folder, number))?;
+    let mut file = open(&path(folder, number))?;
     file.seek(SeekFrom::Start(before))?;
     let mut skipped = Vec::new();
     let count = BufReader::new(file).take(RECORD_BYTES_MAX).read_until(b'\n', &mut skipped)?;
