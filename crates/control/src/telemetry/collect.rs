@@ -2,15 +2,16 @@
 //!
 //! It reads what is there and makes samples of it; only processor time and memory are asked of the system.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use host::process;
 use model::instance::ProcessId;
-use model::{ApplicationName, Timestamp};
+use model::{ApplicationName, ReleaseNumber, Timestamp};
 use telemetry::metrics::Point;
-use telemetry::report::{EdgeName, Outcomes, ReleaseSignals};
+use telemetry::report::{Caller, EdgeName, Outcomes, ReleaseSignals};
 use telemetry::{EdgeSignals, Histogram, Stores};
+use world::routing::{Table, backend_key, route_key};
 use world::{Desired, ServiceState, World};
 
 use super::names;
@@ -90,6 +91,7 @@ impl Collector {
         let at_ms = now.as_signed_millis();
         let mut sheet = Sheet { at_ms, points: Vec::new() };
         data_plane(&mut sheet, seen);
+        unasked(&mut sheet, world, seen);
         for (name, application) in &world.applications {
             if application.desired == Desired::Stopped {
                 continue;
@@ -130,14 +132,53 @@ fn data_plane(sheet: &mut Sheet, seen: &Seen) {
     }
 }
 
+/// Releases that can be asked and have not been yet: their counters begin at 0, so that what comes first is seen as a rise.
+fn unasked(sheet: &mut Sheet, world: &World, seen: &Seen) {
+    if !seen.is_connected {
+        return;
+    }
+    let table = Table::of(world);
+    let calls = table.edges.values().map(|it| EdgeName {
+        application: it.application.clone(),
+        caller: Caller::Service(it.caller.clone()),
+        callee: it.callee.clone(),
+    });
+    let routes = table.routes.iter().flat_map(|(application, routes)| {
+        routes.iter().filter_map(|route| {
+            let (application, callee) = (application.clone(), route.service()?.clone());
+            Some(EdgeName { application, caller: Caller::Route(route_key(route)), callee })
+        })
+    });
+    for name in calls.chain(routes).collect::<BTreeSet<_>>() {
+        let backend = table.backends.get(&backend_key(&name.application, &name.callee));
+        let there = backend.iter().flat_map(|it| &it.endpoints).map(|it| it.release);
+        let asked = seen.edges.get(&name).map(|it| it.releases.as_slice()).unwrap_or_default();
+        let is_unasked =
+            |release: &ReleaseNumber| !asked.iter().any(|it| it.release == Some(*release));
+        let caller = names::caller(&name.caller);
+        let labels = labels(&name, &caller);
+        for release in there.filter(is_unasked).collect::<BTreeSet<_>>() {
+            let number = release.to_string();
+            let labels = with(&labels, "release", &number);
+            for (outcome, count) in outcomes(&Outcomes::default()) {
+                sheet.count(names::REQUESTS, &with(&labels, "outcome", outcome), count);
+            }
+        }
+    }
+}
+
+fn labels<'a>(name: &'a EdgeName, caller: &'a str) -> [Label<'a>; 3] {
+    [
+        ("application", name.application.as_str()),
+        ("caller", caller),
+        ("callee", name.callee.as_str()),
+    ]
+}
+
 fn edge(sheet: &mut Sheet, signals: &EdgeSignals) {
     let name = &signals.edge;
     let caller = names::caller(&name.caller);
-    let labels = [
-        ("application", name.application.as_str()),
-        ("caller", caller.as_str()),
-        ("callee", name.callee.as_str()),
-    ];
+    let labels = labels(name, &caller);
     for (reason, count) in &signals.refused {
         sheet.count(names::REFUSED, &with(&labels, "reason", reason), *count);
     }

@@ -120,6 +120,18 @@ fn an_alert_fires_once_is_told_and_ends() {
     assert_eq!((about("alert Ordered fires"), about("alert Ordered has ended")), (1, 1));
 }
 
+/// Issue 12: a counter that begins with what came first shows no rise, so a rule on errors missed a release's first burst.
+#[test]
+fn issue_12_a_release_that_nobody_has_asked_yet_is_counted_from_zero() {
+    let mut site = shop("");
+    site.start();
+    site.ok(&["up", "--detach"]);
+    until("a count of nothing", || {
+        let count = value(&site, "sum by (release) (pelago_requests_total{callee=\"cart\"})")?;
+        (count == "0").then_some(())
+    });
+}
+
 #[test]
 fn rules_that_cannot_be_read_are_refused_with_their_place() {
     let mut site = shop("rules: [rules.yml]");
