@@ -11,6 +11,7 @@ use crate::logs::{ExecView, Finding, LogPage, LogQuery};
 use crate::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
 use crate::rollout::RolloutView;
 use crate::spans::{SpanQuery, SpanView};
+use crate::status::UnrecordedEnd;
 use crate::traffic::{DrainingView, Traffic};
 
 /// Everything that can be asked of a running platform. Each wish is answered when it is recorded for
@@ -119,6 +120,9 @@ pub trait Platform: Clone + Send + Sync + 'static {
 
     /// What keeps the platform from writing down what happens, in sentences; nothing if all is well.
     fn recording_problems(&self) -> Vec<String>;
+
+    /// Instances that have ended, which could not be recorded yet.
+    fn unrecorded_ends(&self) -> Vec<UnrecordedEnd>;
 
     /// Data planes that were replaced and go on for the connections they have.
     fn draining(&self) -> Vec<DrainingView>;

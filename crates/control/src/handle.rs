@@ -9,11 +9,13 @@ use api::logs::{ExecView, Finding, LogPage, LogQuery};
 use api::request::{self, Accepted, At, EventQuery, Rollback, SetTraffic, Steer};
 use api::rollout::RolloutView;
 use api::spans::{SpanQuery, SpanView};
+use api::status::UnrecordedEnd;
 use api::traffic::{DrainingView, Traffic};
 use api::{ApiError, ErrorKind, Platform};
+use host::process;
 use model::{ApplicationName, Index, InstanceId, ServiceName};
 use tokio::sync::{oneshot, watch};
-use world::{Recorded, World};
+use world::{Phase, Recorded, World};
 
 use crate::command::{self, Apply, Command};
 use crate::dataplane::Observed;
@@ -120,7 +122,7 @@ impl Platform for Control {
             let state = world.application(&apply.definition.name);
             let mut changes = changes(state, &apply.definition, &artifacts, values);
             outlook::add(&mut changes, &apply.definition, &traffic);
-            let whole = whole(state.map(|it| &*it.definition), &apply.definition);
+            let whole = whole(state.map(|it| &*it.definition), &apply.definition, values);
             Ok(PlanView { application: apply.definition.name.to_string(), changes, whole })
         })
         .await
@@ -230,6 +232,26 @@ impl Platform for Control {
 
     fn recording_problems(&self) -> Vec<String> {
         self.parts.recording.problems()
+    }
+
+    fn unrecorded_ends(&self) -> Vec<UnrecordedEnd> {
+        if self.parts.recording.problems().is_empty() {
+            return Vec::new();
+        }
+        let mut ends = self.parts.recording.ends();
+        // How it ended is written down by its supervisor, which waits for the disk as well.
+        let world = self.world();
+        for (application, id, instance) in world.instances() {
+            let is_gone = instance.phase == Phase::Running
+                && instance.process.is_some_and(|it| !process::life(it).is_alive());
+            let is_known =
+                ends.iter().any(|it| it.instance == id && it.application == *application);
+            if is_gone && !is_known {
+                let application = application.clone();
+                ends.push(UnrecordedEnd { application, instance: id, exit: None });
+            }
+        }
+        ends
     }
 
     fn draining(&self) -> Vec<DrainingView> {

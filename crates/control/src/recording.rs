@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use api::status::UnrecordedEnd;
 use model::{ApplicationName, InstanceId, Timestamp};
-use world::World;
+use world::{Event, World};
 
 /// Instances named in one sentence, at most.
 const NAMED_MAX: usize = 5;
@@ -28,6 +29,8 @@ struct State {
     losing: Vec<Key>,
     /// What waits for the disk, and why.
     waiting: BTreeMap<Key, String>,
+    /// Ends of instances that could not be recorded yet.
+    ends: Vec<UnrecordedEnd>,
 }
 
 impl Recording {
@@ -38,6 +41,24 @@ impl Recording {
         let since = state.journal.take().map_or(now, |it| it.0);
         state.journal = Some((since, reason.to_owned()));
         is_new
+    }
+
+    /// These facts could not be recorded, and are kept until they can.
+    pub(crate) fn keeps(&self, facts: &[Event]) {
+        let end = |it: &Event| match it {
+            Event::InstanceExited { application, instance, exit } => Some(UnrecordedEnd {
+                application: application.clone(),
+                instance: instance.clone(),
+                exit: Some(exit.clone()),
+            }),
+            _ => None,
+        };
+        self.state().ends = facts.iter().filter_map(end).collect();
+    }
+
+    /// Ends of instances that could not be recorded yet.
+    pub(crate) fn ends(&self) -> Vec<UnrecordedEnd> {
+        self.state().ends.clone()
     }
 
     /// The journal took something; says since when it had not, if so.

@@ -174,6 +174,7 @@ async fn status<P: Platform>(
     let mut view = StatusView::of(&world, application.as_ref());
     if is_now {
         view.recording_problems = platform.recording_problems();
+        view.note_ends(&platform.unrecorded_ends());
         view.draining = platform.draining();
     }
     let etag = format!("\"{}\"", world.index);

@@ -6,15 +6,19 @@ use model::Application;
 use model::route::Route;
 use world::routing::route_key;
 
+use crate::change::Values;
 use crate::release::values;
 
 /// The differences of two definitions outside their services, a line each: routes, configuration, flags and rules.
-/// Of an application that is new all of it is.
-pub fn whole(before: Option<&Application>, after: &Application) -> Vec<String> {
+/// Of an application that is new all of it is. Configuration may end up in an environment, and is masked like one.
+pub fn whole(before: Option<&Application>, after: &Application, shown: Values) -> Vec<String> {
     let nothing = Application::empty(after.name.clone());
     let before = before.unwrap_or(&nothing);
     let mut lines = routes(&before.routes, &after.routes);
-    lines.extend(values("config", &before.config, &after.config));
+    lines.extend(match shown {
+        Values::Shown => values("config", &before.config, &after.config),
+        Values::Masked => named("config", &before.config, &after.config),
+    });
     lines.extend(values("flags", &before.flags, &after.flags));
     let rules = |it: &Application| -> BTreeMap<String, String> {
         it.rules.files.iter().map(|it| (it.name.clone(), it.text.clone())).collect()
@@ -82,7 +86,7 @@ mod tests {
                 "config": {"max": 60}, "rules": {"files": [{"name": "a.yaml", "text": "y"}]}"#,
         );
         assert_eq!(
-            whole(Some(&before), &after),
+            whole(Some(&before), &after, Values::Shown),
             [
                 "route */a: removed",
                 "route */b: changed",
@@ -91,9 +95,11 @@ mod tests {
                 "rules a.yaml: changed",
             ]
         );
-        assert_eq!(whole(Some(&after), &after), [""; 0]);
+        let masked = whole(Some(&before), &after, Values::Masked);
+        assert!(masked.contains(&"config max: changed".to_owned()), "{masked:?}");
+        assert_eq!(whole(Some(&after), &after, Values::Shown), [""; 0]);
         // Of one that is new everything is.
-        let new = whole(None, &after);
+        let new = whole(None, &after, Values::Shown);
         assert!(
             !new.is_empty()
                 && new.iter().all(|it| it.contains("added") || it.contains("(none) -> ")),
@@ -103,6 +109,9 @@ mod tests {
             r#", "routes": [{"path": "/c", "service": "web"}, {"path": "/b", "service": "cart"}],
                 "config": {"max": 60}, "rules": {"files": [{"name": "a.yaml", "text": "y"}]}"#,
         );
-        assert_eq!(whole(Some(&after), &turned), ["route: they are in another order"]);
+        assert_eq!(
+            whole(Some(&after), &turned, Values::Shown),
+            ["route: they are in another order"]
+        );
     }
 }

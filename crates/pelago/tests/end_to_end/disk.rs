@@ -215,6 +215,14 @@ fn issue_12_on_a_read_only_disk_what_runs_goes_on_and_what_crashes_waits() {
     small.turn_read_only();
     until_said(&site, "nothing can be recorded");
     kill(&site, "quiet");
+    until("what is dead not to be shown as ready", || {
+        let quiet = site.service("quiet");
+        let detail = quiet["instances"][0]["detail"].as_str()?.to_owned();
+        (detail.contains("which cannot be recorded")
+            && quiet["ready"] == 0
+            && quiet["state"] == "unready")
+            .then_some(())
+    });
     until_said(&site, "lines of disk/talk.1");
     assert!(site.ok(&["status"]).out.contains("what ends waits"));
     let refused = site.run(&["scale", "quiet=3"]);

@@ -10,6 +10,7 @@ use api::logs::{ExecView, Finding, LogLine, LogPage, LogQuery};
 use api::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
 use api::rollout::RolloutView;
 use api::spans::{SpanQuery, SpanView};
+use api::status::UnrecordedEnd;
 use api::traffic::{DrainingView, Traffic};
 use api::{ApiError, ErrorKind, Platform};
 use model::{Application, ApplicationName, Index, InstanceId, ServiceName, Timestamp};
@@ -236,6 +237,10 @@ impl Platform for Pretended {
     }
 
     fn recording_problems(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn unrecorded_ends(&self) -> Vec<UnrecordedEnd> {
         Vec::new()
     }
 
