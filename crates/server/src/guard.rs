@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{ApiError, ErrorKind};
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::Method;
 use axum::http::header::{AUTHORIZATION, HOST};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
@@ -60,7 +60,7 @@ fn refusal(token: &Token, request: &Request) -> Option<&'static str> {
         return Some("this is not a name of this machine; ask 127.0.0.1");
     }
     let shown = header(AUTHORIZATION).and_then(|it| it.strip_prefix("Bearer "));
-    if is_for_another_site(request.headers()) {
+    if is_for_another_site(request) {
         return Some("pages of other sites have no business here");
     }
     if OPEN.contains(&request.uri().path()) || shown.is_some_and(|it| token.is(it.as_bytes())) {
@@ -70,13 +70,15 @@ fn refusal(token: &Token, request: &Request) -> Option<&'static str> {
 }
 
 /// Whether a browser says that it asks for a page of another site, as for an image's address in it (Fetch Metadata, W3C).
-/// A person who follows a link from there is let in.
-pub(crate) fn is_for_another_site(headers: &HeaderMap) -> bool {
-    let is =
-        |name, value: &str| headers.get(name).is_some_and(|it| it.as_bytes() == value.as_bytes());
+/// A person who follows a link from there is let in; a form that is sent from there is not.
+pub(crate) fn is_for_another_site(request: &Request) -> bool {
+    let is = |name, value: &str| {
+        request.headers().get(name).is_some_and(|it| it.as_bytes() == value.as_bytes())
+    };
     // Another port of this machine is the same site, and another's program.
     let is_other = is("sec-fetch-site", "cross-site") || is("sec-fetch-site", "same-site");
-    is_other && !(is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document"))
+    let is_link = is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
+    is_other && !(is_link && request.method() == Method::GET)
 }
 
 /// Whether a host, perhaps with a port, is a name of this machine.
@@ -118,14 +120,16 @@ mod tests {
 
     #[test]
     fn issue_12_what_other_pages_embed_is_refused_whatever_it_shows() {
-        for (site, mode, dest, is_let_in) in [
-            ("cross-site", "no-cors", "image", false),
-            ("same-site", "cors", "empty", false),
-            ("cross-site", "navigate", "iframe", false),
-            ("cross-site", "navigate", "document", true),
-            ("same-origin", "cors", "empty", true),
+        for (method, site, mode, dest, is_let_in) in [
+            ("GET", "cross-site", "no-cors", "image", false),
+            ("GET", "same-site", "cors", "empty", false),
+            ("GET", "cross-site", "navigate", "iframe", false),
+            ("GET", "cross-site", "navigate", "document", true),
+            ("POST", "cross-site", "navigate", "document", false),
+            ("GET", "same-origin", "cors", "empty", true),
         ] {
             let request = Request::builder()
+                .method(method)
                 .uri("/v1/status")
                 .header(HOST, "127.0.0.1:8640")
                 .header(AUTHORIZATION, "Bearer secret")
