@@ -96,6 +96,12 @@ fn program(spec: &LaunchSpec) -> PathBuf {
 
 fn describe(spec: &LaunchSpec, error: &io::Error) -> String {
     let program = &spec.program;
+    if !spec.working_folder.is_dir() {
+        return format!(
+            "the files of its release are not at {} any more; deploy it again, which makes a release with them",
+            spec.working_folder.display()
+        );
+    }
     match error.kind() {
         io::ErrorKind::NotFound => not_found(spec),
         io::ErrorKind::PermissionDenied => {
@@ -160,20 +166,14 @@ mod tests {
     use super::*;
     use crate::launch::LogLimits;
 
-    /// What is said of a program with this text that the system did not find something for.
-    #[track_caller]
-    fn check(text: Option<&str>, program: &str, expected: &str) {
-        let folder = tempfile::tempdir().unwrap();
-        if let Some(text) = text {
-            fs::write(folder.path().join("run"), text).unwrap();
-        }
-        let spec = LaunchSpec {
+    fn spec(program: &str, folder: &Path) -> LaunchSpec {
+        LaunchSpec {
             application: "shop".parse().unwrap(),
             instance: "a.1".parse().unwrap(),
             program: program.to_owned(),
             arguments: Vec::new(),
             environment: BTreeMap::from([("PATH".to_owned(), "/none".to_owned())]),
-            working_folder: folder.path().to_owned(),
+            working_folder: folder.to_owned(),
             limits: Limits::default(),
             stop_signal: model::stopping::StopSignal::default(),
             data: None,
@@ -181,8 +181,26 @@ mod tests {
             log: LogLimits::default(),
             cgroup: String::new(),
             usual: None,
-        };
+        }
+    }
+
+    /// What is said of a program with this text that the system did not find something for.
+    #[track_caller]
+    fn check(text: Option<&str>, program: &str, expected: &str) {
+        let folder = tempfile::tempdir().unwrap();
+        if let Some(text) = text {
+            fs::write(folder.path().join("run"), text).unwrap();
+        }
+        let spec = spec(program, folder.path());
         assert_eq!(describe(&spec, &io::ErrorKind::NotFound.into()), expected);
+    }
+
+    /// Issue 12: where the artifacts were removed from the data folder, an interpreter was said to be missing.
+    #[test]
+    fn issue_12_files_that_were_removed_are_named() {
+        let spec = spec("python3", Path::new("/nowhere/releases/1"));
+        let said = describe(&spec, &io::ErrorKind::NotFound.into());
+        assert!(said.contains("are not at /nowhere/releases/1 any more"), "{said}");
     }
 
     /// Issue 12: a script without its interpreter was said not to be there itself.
