@@ -26,6 +26,7 @@ pub mod status;
 pub mod telemetry;
 pub mod trace;
 pub mod traffic;
+pub mod unrecorded;
 
 pub use error::{ApiError, ErrorKind};
 pub use event_view::EventView;

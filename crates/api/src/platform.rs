@@ -11,8 +11,8 @@ use crate::logs::{ExecView, Finding, LogPage, LogQuery};
 use crate::request::{Accepted, Apply, At, EventQuery, Rollback, SetTraffic, Steer};
 use crate::rollout::RolloutView;
 use crate::spans::{SpanQuery, SpanView};
-use crate::status::UnrecordedEnd;
 use crate::traffic::{DrainingView, Traffic};
+use crate::unrecorded::UnrecordedEnd;
 
 /// Everything that can be asked of a running platform. Each wish is answered when it is recorded for
 /// good; what becomes of it is seen in the world.

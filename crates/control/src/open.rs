@@ -248,7 +248,7 @@ async fn found(options: &Options) -> Result<Founded, OpenError> {
         tracing::error!(error = reason, "nothing can be recorded; what runs goes on");
         recording.journal_fails(now, reason);
     }
-    let unrecorded = unrecorded.map(|it| it.0).unwrap_or_default();
+    let unrecorded = recording.keeps(unrecorded.map(|it| it.0).unwrap_or_default());
     Ok(Founded { storage, world, damage, recording, unrecorded })
 }
 

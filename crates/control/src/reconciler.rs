@@ -70,7 +70,6 @@ impl Reconciler {
         unrecorded: Vec<Event>,
     ) -> Self {
         let world = Arc::clone(&published.borrow());
-        parts.recording.keeps(&unrecorded);
         Self {
             snapshot_at: world.index.0,
             calendar: Calendar::new(parts.clock, world.at),
@@ -240,8 +239,7 @@ impl Reconciler {
         let events = match self.append(draft.events).await {
             Ok(events) => events,
             Err(message) => {
-                self.parts.recording.keeps(&facts);
-                self.unrecorded = facts;
+                self.unrecorded = self.parts.recording.keeps(facts);
                 return Err(ApiError::new(ErrorKind::Unavailable, message));
             }
         };
@@ -275,7 +273,6 @@ impl Reconciler {
         match appended {
             Ok(events) => {
                 if let Some(since) = self.parts.recording.journal_works() {
-                    self.parts.recording.keeps(&[]);
                     tracing::warn!(%since, "what happens can be recorded again");
                 }
                 Ok(events)

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use api::status::UnrecordedEnd;
+use api::unrecorded::UnrecordedEnd;
 use model::{ApplicationName, InstanceId, Timestamp};
 use world::{Event, World};
 
@@ -44,7 +44,7 @@ impl Recording {
     }
 
     /// These facts could not be recorded, and are kept until they can.
-    pub(crate) fn keeps(&self, facts: &[Event]) {
+    pub(crate) fn keeps(&self, facts: Vec<Event>) -> Vec<Event> {
         let end = |it: &Event| match it {
             Event::InstanceExited { application, instance, exit } => Some(UnrecordedEnd {
                 application: application.clone(),
@@ -54,6 +54,7 @@ impl Recording {
             _ => None,
         };
         self.state().ends = facts.iter().filter_map(end).collect();
+        facts
     }
 
     /// Ends of instances that could not be recorded yet.
@@ -63,7 +64,9 @@ impl Recording {
 
     /// The journal took something; says since when it had not, if so.
     pub(crate) fn journal_works(&self) -> Option<Timestamp> {
-        self.state().journal.take().map(|it| it.0)
+        let mut state = self.state();
+        state.ends.clear();
+        state.journal.take().map(|it| it.0)
     }
 
     /// Something about an instance cannot be done until the disk allows it; true if that is news.

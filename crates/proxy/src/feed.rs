@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use host::Clock;
+use host::socket::{self, FileId};
 
 use serde::{Deserialize, Serialize};
 use telemetry::Report;
@@ -95,14 +96,62 @@ impl Drop for Feeder {
     }
 }
 
-/// The socket of a data plane that has handed over: beside the one it had, with the number of its process.
-pub(crate) fn retired_socket(socket: &Path, pid: u32) -> PathBuf {
-    socket.with_extension(format!("{pid}.sock"))
+/// Where it can be fed.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    /// Nothing where it could not be made: then it goes on by the table it has.
+    listener: Option<UnixListener>,
+    path: PathBuf,
+    /// Which file it is there.
+    file: Option<FileId>,
 }
 
-/// Listens on the socket. Whoever listened there before is gone, or has handed over.
-pub(crate) fn listen(path: &Path) -> io::Result<UnixListener> {
-    UnixListener::from_std(host::socket::listen(path)?)
+impl Socket {
+    /// Listens at `path`. Whoever listened there before is gone, or has handed over.
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let listener = Some(UnixListener::from_std(socket::listen(path)?)?);
+        Ok(Self { listener, path: path.to_owned(), file: FileId::at(path) })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it anew where somebody has removed it, or put something in its place: without it, no control process would find this
+    /// data plane, and another would be started that cannot have its addresses.
+    pub(crate) fn look(&mut self) {
+        if self.listener.is_none() || FileId::at(&self.path) == self.file {
+            return;
+        }
+        match Self::at(&self.path) {
+            Ok(made) => *self = made,
+            Err(error) => {
+                tracing::warn!(%error, "the socket that was removed cannot be made again");
+            }
+        }
+    }
+
+    /// Moves beside where it was, under the number of its process: the successor has its place.
+    pub(crate) fn retire(&mut self, pid: u32) {
+        let path = self.path.with_extension(format!("{pid}.sock"));
+        *self = Self::at(&path).unwrap_or_else(|error| {
+            tracing::warn!(%error, "it goes on by the table it has");
+            Self { listener: None, path, file: None }
+        });
+    }
+
+    /// Whoever connects next.
+    pub(crate) async fn accept(&self) -> UnixStream {
+        loop {
+            match &self.listener {
+                Some(listener) => match listener.accept().await {
+                    Ok((stream, _)) => return stream,
+                    Err(error) => tracing::warn!(%error, "nobody can connect to the socket"),
+                },
+                None => return std::future::pending().await,
+            }
+        }
+    }
 }
 
 /// Takes over the sockets of the data plane that is fed on `socket`.

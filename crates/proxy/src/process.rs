@@ -6,17 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use host::Clock;
-use host::socket::FileId;
 use model::{ApplicationName, Index, InstanceId, Instant};
 use telemetry::report::{Report, Signals};
 use telemetry::{GatewayAddresses, GatewayOptions};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -26,7 +24,7 @@ use crate::core::Told;
 use crate::counters::Extent;
 use crate::deadline::Deadline;
 use crate::entrances::Entrances;
-use crate::feed::{self, Feeder, Message, Successor, retired_socket};
+use crate::feed::{self, Feeder, Message, Socket, Successor};
 use crate::gather::Gathered;
 use crate::listeners::{Changes, Listeners};
 use crate::options::{Options, RunError, Sockets};
@@ -78,11 +76,7 @@ async fn serve(options: &Options, end: impl Future<Output = ()>) -> Result<(), R
 
 struct Main {
     clock: Clock,
-    socket: Option<UnixListener>,
-    /// Where that is.
-    path: PathBuf,
-    /// Which file it is there.
-    file: Option<FileId>,
+    socket: Socket,
     listeners: Listeners,
     workers: Workers,
     told: mpsc::UnboundedReceiver<(usize, Told)>,
@@ -145,15 +139,13 @@ impl Main {
             (Some(folder), Some(_)) => Some(tls::Source::new(folder.clone())),
             _ => None,
         };
-        let socket = feed::listen(&options.socket).map_err(socket_error)?;
+        let socket = Socket::at(&options.socket).map_err(socket_error)?;
         let (teller, told) = mpsc::unbounded_channel();
         let workers = Workers::start(options, &teller).map_err(RunError::Thread)?;
         let count = workers.count();
         let mut main = Self {
             clock: options.clock,
-            socket: Some(socket),
-            path: options.socket.clone(),
-            file: FileId::at(&options.socket),
+            socket,
             listeners,
             workers,
             told,
@@ -187,7 +179,7 @@ impl Main {
                     Some((worker, told)) => Event::Told(worker, told),
                     None => Event::Terminate,
                 },
-                stream = next_connection(self.socket.as_ref()) => Event::Connected(stream),
+                stream = self.socket.accept() => Event::Connected(stream),
                 () = end.as_mut() => Event::Terminate,
                 () = ended(&mut self.retired) => Event::Ended,
                 () = tick.passed() => Event::Tick,
@@ -368,25 +360,8 @@ impl Main {
         }
     }
 
-    /// Makes its socket anew where somebody has removed it, or put something in its place: without it, no control process would
-    /// find this one, and another data plane would be started that cannot have its addresses.
-    fn show_up(&mut self) {
-        if self.socket.is_none() || FileId::at(&self.path) == self.file {
-            return;
-        }
-        match feed::listen(&self.path) {
-            Ok(socket) => {
-                self.socket = Some(socket);
-                self.file = FileId::at(&self.path);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the socket that was removed cannot be made again");
-            }
-        }
-    }
-
     async fn tick(&mut self) {
-        self.show_up();
+        self.socket.look();
         if self.is_listening {
             // What could not be listened on is tried again.
             self.listen().await;
@@ -427,11 +402,7 @@ impl Main {
         }
         self.listeners = Listeners::default();
         self.is_listening = false;
-        self.path = retired_socket(&self.path, std::process::id());
-        self.socket = feed::listen(&self.path)
-            .inspect_err(|error| tracing::warn!(%error, "it goes on by the table it has"))
-            .ok();
-        self.file = FileId::at(&self.path);
+        self.socket.retire(std::process::id());
         // The control process turns to the successor as soon as it sees this end, and finds this one by its new socket.
         self.feeder = None;
         self.workers.tell(|| Order::Finish);
@@ -451,7 +422,7 @@ impl Main {
     async fn finish(&mut self) {
         if self.is_retired() {
             // Whoever looks for it finds nothing; that the file stays would do no harm.
-            drop(std::fs::remove_file(&self.path));
+            drop(std::fs::remove_file(self.socket.path()));
             return;
         }
         self.workers.tell(|| Order::Finish);
@@ -478,18 +449,6 @@ async fn next_message(feeder: &mut Option<Feeder>) -> Option<Message> {
     match feeder {
         Some(feeder) => feeder.messages.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-async fn next_connection(socket: Option<&UnixListener>) -> UnixStream {
-    loop {
-        match socket {
-            Some(socket) => match socket.accept().await {
-                Ok((stream, _)) => return stream,
-                Err(error) => tracing::warn!(%error, "nobody can connect to the socket"),
-            },
-            None => return std::future::pending().await,
-        }
     }
 }
 

@@ -164,13 +164,12 @@ pub(crate) fn rewritten(route: &Route, target: &str) -> Option<String> {
     let as_written = path.strip_prefix(bare).filter(|rest| {
         (rest.is_empty() || rest.starts_with('/')) && !path::has_dots(rest.as_bytes())
     });
-    let rest = match as_written {
-        Some(rest) => format!("{rest}{query}"),
-        None => {
-            let path = path::matched(path.as_bytes()).ok()?;
-            let rest = str::from_utf8(&path).ok()?.strip_prefix(bare)?.to_owned();
-            rest + query
-        }
+    let rest = if let Some(rest) = as_written {
+        format!("{rest}{query}")
+    } else {
+        let path = path::matched(path.as_bytes()).ok()?;
+        let rest = str::from_utf8(&path).ok()?.strip_prefix(bare)?.to_owned();
+        rest + query
     };
     let replacement = replacement.strip_suffix('/').unwrap_or(replacement);
     let slash = if rest.starts_with('/') { "" } else { "/" };

@@ -427,7 +427,14 @@ impl ServiceState {
         if let Some(slot) = slot.filter(|_| is_last).filter(is_new) {
             let no_failure =
                 done || outdated || !ended.is_unasked() || instance.is_stable(ended.at);
-            slot.failures = if no_failure { 0 } else { slot.failures.saturating_add(1) };
+            // One that had been ready and is gone without a trace has lost its supervisor, or the machine: that is ours, and
+            // says nothing about how it starts.
+            let is_ours = ended.exit == Exit::Lost && instance.ready_at.is_some();
+            slot.failures = match (no_failure, is_ours) {
+                (true, _) => 0,
+                (false, true) => slot.failures,
+                (false, false) => slot.failures.saturating_add(1),
+            };
             slot.last_end = Some(ended.clone());
         }
     }

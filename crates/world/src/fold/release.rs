@@ -1,5 +1,6 @@
 //! How releases, and rollouts of them, change a service.
 
+use model::instance::Exit;
 use model::{Index, ReleaseNumber, Timestamp};
 
 use crate::event::Event;
@@ -161,10 +162,10 @@ impl ServiceState {
     }
 
     /// The end of an instance of a release that is being rolled out speaks against it, unless it was asked
-    /// for.
+    /// for, or nobody saw how it came: what kills a supervisor is not the release.
     pub(super) fn note_failure(&mut self, ended: &Ended) {
         let Some(rollout) = self.rollout.as_mut().filter(|it| it.is_active()) else { return };
-        if ended.release != rollout.to || !ended.is_unasked() {
+        if ended.release != rollout.to || !ended.is_unasked() || ended.exit == Exit::Lost {
             return;
         }
         let rollout = Arc::make_mut(rollout);

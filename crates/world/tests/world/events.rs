@@ -287,6 +287,8 @@ fn which_ends_are_failed_starts() {
     check_failures(9, vec![it.stopping(StopReason::NeverReady), exit(0)], 1);
     check_failures(9, vec![it.stopping(StopReason::RestartAsked), it.exited(Exit::Signal(9))], 0);
     check_failures(9, vec![restart(SHOP, "web"), exit(1)], 0);
+    // Issue 12: a killed supervisor is no failed start.
+    check_failures(9, vec![it.exited(Exit::Lost)], 0);
     check_failures(9, vec![released(SHOP, "web", 2, service(1)), exit(1)], 0);
 }
 
