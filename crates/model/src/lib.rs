@@ -14,6 +14,7 @@ pub mod index;
 pub mod instance;
 pub mod monitoring;
 pub mod name;
+pub mod network;
 pub mod profile;
 pub mod release;
 pub mod resource;

@@ -48,6 +48,7 @@ fn serve(asked: Proxy) -> Result<(), ProxyError> {
                 .map(|file| ::proxy::AccessLog { file, sample: asked.access_log_sample }),
             decision_log: asked.decision_log,
             proxy_protocol: asked.is_behind_balancer,
+            trusted_proxies: asked.trusted_proxies,
         },
         workers: usize::from(asked.workers),
         sockets: match asked.sockets {

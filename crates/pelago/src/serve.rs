@@ -269,6 +269,7 @@ fn data_plane(options: &Options) -> Settings {
                 .map(|file| AccessLog { file, sample: options.access_log_sample }),
             decision_log: options.decision_log.clone().path(),
             proxy_protocol: options.proxy_protocol,
+            trusted_proxies: options.trusted_proxies.clone(),
         },
         workers: usize::from(options.proxy_workers.get()),
     }

@@ -72,7 +72,9 @@ impl UploadBounds {
         (side, kind): (Side, Kind),
     ) -> Self {
         let (bytes_max, bytes_per_second) = match (side, kind) {
-            (Side::Outside, Kind::Message) => (BODY_BYTES_MAX, UPLOAD_BYTES_PER_SECOND),
+            (Side::Outside | Side::Proxied, Kind::Message) => {
+                (BODY_BYTES_MAX, UPLOAD_BYTES_PER_SECOND)
+            }
             (Side::Mesh, _) | (_, Kind::Stream) => (u64::MAX, 0),
         };
         let stall = match kind {

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use host::Clock;
+use model::network::Networks;
 use telemetry::GatewayOptions;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -16,6 +17,7 @@ use crate::buffer::Buffer;
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::decisions::DecisionLog;
+use crate::h1::request::Side;
 use crate::limits::HEAD_TIME;
 use crate::proxy_protocol::{self, Header, Malformed};
 
@@ -28,6 +30,8 @@ pub(crate) struct Front {
     pub(crate) decision_log: Option<PathBuf>,
     /// What connections begin with.
     pub(crate) begins: Begins,
+    /// Whose word is taken for whom a request comes from.
+    pub(crate) trusted: Networks,
     /// Whether it was said already that connections begin with something else. Once is enough: whoever can
     /// connect could fill the log otherwise.
     pub(crate) is_said: Cell<bool>,
@@ -40,22 +44,54 @@ impl Front {
         options: &GatewayOptions,
         clock: Clock,
     ) -> io::Result<(Self, Option<JoinHandle<()>>)> {
-        let GatewayOptions { access_log, proxy_protocol, decision_log } = options;
+        let GatewayOptions { access_log, proxy_protocol, decision_log, trusted_proxies } = options;
         let begins = if *proxy_protocol { Begins::WithProxyProtocol } else { Begins::AtOnce };
         let started = access_log.as_ref().map(|it| writer::start(it, clock)).transpose()?;
         let (access_log, thread) = started.unzip();
         let decision_log = decision_log.clone();
-        Ok((Self { access_log, decision_log, begins, ..Self::default() }, thread))
+        let trusted = trusted_proxies.clone();
+        Ok((Self { access_log, decision_log, begins, trusted, ..Self::default() }, thread))
     }
 }
 
 impl Front {
+    /// What is believed of a client of the gateway.
+    pub(crate) fn side_of(&self, peer: IpAddr) -> Side {
+        if self.trusted.contains(peer) { Side::Proxied } else { Side::Outside }
+    }
+
+    /// Whom a request comes from that a trusted `peer` passes on: the last of the addresses in `x-forwarded-for`, line by line,
+    /// that is no trusted proxy itself. Whatever stands before that one may have been made up.
+    pub(crate) fn origin<'a>(
+        &self,
+        peer: IpAddr,
+        lines: impl DoubleEndedIterator<Item = &'a [u8]>,
+    ) -> IpAddr {
+        let mut last = peer;
+        for text in lines.rev().flat_map(|it| it.rsplit(|it| *it == b',')) {
+            let Some(address) = address_in(text.trim_ascii()) else { return last };
+            last = address;
+            if !self.trusted.contains(address) {
+                return last;
+            }
+        }
+        last
+    }
+
     /// The log of a worker's decisions, if they are logged. Without it everything goes on.
     pub(crate) fn decisions(&self, worker: usize) -> Option<DecisionLog> {
         let folder = self.decision_log.as_ref()?;
         let log = DecisionLog::create(folder, worker);
         log.inspect_err(|error| tracing::warn!(%error, "decisions cannot be logged")).ok()
     }
+}
+
+/// An address as proxies write it, some of them with a port, and then of IPv6 in brackets.
+fn address_in(text: &[u8]) -> Option<IpAddr> {
+    let text = str::from_utf8(text).ok()?;
+    let with_port = || text.parse::<SocketAddr>().ok().map(|it| it.ip());
+    let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().or_else(with_port)
 }
 
 /// What the gateway's connections begin with.

@@ -19,7 +19,7 @@ const TRACE: TraceContext = TraceContext { trace: 1, parent: None, span: 2, samp
 ///
 /// If it is not.
 pub fn request(input: &[u8]) {
-    for side in [Side::Outside, Side::Mesh] {
+    for side in [Side::Outside, Side::Proxied, Side::Mesh] {
         let mut head = RequestHead::default();
         if head.read(input, side) != Ok(true) {
             continue;
@@ -32,7 +32,7 @@ pub fn request(input: &[u8]) {
             trace: &TRACE,
             time_left: TimeLeft { time: Duration::from_secs(1), by: TimeoutBy::Client },
             host: "cart",
-            forwarded: (side == Side::Outside).then_some(forwarded),
+            forwarded: (side != Side::Mesh).then_some(forwarded),
             target: None,
             edits: &NO_EDITS,
         };

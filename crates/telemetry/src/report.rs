@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use model::network::Networks;
 use model::rollout::Counts;
 use model::units::Share;
 use model::{ApplicationName, Index, InstanceId, ReleaseNumber, ServiceName, Timestamp};
@@ -81,6 +82,9 @@ pub struct GatewayOptions {
     pub decision_log: Option<PathBuf>,
     /// Whether every connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Whose word is taken for whom a request comes from.
+    #[serde(default, skip_serializing_if = "Networks::is_empty")]
+    pub trusted_proxies: Networks,
 }
 
 /// Where requests are logged, and which.

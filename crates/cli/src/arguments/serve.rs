@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use model::network::Networks;
 use model::units::Share;
 
 /// `pelago serve`. What is not said is as the data folder has it stored, and stored if it is said.
@@ -48,6 +49,10 @@ pub struct Serve {
     /// Have each connection from outside begin with a PROXY protocol header, as a load balancer sends it
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub proxy_protocol: Option<bool>,
+    /// Proxies in front of the gateway whose word is taken for whom a request comes from (`x-forwarded-for` and its kin):
+    /// addresses or networks, with commas between, or `none` [default: none]
+    #[arg(long, value_name = "NETWORKS")]
+    pub trusted_proxies: Option<Networks>,
     /// End when nothing has run for so long
     #[arg(long, value_name = "DURATION")]
     pub idle_exit: Option<String>,
@@ -90,6 +95,9 @@ pub struct Proxy {
     /// Have each connection from outside begin with a PROXY protocol header
     #[arg(long = "proxy-protocol")]
     pub is_behind_balancer: bool,
+    /// Proxies whose word is taken for whom a request comes from
+    #[arg(long, default_value = "none")]
+    pub trusted_proxies: Networks,
     /// Where its listening sockets come from
     #[arg(long, value_enum, default_value_t = SocketsFrom::New)]
     pub sockets: SocketsFrom,

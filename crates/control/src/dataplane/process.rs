@@ -60,6 +60,9 @@ impl Launcher {
         if let Some(folder) = &settings.options.decision_log {
             option("--decision-log", folder.into());
         }
+        if !settings.options.trusted_proxies.is_empty() {
+            option("--trusted-proxies", settings.options.trusted_proxies.to_string().into());
+        }
         if settings.options.proxy_protocol {
             arguments.push("--proxy-protocol".into());
         }

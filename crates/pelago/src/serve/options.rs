@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use cli::Context;
 use cli::arguments::{Listen, LogFile, Serve};
 use host::files;
+use model::network::Networks;
 use model::units::{Bytes, Share, parse_duration};
 
 /// Where the API listens if nobody says otherwise.
@@ -62,6 +63,7 @@ pub(super) struct Options {
     pub(super) access_log_sample: Share,
     pub(super) decision_log: LogFile,
     pub(super) proxy_protocol: bool,
+    pub(super) trusted_proxies: Networks,
     /// All of them by name, as they are kept.
     texts: BTreeMap<String, String>,
 }
@@ -138,6 +140,12 @@ impl Options {
                 NONE,
             )?,
             proxy_protocol: choice.of("proxy-protocol", asked.proxy_protocol, None, "false")?,
+            trusted_proxies: choice.of(
+                "trusted-proxies",
+                asked.trusted_proxies.clone(),
+                None,
+                NONE,
+            )?,
             texts: choice.texts,
         })
     }
@@ -309,13 +317,14 @@ mod tests {
         let line = "pelago serve --listen none --gateway-tls 127.0.0.1:3 --telemetry none \
                     --telemetry-age 2d --telemetry-size 1GiB --remote-write http://u:geheim@h/ \
                     --proxy-workers 2 --access-log a.log --access-log-sample 5% \
-                    --decision-log decisions --proxy-protocol";
+                    --decision-log decisions --proxy-protocol --trusted-proxies 10.0.0.0/8";
         let said = chosen(line, &[], folder.path()).unwrap();
         let kept = chosen("pelago serve", &[], folder.path()).unwrap();
         assert_eq!(said.texts, kept.texts);
         let paths = [&kept.access_log, &kept.decision_log].map(|it| it.clone().path().unwrap());
         assert_eq!(paths, [PathBuf::from("/shop/a.log"), PathBuf::from("/shop/decisions")]);
         assert!(kept.proxy_protocol);
+        assert_eq!(kept.trusted_proxies.to_string(), "10.0.0.0/8");
         assert_eq!((kept.proxy_workers.get(), kept.telemetry_size), (2, Bytes(1 << 30)));
         let shown = kept.describe();
         assert!(shown.contains("remote-write given") && !shown.contains("geheim"), "{shown}");

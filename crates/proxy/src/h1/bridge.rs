@@ -16,7 +16,7 @@ use super::request::Method;
 use super::write;
 use crate::crossing::Crossing;
 use crate::h1::client::Entry;
-use crate::h2::call::{Call, Refused};
+use crate::h2::call::{Call, Forwarded, Refused};
 use crate::h2::outgoing::Outgoing;
 use crate::h2::pipe::{Writer, pipe};
 use crate::h2::server::passed;
@@ -35,7 +35,8 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> 
         Entry::Mesh(_) => None,
         Entry::Gateway(_) => {
             let scheme = if exchange.client.stream.is_tls() { "https" } else { "http" };
-            Some((exchange.client.peer.ip(), scheme))
+            let (peer, side) = (exchange.client.peer.ip(), exchange.client.side);
+            Some(Forwarded { peer, scheme, side })
         }
     };
     if exchange.work.head.expects_continue && exchange.body.bytes == 0 {
@@ -152,7 +153,8 @@ fn head_of(exchange: &Exchange<'_>) -> Option<http::request::Parts> {
     }
     let [trace, span, sampled] = &head.b3_parts;
     for (name, span) in [
-        ("x-forwarded-for", &head.forwarded_for),
+        ("x-forwarded-host", &head.forwarded_host),
+        ("x-forwarded-proto", &head.forwarded_proto),
         ("traceparent", &head.traceparent),
         ("b3", &head.b3),
         ("x-b3-traceid", trace),
@@ -162,6 +164,9 @@ fn head_of(exchange: &Exchange<'_>) -> Option<http::request::Parts> {
         if let Some(value) = span.as_ref().and_then(text) {
             builder = builder.header(name, value);
         }
+    }
+    for value in head.forwarded_for.iter().filter_map(text) {
+        builder = builder.header("x-forwarded-for", value);
     }
     if head.wants_trailers {
         builder = builder.header("te", "trailers");

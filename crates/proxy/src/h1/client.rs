@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -34,22 +34,14 @@ pub(crate) enum Entry {
     Gateway(Crosses),
 }
 
-impl Entry {
-    /// Which side that is.
-    pub(crate) const fn side(&self) -> Side {
-        match self {
-            Self::Mesh(_) => Side::Mesh,
-            Self::Gateway(_) => Side::Outside,
-        }
-    }
-}
-
 /// A client's connection.
 pub(crate) struct Client {
     pub(crate) core: Rc<Core>,
     pub(crate) stream: Stream,
     pub(crate) entry: Entry,
     pub(crate) peer: SocketAddr,
+    /// What of it is believed.
+    pub(crate) side: Side,
     /// The peer's address, as text.
     pub(crate) address: Box<str>,
     pub(crate) deadline: Deadline,
@@ -83,8 +75,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(crate) async fn serve(core: Rc<Core>, stream: Stream, entry: Entry, peer: SocketAddr) {
     let deadline = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
     let address = peer.ip().to_string().into_boxed_str();
+    let side = match &entry {
+        Entry::Mesh(_) => Side::Mesh,
+        Entry::Gateway(_) => core.front.side_of(peer.ip()),
+    };
     let (record, lingers) = (None, LINGER_TIME);
-    let mut client = Client { core, stream, entry, peer, address, deadline, record, lingers };
+    let mut client = Client { core, stream, entry, peer, side, address, deadline, record, lingers };
     loop {
         if client.idle().await.is_err() {
             return;
@@ -191,7 +187,7 @@ impl Client {
                     Begins::Http2 if place == Place::First => return Ok(Read::Http2),
                     Begins::Undecided if place == Place::First => {}
                     _ => {
-                        if work.head.read(work.input.filled(), self.entry.side())? {
+                        if work.head.read(work.input.filled(), self.side)? {
                             return Ok(Read::Head);
                         }
                     }
@@ -224,7 +220,8 @@ impl Client {
         let answer = Answer::malformed(rejected.status, rejected.what);
         work.out.clear();
         write::answer(&mut work.out, &answer, None, Connection::Close, IsHead::No);
-        self.record = self.visit("HTTP/1.1").and_then(|it| Record::unread(&it));
+        let visit = self.visit("HTTP/1.1", self.peer.ip());
+        self.record = visit.and_then(|it| Record::unread(&it));
         self.note(&work.out, answer.status, answer.reason);
         // What comes behind a head that is none is no upload.
         self.lingers = LINGER_IDLE;
@@ -235,10 +232,21 @@ impl Client {
     }
 
     /// How this client speaks to the gateway, if that is whom it speaks to.
-    pub(crate) fn visit(&self, protocol: &'static str) -> Option<Visit<'_>> {
-        let Self { core, peer, stream, entry, .. } = self;
-        let visit = Visit { core, client: peer.ip(), protocol, is_tls: stream.is_tls() };
+    pub(crate) fn visit(&self, protocol: &'static str, client: IpAddr) -> Option<Visit<'_>> {
+        let Self { core, stream, entry, .. } = self;
+        let visit = Visit { core, client, protocol, is_tls: stream.is_tls() };
         matches!(entry, Entry::Gateway(_)).then_some(visit)
+    }
+
+    /// Whom a request comes from: the peer, or whoever the proxies say that are trusted.
+    pub(crate) fn origin(&self, work: &Work) -> IpAddr {
+        let peer = self.peer.ip();
+        if self.side != Side::Proxied {
+            return peer;
+        }
+        let input = work.input.filled();
+        let lines = work.head.forwarded_for.iter().filter_map(|it| input.get(it.clone()));
+        self.core.front.origin(peer, lines)
     }
 
     /// Notes for the log that `out` is answered, which is the gateway's own.

@@ -164,7 +164,8 @@ pub(crate) async fn run(client: &mut Client, work: &mut Work) -> After {
 async fn route(client: &mut Client, work: &mut Work) -> Way {
     let view = work.view();
     let protocol = if work.head.is_http10 { "HTTP/1.0" } else { "HTTP/1.1" };
-    let visit = client.visit(protocol);
+    let origin = client.origin(work);
+    let visit = client.visit(protocol, origin);
     client.record = visit.and_then(|it| Record::begin(&it, work.host(), &view));
     let found = client.core.router().find(work.host().as_bytes(), &view);
     let entry = match found {
@@ -204,7 +205,7 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
     }
     if let Some(limiter) = &entry.limiter {
         let key = entry.route.rate_limit.as_ref().and_then(|it| it.key.as_ref());
-        let key = key.and_then(|it| hash_of(it, &view, client.peer.ip()));
+        let key = key.and_then(|it| hash_of(it, &view, origin));
         let allowed = limiter.borrow_mut().allow(client.core.now(), key);
         if let Err(after) = allowed {
             if let Some(edge) = &entry.edge {
@@ -349,7 +350,7 @@ impl Exchange<'_> {
             None => head.priority.unwrap_or_default(),
         };
         Facts {
-            client: self.client.peer.ip(),
+            client: self.client.origin(self.work),
             idempotent: head.method.is_idempotent() && head.upgrade.is_none(),
             priority,
             time_left: head

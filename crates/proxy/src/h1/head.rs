@@ -133,6 +133,31 @@ pub(crate) fn is_own(name: &[u8]) -> bool {
     name.len() > OWN.len() && name.iter().zip(OWN).all(same)
 }
 
+/// Whether a header says whom a request comes from, and how: `x-forwarded-for` and its kin, of which proxies believe one or the
+/// other. Names with underscores count as well.
+pub(crate) fn is_about_client(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 8] = [
+        b"forwarded",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+        b"x-original-host",
+        b"x-original-forwarded-for",
+    ];
+    const FORWARDED: &[u8] = b"x-forwarded-";
+    let same =
+        |(it, own): (&u8, &u8)| it.eq_ignore_ascii_case(own) || (*own == b'-' && *it == b'_');
+    let begins = |own: &[u8]| own.len() <= name.len() && name.iter().zip(own).all(same);
+    begins(FORWARDED) || NAMES.iter().any(|it| it.len() == name.len() && begins(it))
+}
+
+/// Whether a name has an underscore in it, where programs behind CGI or WSGI see a hyphen.
+pub(crate) fn has_underscore(name: &[u8]) -> bool {
+    name.contains(&b'_')
+}
+
 /// The values of every header of a name in a head, whole lines each.
 pub(crate) fn values<'a>(head: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
     head.split(|it| *it == b'\n').skip(1).filter_map(move |line| {

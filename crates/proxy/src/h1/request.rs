@@ -8,17 +8,30 @@ use model::route::Priority;
 use super::chunked::is_token;
 use super::head::{
     Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, TARGET_BYTES_MAX, content_length,
-    elements, is_hop_by_hop, is_own, span, values,
+    elements, has_underscore, is_about_client, is_hop_by_hop, is_own, span, values,
 };
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeoutBy};
 
 /// Where a request comes from, which says what of it is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// From outside: what it says about where it has been is completed.
+    /// From outside, by anybody: what it says about where it has been is worth nothing.
     Outside,
+    /// From outside, by a proxy that is trusted: what it says about where it has been is completed.
+    Proxied,
     /// From a service, over a declared edge.
     Mesh,
+}
+
+impl Side {
+    /// Whether a header that says whom a request comes from is passed on as it came.
+    pub(crate) fn is_believed(self, name: &[u8]) -> bool {
+        match self {
+            Self::Mesh => true,
+            Self::Proxied => !(has_underscore(name) && is_about_client(name)),
+            Self::Outside => !is_about_client(name),
+        }
+    }
 }
 
 /// The method, as far as it matters here.
@@ -72,7 +85,10 @@ pub(crate) struct RequestHead {
     /// The protocol asked for, if an upgrade is.
     pub(crate) upgrade: Option<Span>,
     pub(crate) copies: Copies,
-    pub(crate) forwarded_for: Option<Span>,
+    /// Where it says that it has been, line by line; only from a proxy that is trusted.
+    pub(crate) forwarded_for: Vec<Span>,
+    pub(crate) forwarded_host: Option<Span>,
+    pub(crate) forwarded_proto: Option<Span>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) timeout_by: TimeoutBy,
     pub(crate) priority: Option<Priority>,
@@ -160,7 +176,9 @@ impl RequestHead {
         connection_names.clear();
         let mut cut = std::mem::take(&mut self.cut);
         cut.clear();
-        *self = Self { length, copies, connection_names, cut, ..Self::default() };
+        let mut forwarded_for = std::mem::take(&mut self.forwarded_for);
+        forwarded_for.clear();
+        *self = Self { length, copies, forwarded_for, connection_names, cut, ..Self::default() };
     }
 
     /// Takes one header in: most are copied.
@@ -205,15 +223,15 @@ impl RequestHead {
                 self.copies.push(line);
             }
             14 if is("http2-settings") => {}
-            15 if is("x-forwarded-for") && side == Side::Outside => {
-                let of = span(buffer, value);
-                // Of several lines the last is completed; the others are copied before it.
-                if let Some(before) = self.forwarded_for.replace(of) {
-                    self.copies.push(whole_line(buffer, before));
-                }
+            15 if is("x-forwarded-for") && side == Side::Proxied => {
+                self.forwarded_for.push(span(buffer, value));
             }
-            16 if is("x-forwarded-host") && side == Side::Outside => {}
-            17 if is("x-forwarded-proto") && side == Side::Outside => {}
+            16 if is("x-forwarded-host") && side == Side::Proxied => {
+                self.forwarded_host.get_or_insert(span(buffer, value));
+            }
+            17 if is("x-forwarded-proto") && side == Side::Proxied => {
+                self.forwarded_proto.get_or_insert(span(buffer, value));
+            }
             17 if is("transfer-encoding") => {
                 if self.is_http10 || self.has_transfer_encoding {
                     return Err(bad("transfer-encoding is in HTTP/1.0, or twice"));
@@ -226,7 +244,8 @@ impl RequestHead {
                     return Err(bad("there are two headers that say how long the body is"));
                 }
             }
-            _ if side == Side::Outside && is_own(name) => {}
+            _ if side != Side::Mesh && is_own(name) => {}
+            _ if !side.is_believed(name) => {}
             17 if is("x-pelago-priority") => {
                 self.priority = priority(value);
                 self.copies.push(line);
@@ -382,16 +401,6 @@ pub(crate) fn cookie<'b>(header: &'b [u8], name: &str) -> Option<&'b [u8]> {
         let equals = pair.iter().position(|it| *it == b'=')?;
         (pair.get(..equals)? == name.as_bytes()).then(|| pair.get(equals + 1..))?
     })
-}
-
-/// The line a header's value is in.
-fn whole_line(buffer: &[u8], value: Span) -> Span {
-    let before = buffer.get(..value.start).unwrap_or_default();
-    let start = before.iter().rposition(|it| *it == b'\n').map_or(0, |it| it + 1);
-    let after = buffer.get(value.end..).unwrap_or_default();
-    let end =
-        after.iter().position(|it| *it == b'\n').map_or(buffer.len(), |it| value.end + it + 1);
-    start..end
 }
 
 /// The priority a caller gives its request.

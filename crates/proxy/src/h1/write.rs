@@ -66,14 +66,15 @@ pub(crate) fn request(out: &mut Vec<u8>, input: &[u8], head: &RequestHead, onwar
     }
     if let Some(forwarded) = onward.forwarded {
         out.extend_from_slice(b"x-forwarded-for: ");
-        if let Some(before) = &head.forwarded_for {
-            out.extend_from_slice(part(before));
+        for before in head.forwarded_for.iter().map(part).filter(|it| !it.is_empty()) {
+            out.extend_from_slice(before);
             out.extend_from_slice(b", ");
         }
         out.extend_from_slice(forwarded.client.as_bytes());
         out.extend_from_slice(b"\r\nx-forwarded-proto: ");
-        out.extend_from_slice(if forwarded.is_tls { b"https" } else { b"http" });
-        if let Some(host) = host {
+        let own: &[u8] = if forwarded.is_tls { b"https" } else { b"http" };
+        out.extend_from_slice(head.forwarded_proto.as_ref().map_or(own, part));
+        if let Some(host) = head.forwarded_host.as_ref().map(part).or(host) {
             out.extend_from_slice(b"\r\nx-forwarded-host: ");
             out.extend_from_slice(host);
         }
@@ -305,8 +306,17 @@ mod tests {
         TraceContext { trace: 0xabc, parent: Some(1), span: 0xdef, sampled: true };
 
     fn passed_on(text: &str, forwarded: Option<Forwarded<'_>>, target: Option<&str>) -> String {
-        let mut head = RequestHead::default();
         let side = if forwarded.is_some() { Side::Outside } else { Side::Mesh };
+        passed_on_from(side, text, forwarded, target)
+    }
+
+    fn passed_on_from(
+        side: Side,
+        text: &str,
+        forwarded: Option<Forwarded<'_>>,
+        target: Option<&str>,
+    ) -> String {
+        let mut head = RequestHead::default();
         assert_eq!(head.read(text.as_bytes(), side), Ok(true));
         let onward = Onward {
             trace: &TRACE,
@@ -321,6 +331,38 @@ mod tests {
         String::from_utf8(out).unwrap().replace('\r', "")
     }
 
+    /// Issue 13: anybody could say who he is.
+    #[test]
+    fn issue_13_where_a_request_has_been_is_believed_of_trusted_proxies_alone() {
+        let text = "GET /x HTTP/1.1\r\nHost: b\r\nX-Forwarded-For: 8.8.8.8\r\nX-Real-IP: 1.1.1.1\r\n\
+                    X_Forwarded_For: 7.7.7.7\r\nForwarded: for=2.2.2.2\r\nX-Forwarded-For: 9.9.9.9\r\n\
+                    X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\nX-Forwarded-Port: 1\r\n\r\n";
+        let peer = Forwarded { client: "10.0.0.1", is_tls: false };
+        let lines = |side| {
+            let passed = passed_on_from(side, text, Some(peer), None);
+            let lines: Vec<String> = passed.lines().map(str::to_owned).collect();
+            lines
+                .into_iter()
+                .filter(|it| it.to_lowercase().contains("for") || it.contains("IP"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            lines(Side::Outside),
+            ["x-forwarded-for: 10.0.0.1", "x-forwarded-proto: http", "x-forwarded-host: b"]
+        );
+        assert_eq!(
+            lines(Side::Proxied),
+            [
+                "X-Real-IP: 1.1.1.1",
+                "Forwarded: for=2.2.2.2",
+                "X-Forwarded-Port: 1",
+                "x-forwarded-for: 8.8.8.8, 9.9.9.9, 10.0.0.1",
+                "x-forwarded-proto: https",
+                "x-forwarded-host: shop.example",
+            ]
+        );
+    }
+
     #[test]
     fn requests() {
         let text = "GET http://a/x HTTP/1.1\r\nHost: b\r\nA: 1\r\nConnection: close\r\nB: 2\r\n\
@@ -331,7 +373,7 @@ mod tests {
         host: a
         A: 1
         B: 2
-        x-forwarded-for: 9.9.9.9, 127.0.0.1
+        x-forwarded-for: 127.0.0.1
         x-forwarded-proto: http
         x-forwarded-host: a
         traceparent: 00-00000000000000000000000000000abc-0000000000000def-01

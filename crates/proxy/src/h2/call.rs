@@ -25,7 +25,7 @@ use crate::edge::Edge;
 use crate::h1::attempt::{Attempt, Kept, Request as Sends};
 use crate::h1::attempts::{outcome_of, outcome_of_failure};
 use crate::h1::body::Body;
-use crate::h1::request::{Method as Kind, cookie};
+use crate::h1::request::{Method as Kind, Side, cookie};
 use crate::h1::write::put;
 use crate::h2::grpc;
 use crate::h2::uplink::Uplink;
@@ -45,7 +45,17 @@ pub(crate) struct Call {
     /// When the head was there.
     pub(crate) began: Instant,
     /// The client, for the gateway to tell about; nothing in the mesh.
-    pub(crate) forwarded: Option<(IpAddr, &'static str)>,
+    pub(crate) forwarded: Option<Forwarded>,
+}
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forwarded {
+    /// Who has sent it here.
+    pub(crate) peer: IpAddr,
+    pub(crate) scheme: &'static str,
+    /// What of it is believed.
+    pub(crate) side: Side,
 }
 
 /// The host a request is for, as it says.

@@ -5,8 +5,9 @@ use model::route::HeaderEdits;
 
 use crate::crossing::Crossing;
 use crate::h1::head::{is_hop_by_hop, is_own};
+use crate::h1::request::Side;
 use crate::h1::write::{put, time_left};
-use crate::h2::call::{Call, host};
+use crate::h2::call::{Call, Forwarded, host};
 use crate::h2::grpc;
 use crate::router::rewritten;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
@@ -26,27 +27,43 @@ impl Call {
         }
     }
 
-    const fn is_from_outside(&self) -> bool {
-        self.forwarded.is_some()
+    /// What of the request is believed.
+    fn side(&self) -> Side {
+        self.forwarded.map_or(Side::Mesh, |it| it.side)
+    }
+
+    /// Whether a header is passed on as it came, as far as that is a matter of belief.
+    fn is_let_in(&self, name: &str) -> bool {
+        let side = self.side();
+        !(side != Side::Mesh && is_own(name.as_bytes())) && side.is_believed(name.as_bytes())
+    }
+
+    /// Where a trusted proxy says that the request has been, by this header.
+    fn told(&self, name: &str) -> impl Iterator<Item = &str> {
+        let is_told = self.side() == Side::Proxied;
+        let values = self.head.headers.get_all(name).into_iter().filter(move |_| is_told);
+        values.filter_map(|it| it.to_str().ok()).filter(|it| !it.is_empty())
     }
 
     /// The headers that are passed on, with those that are added.
     fn headers(&self, crossing: &Crossing, left: TimeLeft) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.head.headers.len() + 6);
         for (name, value) in &self.head.headers {
-            let is_let_in = !(self.is_from_outside() && is_own(name.as_str().as_bytes()));
-            if is_let_in && !is_hop_by_hop(name.as_str().as_bytes()) && *name != header::HOST {
+            if self.is_let_in(name.as_str())
+                && !is_hop_by_hop(name.as_str().as_bytes())
+                && *name != header::HOST
+            {
                 headers.append(name.clone(), value.clone());
             }
         }
-        if let Some((client, scheme)) = self.forwarded {
-            let before = self.head.headers.get_all("x-forwarded-for").into_iter();
-            let mut all: Vec<String> =
-                before.filter_map(|it| it.to_str().ok().map(str::to_owned)).collect();
-            all.push(client.to_string());
+        if let Some(Forwarded { peer, scheme, .. }) = self.forwarded {
+            let mut all: Vec<String> = self.told("x-forwarded-for").map(str::to_owned).collect();
+            all.push(peer.to_string());
             set(&mut headers, "x-forwarded-for", &all.join(", "));
-            set(&mut headers, "x-forwarded-proto", scheme);
-            set(&mut headers, "x-forwarded-host", self.host());
+            let proto = self.told("x-forwarded-proto").next().unwrap_or(scheme);
+            set(&mut headers, "x-forwarded-proto", proto);
+            let host = self.told("x-forwarded-host").next().unwrap_or(self.host());
+            set(&mut headers, "x-forwarded-host", host);
         }
         let text = |write: &dyn Fn(&mut Vec<u8>)| {
             let mut out = Vec::new();
@@ -113,15 +130,17 @@ impl Call {
             }
         }
         cookies(out, &self.head.headers);
-        if let Some((client, scheme)) = self.forwarded {
+        if let Some(Forwarded { peer, scheme, .. }) = self.forwarded {
             out.extend_from_slice(b"x-forwarded-for: ");
-            for before in self.head.headers.get_all("x-forwarded-for") {
+            for before in self.told("x-forwarded-for") {
                 out.extend_from_slice(before.as_bytes());
                 out.extend_from_slice(b", ");
             }
-            put(out, format_args!("{client}\r\n"));
-            line(out, "x-forwarded-proto", scheme.as_bytes());
-            line(out, "x-forwarded-host", self.host().as_bytes());
+            put(out, format_args!("{peer}\r\n"));
+            let proto = self.told("x-forwarded-proto").next().unwrap_or(scheme);
+            line(out, "x-forwarded-proto", proto.as_bytes());
+            let host = self.told("x-forwarded-host").next().unwrap_or(self.host());
+            line(out, "x-forwarded-host", host.as_bytes());
         }
         out.extend_from_slice(b"traceparent: ");
         crossing.trace.write_traceparent(out);
@@ -160,7 +179,7 @@ impl Call {
         is_forwarded
             || NAMES.contains(&name)
             || is_hop_by_hop(name.as_bytes())
-            || (self.is_from_outside() && is_own(name.as_bytes()))
+            || !self.is_let_in(name)
     }
 
     pub(crate) fn http2_request(&self, crossing: &Crossing, left: TimeLeft) -> Option<Request<()>> {

@@ -1,7 +1,7 @@
 //! HTTP/2 from clients.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -29,9 +29,9 @@ use crate::edge::Edge;
 use crate::gateway::{self, Coding};
 use crate::h1::client::{Client, Entry};
 use crate::h1::head::{HEAD_BYTES_MAX, content_length, is_hop_by_hop};
-use crate::h1::request::{is_host, priority};
+use crate::h1::request::{Side, is_host, priority};
 use crate::h1::response::ResponseHead;
-use crate::h2::call::{Call, Got, Refused, host, kind_of};
+use crate::h2::call::{Call, Forwarded, Got, Refused, host, kind_of};
 use crate::h2::onward::edit;
 use crate::h2::outgoing::{Http2, Outgoing, Passed};
 use crate::h2::own::{Owned, bare, note, own, page_of};
@@ -108,10 +108,10 @@ impl AsyncWrite for Rewound {
 
 /// Serves a connection that speaks HTTP/2.
 pub(crate) async fn serve(client: Client, input: Buffer) {
-    let Client { core, stream, entry, peer, .. } = client;
+    let Client { core, stream, entry, peer, side, .. } = client;
     let scheme = if stream.is_tls() { "https" } else { "http" };
     let active = Rc::new(());
-    let handler = Rc::new(Handler { core: Rc::clone(&core), entry, peer, scheme });
+    let handler = Rc::new(Handler { core: Rc::clone(&core), entry, peer, side, scheme });
     let service = service_fn(|request| {
         let (handler, active) = (Rc::clone(&handler), Rc::clone(&active));
         async move {
@@ -162,6 +162,7 @@ struct Handler {
     core: Rc<Core>,
     entry: Entry,
     peer: SocketAddr,
+    side: Side,
     scheme: &'static str,
 }
 
@@ -214,7 +215,10 @@ impl Handler {
         crossing.record = record;
         let forwarded = match self.entry {
             Entry::Mesh(_) => None,
-            Entry::Gateway(_) => Some((self.peer.ip(), self.scheme)),
+            Entry::Gateway(_) => {
+                let (peer, scheme, side) = (self.peer.ip(), self.scheme, self.side);
+                Some(Forwarded { peer, scheme, side })
+            }
         };
         let core = Rc::clone(&self.core);
         let call = Call { core, edge, route, head, upload, bounds, began, forwarded };
@@ -222,6 +226,16 @@ impl Handler {
             Ok((_, got)) => Ok(passed(&call, crossing, got)),
             Err(refused) => Ok(refuse(&call, crossing, refused)),
         }
+    }
+
+    /// Whom a request comes from: the peer, or whoever the proxies say that are trusted.
+    fn origin(&self, head: &Parts) -> IpAddr {
+        let peer = self.peer.ip();
+        if self.side != Side::Proxied {
+            return peer;
+        }
+        let lines = head.headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
+        self.core.front.origin(peer, lines)
     }
 
     /// Where a request goes; else the answer in an instance's place.
@@ -254,7 +268,7 @@ impl Handler {
         }
         if let Some(limiter) = &route.limiter {
             let key = route.route.rate_limit.as_ref().and_then(|it| it.key.as_ref());
-            let key = key.and_then(|it| hash_of(it, &**head, self.peer.ip()));
+            let key = key.and_then(|it| hash_of(it, &**head, self.origin(head)));
             if let Err(after) = limiter.borrow_mut().allow(self.core.now(), key) {
                 if let Some(edge) = &route.edge {
                     edge.counters.borrow_mut().refused("rate-limited");
@@ -278,7 +292,8 @@ impl Handler {
         let Entry::Gateway(_) = self.entry else { return None };
         self.core.front.access_log.as_ref()?;
         let is_tls = self.scheme == "https";
-        let visit = Visit { core: &self.core, client: self.peer.ip(), protocol: "HTTP/2", is_tls };
+        let visit =
+            Visit { core: &self.core, client: self.origin(head), protocol: "HTTP/2", is_tls };
         Record::begin(&visit, host(head), head)
     }
 
@@ -300,7 +315,7 @@ impl Handler {
         let said = own("x-pelago-priority").and_then(priority);
         let mut rng = self.core.rng.borrow_mut();
         Facts {
-            client: self.peer.ip(),
+            client: self.origin(head),
             idempotent: kind_of(&head.method).is_idempotent(),
             priority: route.map_or_else(|| said.unwrap_or_default(), |it| it.route.priority),
             time_left: shorter(left, asked),

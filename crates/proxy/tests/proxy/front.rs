@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::harness::{Instance, Plane, Shop, Start};
+use crate::http2::{Client, nothing, request};
 use crate::wire::{get, ok};
 
 /// The lines of a data plane that has ended, and so has written them all.
@@ -52,6 +53,64 @@ fn clients_are_told_apart_by_the_address_in_the_header() {
     };
     assert_eq!(["192.0.2.7", "192.0.2.8", "192.0.2.7"].map(ask), [200, 200, 429]);
     assert_eq!(ends(&logged(plane))[2], "429 rate-limited 0 54 0");
+}
+
+/// RFC 7239 and what proxies do: whoever connects can write what he likes before the address that the last trusted proxy has
+/// seen itself.
+#[test]
+fn issue_13_the_client_is_the_last_that_is_no_trusted_proxy() {
+    let cart = Instance::answering(ok("x"));
+    let mut shop = Shop::new(&[cart.port]);
+    shop.route["rate_limit"] =
+        serde_json::json!({"per_second_thousandths": 1, "burst": 1, "key": "client-address"});
+    let plane = Plane::start(&shop, Start::BehindProxy);
+    let over_http2 = Client::new(plane.gateway);
+    let mut told = Vec::new();
+    for (chain, expected, client) in [
+        ("6.6.6.6, 192.0.2.7", 200, "192.0.2.7"),
+        ("7.7.7.7, 192.0.2.7, 127.0.0.1", 429, "192.0.2.7"),
+        ("192.0.2.8:4711", 200, "192.0.2.8"),
+        ("[2001:db8::1]:80", 200, "2001:db8::1"),
+        ("192.0.2.9, unknown", 200, "127.0.0.1"),
+    ] {
+        let asking = format!("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: {chain}\r\n\r\n");
+        assert_eq!(plane.client().ask(asking).head.status(), expected, "{chain}");
+        told.push(client);
+    }
+    // Over HTTP/2 as well: the address is known by now.
+    let mut asking = request("/", nothing());
+    asking.headers_mut().insert("x-forwarded-for", "5.5.5.5, 192.0.2.8".parse().unwrap());
+    assert_eq!(over_http2.ask(asking).0.status, 429);
+    told.push("192.0.2.8");
+    drop(over_http2);
+    let first = cart.heads()[0].get("x-forwarded-for").unwrap().to_owned();
+    assert_eq!(first, "6.6.6.6, 192.0.2.7, 127.0.0.1");
+    let clients: Vec<_> = logged(plane).iter().map(|it| it["client"].clone()).collect();
+    assert_eq!(clients, told);
+}
+
+#[test]
+fn issue_13_nobody_else_says_who_it_is() {
+    let cart = Instance::answering(ok("x"));
+    let mut shop = Shop::new(&[cart.port]);
+    shop.route["rate_limit"] =
+        serde_json::json!({"per_second_thousandths": 1, "burst": 1, "key": "client-address"});
+    let plane = Plane::start(&shop, Start::Logging);
+    let over_http2 = Client::new(plane.gateway);
+    let mut asking = request("/", nothing());
+    for name in ["x-forwarded-for", "forwarded", "x-real-ip", "x_forwarded_for", "true-client-ip"] {
+        asking.headers_mut().insert(name, "192.0.2.7".parse().unwrap());
+    }
+    assert_eq!(over_http2.ask(asking).0.status, 200);
+    let asking = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.8\r\n\r\n";
+    assert_eq!(plane.client().ask(asking).head.status(), 429);
+    drop(over_http2);
+    let head = cart.heads().remove(0);
+    let found = ["x-forwarded-for", "forwarded", "x-real-ip", "x_forwarded_for", "true-client-ip"]
+        .map(|it| head.get(it));
+    assert_eq!(found, [Some("127.0.0.1"), None, None, None, None]);
+    let clients: Vec<_> = logged(plane).iter().map(|it| it["client"].clone()).collect();
+    assert_eq!(clients, ["127.0.0.1", "127.0.0.1"]);
 }
 
 #[test]

@@ -127,16 +127,21 @@ pub(crate) enum Start {
     Logging,
     /// The same, and PROXY protocol headers are expected.
     BehindBalancer,
+    /// With an access log, and whoever connects from this machine is a proxy that is trusted.
+    BehindProxy,
 }
 
 /// What the gateway is told beside where it listens.
 fn front(start: Start, folder: &Path) -> GatewayOptions {
-    let has_log = matches!(start, Start::Logging | Start::BehindBalancer);
+    let has_log = matches!(start, Start::Logging | Start::BehindBalancer | Start::BehindProxy);
     let log = AccessLog { file: folder.join("access.log"), sample: model::units::Share::ALL };
     GatewayOptions {
         access_log: has_log.then_some(log),
         proxy_protocol: start == Start::BehindBalancer,
         decision_log: None,
+        trusted_proxies: if start == Start::BehindProxy { "127.0.0.1" } else { "none" }
+            .parse()
+            .unwrap(),
     }
 }
 

@@ -379,7 +379,7 @@ fn bodies_go_from_http1_to_http2_and_back() {
                 00000000000000000000000000000abc\r\nX-B3-SpanId: 00000000000000ef\r\n\r\n";
     let headers = client.ask(head);
     let lines: Vec<_> = headers.text().lines().collect();
-    assert!(lines.contains(&"x-forwarded-for: 9.9.9.9, 127.0.0.1"), "{lines:?}");
+    assert!(lines.contains(&"x-forwarded-for: 127.0.0.1"), "{lines:?}");
     assert!(lines.contains(&"x-b3-traceid: 00000000000000000000000000000abc"), "{lines:?}");
     let connect = "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";
     assert_eq!(client.ask(connect).head.status(), 404);
