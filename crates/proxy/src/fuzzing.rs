@@ -52,6 +52,16 @@ pub fn request(input: &[u8]) {
     }
 }
 
+/// A path has one spelling: what routes are matched with is matched as itself.
+///
+/// # Panics
+///
+/// If it is not.
+pub fn path(input: &[u8]) {
+    let Ok(once) = crate::path::matched(input) else { return };
+    assert_eq!(crate::path::matched(&once).as_deref(), Ok(&*once), "it has two");
+}
+
 /// An answer that is passed on is read by the client as it was by us.
 ///
 /// # Panics
