@@ -105,6 +105,12 @@ impl Edge {
         Patience::new(&self.policy.borrow(), extent)
     }
 
+    /// Whether requests may be repeated whose method does not say so, as those of gRPC.
+    pub(crate) fn repeats_calls(&self) -> bool {
+        let policy = self.policy.borrow();
+        policy.retry.non_idempotent && 0 < policy.retry.attempts
+    }
+
     /// What a request's body is allowed, by its route's own limit if it has one.
     pub(crate) fn upload_bounds(&self, route: Option<&Route>, kind: Kind) -> UploadBounds {
         let side = if route.is_some() { Side::Outside } else { Side::Mesh };

@@ -3,6 +3,7 @@
 //! Requests come in over HTTP/2 and go out as the callee wants them: over HTTP/1.1 by our own relay's
 //! attempts, or over HTTP/2. What is decided, counted and answered is the same as for HTTP/1.1.
 
+pub(crate) mod answered;
 pub(crate) mod call;
 pub(crate) mod grpc;
 pub(crate) mod onward;

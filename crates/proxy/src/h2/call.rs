@@ -7,10 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use ::h2::{Reason, RecvStream};
-use host::Clock;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method};
 use hyper::header;
 use model::Instant;
 use model::service::Protocol;
@@ -27,8 +25,8 @@ use crate::h1::attempts::{outcome_of, outcome_of_failure};
 use crate::h1::body::Body;
 use crate::h1::request::{Method as Kind, Side, cookie};
 use crate::h1::write::put;
+use crate::h2::answered::{Answered, Peeked, Peeks, http2};
 use crate::h2::grpc;
-use crate::h2::uplink::Uplink;
 use crate::h2::upload::{Sending, Upload};
 use crate::router::Entry as Route;
 use crate::upstream::Upstream;
@@ -67,7 +65,7 @@ pub(crate) fn host(head: &Parts) -> &str {
 /// The head of an answer, and what the rest of it comes from.
 pub(crate) enum Got {
     Http1(Box<Attempt>, Box<Pump>),
-    Http2(Box<(Response<RecvStream>, Uplink)>),
+    Http2(Box<Answered>),
 }
 
 impl Asked for Parts {
@@ -223,7 +221,15 @@ impl Call {
             }
             Protocol::Http2 | Protocol::Grpc => {
                 let request = self.http2_request(crossing, left)?;
-                Box::pin(http2(upstream, self.core.clock, request, self.upload.send()))
+                let may_repeat = self.edge.repeats_calls() && self.upload.is_whole();
+                let calls = grpc::is_grpc(&self.head.headers) && may_repeat;
+                let peeks = if calls { Peeks::Yes } else { Peeks::No };
+                Box::pin(http2(
+                    Rc::clone(&self.core),
+                    upstream,
+                    request,
+                    (self.upload.send(), peeks),
+                ))
             }
         };
         Some(Try { place, trying })
@@ -401,38 +407,14 @@ async fn http1(
     }
 }
 
-async fn http2(
-    upstream: Rc<Upstream>,
-    clock: Clock,
-    request: Request<()>,
-    sending: Sending,
-) -> Result<Got, (Failure, Sent)> {
-    let placed = upstream.h2.place(upstream.address, clock).await;
-    let (place, mut sender) = placed.map_err(|error| (Failure::Connect(error), Sent::No))?;
-    let begun = sender.send_request(request, sending.is_end());
-    let (mut answer, stream) = begun.map_err(|_| (Failure::Reset, Sent::No))?;
-    let mut uplink = Uplink::new(stream, sending, &Rc::new(place));
-    let answered = poll_fn(|context| {
-        uplink.poll(context);
-        Pin::new(&mut answer).poll(context)
-    })
-    .await;
-    match answered {
-        Ok(response) => Ok(Got::Http2(Box::new((response, uplink)))),
-        // It says itself that it has not looked at the request (RFC 9113, section 8.7).
-        Err(error) if error.reason() == Some(Reason::REFUSED_STREAM) => {
-            Err((Failure::Reset, Sent::No))
-        }
-        Err(_) => Err((Failure::Reset, Sent::Perhaps)),
-    }
-}
-
 impl Got {
     /// Whether the head is all of the answer.
     pub(crate) fn is_over(&self) -> bool {
         match self {
             Self::Http1(attempt, _) => Body::new(attempt.head.framing.get()).is_done(),
-            Self::Http2(answer) => answer.0.body().is_end_stream(),
+            Self::Http2(answer) => {
+                matches!(answer.next, Peeked::Nothing) && answer.response.body().is_end_stream()
+            }
         }
     }
 
@@ -441,9 +423,14 @@ impl Got {
         match self {
             Self::Http1(attempt, _) => outcome_of(attempt.head.status),
             Self::Http2(answer) => {
-                let response = &answer.0;
+                let response = &answer.response;
                 let by_status = outcome_of(response.status().as_u16());
+                let behind = match &answer.next {
+                    Peeked::End(Some(trailers)) => grpc::outcome(trailers),
+                    _ => None,
+                };
                 grpc::outcome(response.headers())
+                    .or(behind)
                     .filter(|_| by_status == Outcome::Ok)
                     .unwrap_or(by_status)
             }

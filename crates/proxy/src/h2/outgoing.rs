@@ -21,6 +21,7 @@ use crate::crossing::{Crossing, End};
 use crate::h1::attempt::Attempt;
 use crate::h1::attempts::outcome_of;
 use crate::h1::body::Body;
+use crate::h2::answered::{Answered, Peeked};
 use crate::h2::call::Pump;
 use crate::h2::grpc;
 use crate::h2::uplink::Uplink;
@@ -297,7 +298,9 @@ impl Source {
     fn is_over(&self) -> bool {
         match self {
             Self::Http1(http1) => http1.body.is_done(),
-            Self::Http2(http2) => http2.stream.is_end_stream(),
+            Self::Http2(http2) => {
+                matches!(http2.next, Peeked::Nothing) && http2.stream.is_end_stream()
+            }
             Self::Ended => true,
             Self::Cut => false,
         }
@@ -308,13 +311,15 @@ impl Source {
 pub(crate) struct Http2 {
     stream: RecvStream,
     uplink: Uplink,
+    next: Peeked,
     is_at_trailers: bool,
 }
 
 impl Http2 {
-    /// `uplink` holds the stream's place for as long as the answer is under way.
-    pub(crate) const fn new(stream: RecvStream, uplink: Uplink) -> Self {
-        Self { stream, uplink, is_at_trailers: false }
+    /// The rest of an answer. Its uplink holds the stream's place for as long as it is under way.
+    pub(crate) fn new(answer: Answered) -> Self {
+        let Answered { response, uplink, next } = answer;
+        Self { stream: response.into_body(), uplink, next, is_at_trailers: false }
     }
 
     fn poll(
@@ -322,6 +327,14 @@ impl Http2 {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ::h2::Error>>> {
         self.uplink.poll(context);
+        match std::mem::take(&mut self.next) {
+            Peeked::Nothing => {}
+            Peeked::Data(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+            Peeked::End(trailers) => {
+                self.is_at_trailers = true;
+                return Poll::Ready(trailers.map(|it| Ok(Frame::trailers(it))));
+            }
+        }
         if !self.is_at_trailers {
             if let Some(data) = ready!(self.stream.poll_data(context)) {
                 return Poll::Ready(Some(data.and_then(|data| {

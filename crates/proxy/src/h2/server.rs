@@ -385,7 +385,7 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
             (attempt.head.status, headers_of(&attempt.head, attempt.response.filled()))
         }
         Got::Http2(answer) => {
-            let response = &mut answer.0;
+            let response = &mut answer.response;
             (response.status().as_u16(), std::mem::take(response.headers_mut()))
         }
     };
@@ -425,10 +425,7 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
     let passed = Passed::new(&call.core, crossing, &call.head, &call.upload, told);
     let passed = match got {
         Got::Http1(attempt, pump) => passed.http1(attempt, pump),
-        Got::Http2(answer) => {
-            let (response, uplink) = *answer;
-            passed.http2(Http2::new(response.into_body(), uplink))
-        }
+        Got::Http2(answer) => passed.http2(Http2::new(*answer)),
     };
     let passed = if compress { passed.compressed() } else { passed };
     let mut response = Response::new(passed.begun());

@@ -30,6 +30,11 @@ impl Uplink {
         Self { stream, sending, part: Bytes::new(), is_done, place, waiting: None }
     }
 
+    /// Whether all was sent, or will never be.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.is_done && self.part.is_empty()
+    }
+
     /// Sends as much as there is and goes. What the instance does not take is no reason not to hear it out.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) {
         while !self.is_done {

@@ -161,6 +161,22 @@ async fn answer(
             Ok(Response::new(whole(lines.join("\n"))))
         }
         "/big" => Ok(Response::new(whole(pattern(BIG)))),
+        "/busy" => {
+            // Busy for the first, in trailers of their own; well for the others.
+            static ASKED: AtomicUsize = AtomicUsize::new(0);
+            body.collect().await.unwrap();
+            let is_first = ASKED.fetch_add(1, Ordering::SeqCst) == 0;
+            let (write, written) = mpsc::unbounded_channel();
+            if !is_first {
+                write.send(Some(Frame::data(Bytes::from_static(b"\0\0\0\0\x01x")))).unwrap();
+            }
+            let status = if is_first { "14" } else { "0" };
+            write.send(Some(Frame::trailers(trailers("grpc-status", status)))).unwrap();
+            write.send(None).unwrap();
+            let mut response = Response::new(Written(written).boxed());
+            response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+            Ok(response)
+        }
         "/hang" => {
             tell.send(Heard::Asked).unwrap();
             let _guard = Guard(tell);

@@ -107,6 +107,23 @@ fn a_grpc_status_counts_though_it_comes_last() {
     plane.end();
 }
 
+/// gRPC's servers say that they are busy in trailers behind an empty head as well as in the head itself.
+#[test]
+fn issue_13_a_call_that_failed_behind_an_empty_head_is_tried_again() {
+    let cart = Instance2::new();
+    let shop = Shop::new(&[cart.port]).speaking(Protocol::Grpc);
+    let mut plane = Plane::new(&shop.policy(|it| it.retry.non_idempotent = true));
+    let client = Client::new(plane.gateway);
+    let (head, body) = client.ask(grpc("/busy", None));
+    assert_eq!(head.status, 200);
+    assert_eq!(body.trailers().unwrap()["grpc-status"], "0");
+    assert_eq!(body.to_bytes().len(), 6);
+    let signals = plane.signals(|it| it.releases.iter().any(|it| it.outcomes.total() == 1));
+    assert_eq!((signals.releases[0].outcomes.ok, signals.releases[0].retries), (1, 1));
+    drop(client);
+    plane.end();
+}
+
 #[test]
 fn a_callers_time_ends_an_answer_over_http2() {
     let cart = Instance::new(|mut asked| {
