@@ -59,6 +59,32 @@ impl Control {
         self.parts.inbox.send(input).await.map_err(|_| ending())?;
         answered.await.map_err(|_| ending())?
     }
+
+    /// Refuses to end instances whose files are not there for the next ones.
+    fn check_files(
+        &self,
+        application: &ApplicationName,
+        service: Option<&ServiceName>,
+    ) -> Result<(), ApiError> {
+        let world = self.world();
+        let services = world.applications.get(application).map(|it| &it.services);
+        let meant =
+            services.into_iter().flatten().filter(|it| service.is_none_or(|one| one == it.0));
+        for (name, state) in meant {
+            let current = state.current();
+            let artifact = state.releases.get(&current).and_then(|it| it.artifact.as_ref());
+            let folder = artifact.map(|it| self.parts.bakery.release_folder(it));
+            if let Some(folder) = folder.filter(|it| !it.is_dir()) {
+                let message = format!(
+                    "the files of {name}@{current} are not at {} any more, so its instances are left as they are; \
+                     `pelago deploy {name} --force` makes a release with them",
+                    folder.display()
+                );
+                return Err(ApiError::new(ErrorKind::Conflict, message));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Runs something that blocks, such as reading many files, beside everything else.
@@ -164,6 +190,7 @@ impl Platform for Control {
         application: ApplicationName,
         service: Option<ServiceName>,
     ) -> Result<Accepted, ApiError> {
+        self.check_files(&application, service.as_ref())?;
         self.wish(Command::Restart { application, service }).await
     }
 

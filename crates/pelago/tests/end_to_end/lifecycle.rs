@@ -189,3 +189,19 @@ fn issue_12_what_serves_when_it_is_stopped_is_started_again() {
     site.ok(&["down"]);
     site.assert_nothing_left();
 }
+
+/// Issue 12: the old instance was ended first, and nothing could take its place.
+#[test]
+fn issue_12_what_could_not_start_again_is_not_ended() {
+    let site = Site::serving();
+    site.write("a/run.sh", "exec sleep 1000\n");
+    site.manifest("name: one\nservices: {a: {artifact: ./a, command: sh run.sh}}\n");
+    site.ok(&["up", "--detach"]);
+    let before = site.instance("a");
+    std::fs::remove_dir_all(site.data().join("artifacts").join("releases")).unwrap();
+    let refused = site.run(&["restart", "a"]);
+    assert!(refused.code == Some(1) && refused.err.contains("the files of a@r1"), "{refused:?}");
+    assert_eq!(site.instance("a"), before);
+    site.ok(&["deploy", "a", "--force"]);
+    assert_eq!(site.service("a")["ready"], 1);
+}
