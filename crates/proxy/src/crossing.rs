@@ -4,28 +4,31 @@
 //! do next. A crossing that is dropped has ended: nothing stays counted as in flight because a client
 //! went away.
 
-use std::future::poll_fn;
+mod waiting;
+
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use model::edge::RequestKey;
 use model::route::Priority;
+use model::units::DurationText;
 use model::{Instant, ReleaseNumber, Timestamp};
 use telemetry::Span;
-use traffic::{Ask, Begin, Call, Next, Outcome, Pick, Refusal, Ticket};
+use telemetry::report::Caller;
+use traffic::{Ask, Begin, Call, Next, Outcome, Pick, Refusal};
 use world::routing::RequestMatch;
 
 use crate::access::{Crossed, Record};
+use crate::answer::{Answer, Failure, Sent};
 use crate::core::Core;
 use crate::counters::{Compared, Ended};
-use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::limits::SLOW;
 use crate::time_left::{TimeLeft, TimeoutBy};
 use crate::trace::{TraceContext, hex};
 use crate::upstream::Upstream;
+use waiting::Waiting;
 
 /// What is asked of a request, in whatever protocol it came.
 pub(crate) trait Asked {
@@ -172,6 +175,35 @@ impl Crossing {
     pub(crate) fn time_left(&self, now: Instant) -> TimeLeft {
         let by = if self.is_clients_time() { TimeoutBy::Client } else { TimeoutBy::Policy };
         TimeLeft { time: self.deadline().since(now), by }
+    }
+
+    /// The answer to a request whose attempts all failed. Where a time is over, it names which, how long it was and where it is
+    /// written.
+    pub(crate) fn failed(&self, failure: &Failure, sent: Sent) -> Answer {
+        let callee = self.edge.name.callee.as_str();
+        let answer = Answer::failed(failure, callee, sent);
+        let timeouts = self.edge.timeouts();
+        let (key, time) = match failure {
+            Failure::Timeout if self.is_callers_time() => {
+                let callers = self.caller_deadline.unwrap_or(self.began).since(self.began);
+                let text = format!(
+                    "{callee} gave no answer within the {} that its caller had left",
+                    DurationText(callers)
+                );
+                return Answer { text, ..answer };
+            }
+            Failure::Timeout => ("timeout", Some(timeouts.0)),
+            Failure::AttemptTimeout => ("retry.attempt_timeout", timeouts.1),
+            _ => return answer,
+        };
+        let Some(time) = time else { return answer };
+        let hop = match &self.edge.name.caller {
+            Caller::Service(caller) => format!("the call from {caller} to {callee}"),
+            Caller::Route(route) => format!("the route {route}"),
+        };
+        let text =
+            format!("{callee} gave no answer within {}, `{key}` of {hop}", DurationText(time));
+        Answer { text, ..answer }
     }
 
     /// Whether the caller's time ends before that of the policy.
@@ -432,63 +464,6 @@ fn hash(bytes: &[u8]) -> u64 {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
     model::Rng::new(hash).next_u64()
-}
-
-/// A request that waits for a place.
-struct Waiting<'a> {
-    core: &'a Core,
-    edge: &'a Edge,
-    ticket: Option<Ticket>,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(core: &'a Core, edge: &'a Edge, ticket: Ticket) -> Self {
-        edge.counters.borrow_mut().queued();
-        Self { core, edge, ticket: Some(ticket) }
-    }
-
-    async fn wait(mut self, until: Instant) -> Result<Call, Refusal> {
-        let Some(ticket) = self.ticket else { return Err(Refusal::QueueTimeout) };
-        let mut deadline = Deadline::new(self.core.clock, until);
-        let mut is_first = true;
-        poll_fn(|context: &mut Context<'_>| {
-            let mut waiting = self.edge.waiting.borrow_mut();
-            // Whoever calls it takes its waker out.
-            let called = !is_first && !waiting.contains_key(&ticket);
-            is_first = false;
-            if called || deadline.poll(context).is_ready() {
-                waiting.remove(&ticket);
-                return Poll::Ready(());
-            }
-            waiting.insert(ticket, context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-        self.ticket = None;
-        let now = self.core.tick();
-        let admitted = self.edge.decide.borrow_mut().admitted(now, ticket);
-        match admitted {
-            Begin::Go(call) => Ok(call),
-            Begin::Refuse(refusal) => {
-                // Perhaps it had a place, and does not use it.
-                self.edge.call_waiting(now);
-                Err(refusal)
-            }
-            // It is asked after its time was up or its turn had come; there is no third case.
-            Begin::Wait(..) => Err(Refusal::QueueTimeout),
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.edge.waiting.borrow_mut().remove(&ticket);
-            let now = self.core.now();
-            self.edge.decide.borrow_mut().abandon(now, ticket);
-            self.edge.call_waiting(now);
-        }
-    }
 }
 
 #[cfg(test)]

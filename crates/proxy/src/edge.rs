@@ -105,6 +105,12 @@ impl Edge {
         Patience::new(&self.policy.borrow(), extent)
     }
 
+    /// The time for a request, and that for one attempt if it has one of its own.
+    pub(crate) fn timeouts(&self) -> (Duration, Option<Duration>) {
+        let policy = self.policy.borrow();
+        (policy.timeout, policy.retry.attempt_timeout)
+    }
+
     /// Whether requests may be repeated whose method does not say so, as those of gRPC.
     pub(crate) fn repeats_calls(&self) -> bool {
         let policy = self.policy.borrow();

@@ -138,7 +138,7 @@ impl Exchange<'_> {
         if sent == Sent::Perhaps {
             self.sent = sent;
         }
-        let answer = Answer::failed(failure, self.edge.name.callee.as_str(), self.sent);
+        let answer = crossing.failed(failure, self.sent);
         let answered = Answered::Failed(answer, outcome);
         match next {
             Next::Retry { after, .. } if self.is_whole => Verdict::Again(after, answered),

@@ -168,7 +168,7 @@ impl Call {
             if !tries.is_empty() {
                 continue;
             }
-            let answer = Answer::failed(&failure, self.edge.name.callee.as_str(), sent);
+            let answer = crossing.failed(&failure, sent);
             match next {
                 Next::Retry { after, .. } if self.upload.is_whole() => {
                     wait = Some(after);

@@ -270,7 +270,10 @@ fn what_a_caller_says_about_time_holds() {
     let mut plane = Plane::new(&shop);
     let inside = plane.inside(&mut shop);
     let hurried = "GET / HTTP/1.1\r\nHost: a\r\nX-Pelago-Timeout-Ms: 50\r\n\r\n";
-    assert_eq!(Wire::connect(inside).ask(hurried).verdict(), "504 timeout callee unsafe");
+    let answer = Wire::connect(inside).ask(hurried);
+    assert_eq!(answer.verdict(), "504 timeout callee unsafe");
+    let expected = "timeout: cart gave no answer within the 50ms that its caller had left";
+    assert!(answer.text().starts_with(expected), "{}", answer.text());
     let late = "GET / HTTP/1.1\r\nHost: a\r\nX-Pelago-Timeout-Ms: 0\r\n\r\n";
     assert_eq!(Wire::connect(inside).ask(late).verdict(), "504 deadline-passed caller safe");
     assert_eq!(plane.outcomes(1).timeout, 1, "a callee that hangs two hops in is to blame");

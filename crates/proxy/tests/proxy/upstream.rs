@@ -60,7 +60,11 @@ fn whoever_never_answers_is_given_up_in_time() {
     });
     let shop = Shop::new(&[silent.port]).policy(|it| it.timeout = Duration::from_millis(200));
     let mut plane = Plane::new(&shop);
-    assert_eq!(plane.get("/"), "504 timeout callee unsafe");
+    let answer = plane.client().get("/");
+    assert_eq!(answer.verdict(), "504 timeout callee unsafe");
+    // Issue 13: which limit it was, how long, and where it is written.
+    let expected = "timeout: cart gave no answer within 200ms, `timeout` of the route */";
+    assert!(answer.text().starts_with(expected), "{}", answer.text());
     assert_eq!(plane.outcomes(1), TIMEOUT);
     plane.end();
     let good = Instance::answering(ok("good"));
