@@ -176,8 +176,13 @@ impl Client {
 
     /// Reads until a whole head is there.
     async fn read_head(&mut self, work: &mut Work, place: Place) -> Result<Read, Rejected> {
-        let mut is_timed = false;
+        let (mut is_timed, mut is_trimmed) = (false, false);
         loop {
+            // Clients of old end a body with an empty line (RFC 9112, section 2.2).
+            if !is_trimmed && work.input.filled().starts_with(b"\r\n") {
+                is_trimmed = true;
+                work.input.consume(2);
+            }
             if 0 < work.input.len() {
                 // Its time begins with its first byte.
                 if !std::mem::replace(&mut is_timed, true) {

@@ -217,6 +217,10 @@ impl RequestHead {
             10 if is("connection") => self.connection(buffer, value)?,
             14 if is("content-length") => {
                 let length = content_length(value).ok_or_else(|| bad("content-length is wrong"))?;
+                // Said twice alike, it is passed on once (RFC 9110, section 8.6).
+                if self.framing.0 == Some(Framing::Length(length)) {
+                    return Ok(());
+                }
                 if self.framing.0.replace(Framing::Length(length)).is_some() {
                     return Err(bad("there are two headers that say how long the body is"));
                 }
@@ -479,13 +483,21 @@ mod tests {
         }
     }
 
+    /// RFC 9110, section 8.6: twice the same is once.
+    #[test]
+    fn issue_13_a_length_that_is_said_twice_alike_is_passed_on_once() {
+        let text =
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nA: 1\r\nContent-Length: 5\r\n\r\n";
+        assert_eq!(read(text).unwrap().unwrap().framing.get(), Framing::Length(5));
+        assert_eq!(copied(text), "Content-Length: 5\r\nA: 1\r\n");
+    }
+
     /// The cases of the smuggling literature: each is read in two ways by some pair of servers.
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         for (headers, status) in [
             ("Content-Length: 5\r\nTransfer-Encoding: chunked", 400),
             ("Transfer-Encoding: chunked\r\nContent-Length: 5", 400),
-            ("Content-Length: 5\r\nContent-Length: 5", 400),
             ("Content-Length: 5\r\nContent-Length: 6", 400),
             ("Content-Length: 5, 5", 400),
             ("Content-Length: +5", 400),

@@ -30,6 +30,24 @@ fn pipelined_requests_are_answered_in_order() {
     plane.end();
 }
 
+/// RFC 9112, section 2.2; RFC 9110, section 8.6.
+#[test]
+fn issue_13_an_empty_line_before_a_request_and_a_length_said_twice_are_forgiven() {
+    let cart = Instance::echo();
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut client = plane.client();
+    let post =
+        "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc\r\n";
+    client.send(["\r\n", post, &get("/"), "\r\n\r\n", &get("/")].concat());
+    assert_eq!(client.answer().text(), "abc");
+    assert_eq!(client.answer().text(), "");
+    // One is enough.
+    assert_eq!(client.answer().verdict(), "400 malformed-request caller useless");
+    assert_eq!(cart.heads()[0].get("content-length"), Some("3"));
+    drop(client);
+    plane.end();
+}
+
 /// It takes ten seconds, because that is how long a head may take. After it nothing has happened for a
 /// while, and whoever comes then has ten seconds of its own.
 #[test]
