@@ -198,7 +198,7 @@ fn issue_12_what_could_not_start_again_is_not_ended() {
     site.manifest("name: one\nservices: {a: {artifact: ./a, command: sh run.sh}}\n");
     site.ok(&["up", "--detach"]);
     let before = site.instance("a");
-    std::fs::remove_dir_all(site.data().join("artifacts").join("releases")).unwrap();
+    fs::remove_dir_all(site.data().join("artifacts").join("releases")).unwrap();
     let refused = site.run(&["restart", "a"]);
     assert!(refused.code == Some(1) && refused.err.contains("the files of a@r1"), "{refused:?}");
     assert_eq!(site.instance("a"), before);
