@@ -49,6 +49,9 @@ pub(crate) struct Attempt {
 
 /// Acknowledgements of one answer that are asked for at once.
 const HURRIES_MAX: u8 = 8;
+/// Bytes that came at once of which it is asked for, at most: what is held back stands behind a short piece, and a body that
+/// comes in long ones needs no help, and would pay for a system call each.
+const HURRIED_BYTES_MAX: usize = 4 << 10;
 
 /// Bytes of a body that are copied behind the head, to be sent with it.
 pub(crate) const JOINED_BYTES_MAX: usize = 4 << 10;
@@ -111,9 +114,9 @@ impl Attempt {
 
     /// Acknowledges at once what has come of an answer of which more is to come. Many servers write a head and then a body, and
     /// hold the second back until the first is acknowledged (Nagle, RFC 896), which this side's kernel puts off by 40 ms on a
-    /// connection that was used before (RFC 9293, section 3.8.6.3).
-    pub(crate) fn hurry(&mut self) {
-        if self.hurries == HURRIES_MAX {
+    /// connection that was used before (RFC 9293, section 3.8.6.3). `came` is what was read last.
+    pub(crate) fn hurry(&mut self, came: usize) {
+        if self.hurries == HURRIES_MAX || HURRIED_BYTES_MAX < came {
             return;
         }
         self.hurries += 1;
@@ -278,7 +281,7 @@ impl Attempt {
                 Poll::Ready(Ok(_)) => {}
                 Poll::Pending => {
                     if 0 < self.response.len() {
-                        self.hurry();
+                        self.hurry(self.response.len());
                     }
                     return Poll::Pending;
                 }

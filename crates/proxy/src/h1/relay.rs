@@ -41,6 +41,8 @@ struct Relay {
     to: usize,
     rewriter: Option<Rewriter>,
     bytes_out: u64,
+    /// Bytes that were read last.
+    came: usize,
 }
 
 /// How it ended.
@@ -97,7 +99,9 @@ pub(crate) async fn run(
         exchange.client.core.buffers.enlarge(&mut attempt.response);
     }
     let to = from;
-    let mut relay = Relay { attempt, body, out, written: 0, from, to, rewriter, bytes_out: 0 };
+    let came = attempt.response.len();
+    let mut relay =
+        Relay { attempt, body, out, written: 0, from, to, rewriter, bytes_out: 0, came };
     // What came with the head. Of an answer that is none nothing has been passed on yet.
     if relay.take().is_err() {
         drop(relay);
@@ -263,7 +267,7 @@ impl Relay {
                 Poll::Ready(Ok(())) => moved = true,
                 Poll::Ready(Err(())) => return Poll::Ready(Ended::CutShort),
                 Poll::Pending => {
-                    self.attempt.hurry();
+                    self.attempt.hurry(self.came);
                     let stream = Pin::new(&mut exchange.client.stream);
                     if matches!(stream.poll_flush(context), Poll::Ready(Err(_))) {
                         return Poll::Ready(Ended::Gone);
@@ -378,7 +382,10 @@ impl Relay {
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(())),
-            Poll::Ready(Ok(_)) => Poll::Ready(self.take().map_err(|_| ())),
+            Poll::Ready(Ok(count)) => {
+                self.came = count;
+                Poll::Ready(self.take().map_err(|_| ()))
+            }
             Poll::Pending => Poll::Pending,
         }
     }

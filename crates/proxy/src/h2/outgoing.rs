@@ -75,6 +75,8 @@ struct Http1 {
     pump: Box<Pump>,
     body: Body,
     from: usize,
+    /// Bytes that were read last.
+    came: usize,
 }
 
 /// A body that came to no good end.
@@ -121,7 +123,8 @@ impl Passed {
     pub(crate) fn http1(mut self, attempt: Box<Attempt>, pump: Box<Pump>) -> Self {
         let body = Body::new(attempt.head.framing.get());
         let from = attempt.head.length;
-        self.source = Source::Http1(Box::new(Http1 { attempt, pump, body, from }));
+        let came = attempt.response.len();
+        self.source = Source::Http1(Box::new(Http1 { attempt, pump, body, from, came }));
         self
     }
 
@@ -384,9 +387,9 @@ impl Http1 {
             match read {
                 Poll::Ready(Ok(0)) if self.body.may_end() => return Poll::Ready(None),
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(Cut::Short))),
-                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Ok(count)) => self.came = count,
                 Poll::Pending => {
-                    self.attempt.hurry();
+                    self.attempt.hurry(self.came);
                     return Poll::Pending;
                 }
             }
