@@ -7,9 +7,9 @@ mod times;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -160,7 +160,12 @@ async fn answer(
             lines.sort_unstable();
             Ok(Response::new(whole(lines.join("\n"))))
         }
-        "/big" => Ok(Response::new(whole(pattern(BIG)))),
+        "/big" => {
+            // Made once: it takes a while.
+            static BODY: OnceLock<Bytes> = OnceLock::new();
+            let body = BODY.get_or_init(|| Bytes::from(pattern(BIG)));
+            Ok(Response::new(whole(body.clone())))
+        }
         "/busy" => {
             // Busy for the first, in trailers of their own; well for the others.
             static ASKED: AtomicUsize = AtomicUsize::new(0);
