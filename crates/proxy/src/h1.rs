@@ -17,4 +17,5 @@ pub(crate) mod incoming;
 pub(crate) mod relay;
 pub(crate) mod request;
 pub(crate) mod response;
+pub(crate) mod rewriter;
 pub(crate) mod write;

@@ -5,12 +5,10 @@
 
 use std::borrow::Cow;
 use std::future::poll_fn;
-use std::io::{IoSlice, Write as _};
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use model::Instant;
 use model::route::HeaderEdits;
 use tokio::io::AsyncWrite as _;
@@ -22,6 +20,7 @@ use super::body::Body;
 use super::exchange::{After, Ends, Exchange, Tunnelled, connection};
 use super::head::{Framing, values};
 use super::request::Method;
+use super::rewriter::Rewriter;
 use super::write::{self, Backward, NO_EDITS, Told};
 use crate::answer::{Answer, Failure, Sent};
 use crate::bounds::{Extent, Patience};
@@ -441,61 +440,4 @@ struct Limits {
     /// When its caller stops waiting.
     hard: Option<Instant>,
     patience: Patience,
-}
-
-/// Writes a body anew.
-struct Rewriter {
-    told: Told,
-    is_ended: bool,
-    gzip: Option<GzEncoder<Vec<u8>>>,
-}
-
-/// As nginx's `gzip_comp_level`: more costs much and saves little.
-const GZIP_LEVEL: u32 = 1;
-
-impl Rewriter {
-    fn new(told: Told, coding: Coding) -> Self {
-        let compress = coding == Coding::Gzip;
-        let gzip = compress.then(|| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
-        Self { told, is_ended: false, gzip }
-    }
-
-    fn data(&mut self, out: &mut Vec<u8>, data: &[u8]) {
-        // A flush of nothing is an empty block, and a chunk.
-        if data.is_empty() {
-            return;
-        }
-        match &mut self.gzip {
-            None => self.told.chunk(out, data),
-            Some(gzip) => {
-                // Writing to memory cannot fail. Each piece is flushed: it may be an event somebody
-                // waits for.
-                drop(gzip.write_all(data).and_then(|()| gzip.flush()));
-                self.told.chunk(out, gzip.get_ref());
-                gzip.get_mut().clear();
-            }
-        }
-    }
-
-    fn end(&mut self, out: &mut Vec<u8>) {
-        if let Some(gzip) = self.gzip.take() {
-            self.told.chunk(out, &gzip.finish().unwrap_or_default());
-        }
-        if self.told == Told::Chunked && !std::mem::replace(&mut self.is_ended, true) {
-            out.extend_from_slice(b"0\r\n\r\n");
-        }
-    }
-}
-
-impl Told {
-    /// Writes data as the client was told that it comes.
-    fn chunk(self, out: &mut Vec<u8>, data: &[u8]) {
-        if self != Self::Chunked {
-            out.extend_from_slice(data);
-        } else if !data.is_empty() {
-            write::put(out, format_args!("{:x}\r\n", data.len()));
-            out.extend_from_slice(data);
-            out.extend_from_slice(b"\r\n");
-        }
-    }
 }
