@@ -82,8 +82,15 @@ pub fn set_aside_unless(path: &Path, kind: Kind) -> io::Result<Option<PathBuf>> 
     if is_ours { Ok(None) } else { set_aside(path).map(Some) }
 }
 
-/// Renames what is at `path` to the same name with `.damaged` behind it, or with a number if that is there.
+/// Renames what is at `path` to its [`name_aside`], and says where it is now.
 pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = name_aside(path);
+    fs::rename(path, &aside)?;
+    Ok(aside)
+}
+
+/// Where what is damaged at `path` may be put: the same name with `.damaged` behind it, or with a number if that is there.
+pub fn name_aside(path: &Path) -> PathBuf {
     let with = |end: &str| {
         let mut name = OsString::from(path);
         name.push(end);
@@ -92,9 +99,7 @@ pub fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let numbered = (2_u32..).map(|it| with(&format!(".damaged.{it}")));
     let mut names = std::iter::once(with(".damaged")).chain(numbered);
     let is_free = |it: &PathBuf| fs::symlink_metadata(it).is_err();
-    let aside = names.find(is_free).unwrap_or_else(|| with(".damaged"));
-    fs::rename(path, &aside)?;
-    Ok(aside)
+    names.find(is_free).unwrap_or_else(|| with(".damaged"))
 }
 
 /// Bytes that a file read whole may have: those of ours have a few hundred.

@@ -4,10 +4,11 @@
 //! disk, renamed, and the folder is forced to the disk too. What turns out damaged is set aside under
 //! a name that is never read again, for whoever wants to look at it. It refuses to know what is inside.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+
+use host::files;
 
 /// Something that could not be read and was set aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,29 +69,16 @@ pub fn sync_folder_of(path: &Path) -> io::Result<()> {
 
 /// Renames a damaged file, and says where it is now.
 pub fn set_aside(path: &Path, reason: String) -> io::Result<Damage> {
-    let aside = free_name(path);
-    fs::rename(path, &aside)?;
+    let aside = files::set_aside(path)?;
     let bytes = fs::metadata(&aside)?.len();
     Ok(Damage { file: aside, bytes, reason })
 }
 
 /// Writes bytes of a damaged file beside it, and says where they are.
 pub(crate) fn set_aside_bytes(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
-    let aside = free_name(path);
+    let aside = files::name_aside(path);
     fs::write(&aside, bytes)?;
     Ok(aside)
-}
-
-/// `00000007.wal.damaged`, or with a number if that is there.
-fn free_name(path: &Path) -> PathBuf {
-    let with = |end: &str| {
-        let mut name = OsString::from(path);
-        name.push(end);
-        PathBuf::from(name)
-    };
-    let numbered = (2_u32..).map(|it| with(&format!(".damaged.{it}")));
-    let mut names = std::iter::once(with(".damaged")).chain(numbered);
-    names.find(|it| !it.exists()).unwrap_or_else(|| with(".damaged"))
 }
 
 #[cfg(test)]
