@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use model::application::Application;
-use model::edge::Resilience;
+use model::edge::{GATEWAY_TIMEOUT, Resilience};
 use model::name::{ResourceName, ServiceName};
 use model::resource::Resource;
 use model::route::Value;
@@ -97,7 +97,7 @@ pub(crate) fn application(
     let outside = if spec.defaults.as_ref().is_some_and(is_timed) {
         base
     } else {
-        Resilience { timeout: Resilience::at_gateway().timeout, ..base }
+        Resilience { timeout: GATEWAY_TIMEOUT, ..base }
     };
     let routes = reader.routes(routes, at.key("routes"), &outside);
     let flags = reader.flags(spec.flags.as_ref(), at.key("flags"));

@@ -61,14 +61,7 @@ fn is_usual_drain(drain: &Duration) -> bool {
 
 /// Longest time from a request outside to the head of its answer, as Envoy's `timeout` of a route. It is much longer than that
 /// of a call, so that whoever is called from outside has time to do without a service that does not answer.
-const GATEWAY_TIMEOUT: Duration = Duration::from_secs(15);
-
-impl Resilience {
-    /// The policy of a route of which nothing is said.
-    pub fn at_gateway() -> Self {
-        Self { timeout: GATEWAY_TIMEOUT, ..Self::default() }
-    }
-}
+pub const GATEWAY_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl Default for Resilience {
     /// One second, two retries within a budget, a breaker after five errors in a row.
