@@ -24,12 +24,13 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// Whether a header that says whom a request comes from is passed on as it came.
-    pub(crate) fn is_believed(self, name: &[u8]) -> bool {
+    /// Whether a header is passed on as it came: from outside, nobody speaks in the platform's name, and only a proxy that is
+    /// trusted says whom a request comes from.
+    pub(crate) fn lets_in(self, name: &[u8]) -> bool {
         match self {
             Self::Mesh => true,
-            Self::Proxied => !(has_underscore(name) && is_about_client(name)),
-            Self::Outside => !is_about_client(name),
+            Self::Proxied => !is_own(name) && (!has_underscore(name) || !is_about_client(name)),
+            Self::Outside => !is_own(name) && !is_about_client(name),
         }
     }
 }
@@ -248,8 +249,7 @@ impl RequestHead {
                     return Err(bad("there are two headers that say how long the body is"));
                 }
             }
-            _ if side != Side::Mesh && is_own(name) => {}
-            _ if !side.is_believed(name) => {}
+            _ if !side.lets_in(name) => {}
             17 if is("x-pelago-priority") => {
                 self.priority = priority(value);
                 self.copies.push(line);

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header};
 use model::route::HeaderEdits;
 
 use crate::crossing::Crossing;
-use crate::h1::head::{is_hop_by_hop, is_own};
+use crate::h1::head::is_hop_by_hop;
 use crate::h1::request::Side;
 use crate::h1::write::{put, time_left};
 use crate::h2::call::{Call, Forwarded, host};
@@ -32,12 +32,6 @@ impl Call {
         self.forwarded.map_or(Side::Mesh, |it| it.side)
     }
 
-    /// Whether a header is passed on as it came, as far as that is a matter of belief.
-    fn is_let_in(&self, name: &str) -> bool {
-        let side = self.side();
-        !(side != Side::Mesh && is_own(name.as_bytes())) && side.is_believed(name.as_bytes())
-    }
-
     /// Where a trusted proxy says that the request has been, by this header.
     fn told(&self, name: &str) -> impl Iterator<Item = &str> {
         let is_told = self.side() == Side::Proxied;
@@ -49,7 +43,7 @@ impl Call {
     fn headers(&self, crossing: &Crossing, left: TimeLeft) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(self.head.headers.len() + 6);
         for (name, value) in &self.head.headers {
-            if self.is_let_in(name.as_str())
+            if self.side().lets_in(name.as_str().as_bytes())
                 && !is_hop_by_hop(name.as_str().as_bytes())
                 && *name != header::HOST
             {
@@ -179,7 +173,7 @@ impl Call {
         is_forwarded
             || NAMES.contains(&name)
             || is_hop_by_hop(name.as_bytes())
-            || !self.is_let_in(name)
+            || !self.side().lets_in(name.as_bytes())
     }
 
     pub(crate) fn http2_request(&self, crossing: &Crossing, left: TimeLeft) -> Option<Request<()>> {
