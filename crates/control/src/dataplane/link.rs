@@ -210,10 +210,8 @@ async fn connect(
     place: &Place,
     launcher: &mut Launcher,
 ) -> Result<(UnixStream, PathBuf), LinkError> {
-    for socket in place.sockets() {
-        if let Ok(stream) = UnixStream::connect(&socket).await {
-            return Ok((stream, socket));
-        }
+    if let Some(found) = reach(place).await {
+        return Ok(found);
     }
     let socket = place.written().join(SOCKET);
     if !launcher.is_running() {
@@ -241,6 +239,16 @@ async fn connect(
     Ok((answered.map_err(|_| LinkError::Timeout)??, socket))
 }
 
+/// Connects to the one that listens, if one does.
+async fn reach(place: &Place) -> Option<(UnixStream, PathBuf)> {
+    for socket in place.sockets() {
+        if let Ok(stream) = UnixStream::connect(&socket).await {
+            return Some((stream, socket));
+        }
+    }
+    None
+}
+
 /// Waits for a data plane that runs and has lost its socket, which it makes again. It has the gateway's address, which another
 /// beside it could not have; one that does not come back is ended.
 async fn recall(place: &Place) -> Option<(UnixStream, PathBuf)> {
@@ -253,10 +261,8 @@ async fn recall(place: &Place) -> Option<(UnixStream, PathBuf)> {
         let mut ticks = tokio::time::interval(CONNECT_POLL);
         loop {
             ticks.tick().await;
-            for socket in place.sockets() {
-                if let Ok(stream) = UnixStream::connect(&socket).await {
-                    return Some((stream, socket));
-                }
+            if let Some(found) = reach(place).await {
+                return Some(found);
             }
             if !running.iter().any(|it| process::life(*it).is_alive()) {
                 return None;
