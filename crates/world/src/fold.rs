@@ -4,6 +4,7 @@ mod release;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::instance::{Exit, InstanceId};
 use model::release::Release;
@@ -162,6 +163,7 @@ impl World {
                     ready: false,
                     ready_at: None,
                     failing: None,
+                    served: Duration::ZERO,
                     started_well: None,
                     liveness_failed: false,
                     created_at: at,
@@ -394,6 +396,7 @@ impl ServiceState {
             exit: exit.clone(),
             stop_reason,
             started_at: instance.started_at,
+            served: instance.served(at),
             at,
         };
         match instance.purpose {
@@ -457,6 +460,7 @@ impl Instance {
             }
             Event::InstanceUnready { reason, .. } => {
                 self.started_well = self.started_well.or_else(|| self.is_stable(at).then_some(at));
+                self.served = self.served(at);
                 self.ready = false;
                 self.failing = Some(reason.clone());
             }
@@ -466,6 +470,7 @@ impl Instance {
             }
             Event::InstanceStopping { reason, .. } => {
                 self.started_well = self.started_well.or_else(|| self.is_stable(at).then_some(at));
+                self.served = self.served(at);
                 self.ready = false;
                 self.phase = Phase::Stopping { reason: *reason, since: at };
             }

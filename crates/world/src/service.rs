@@ -10,6 +10,7 @@ use model::edge::RequestKey;
 use model::instance::{Exit, ProcessId, StopReason};
 use model::release::Release;
 use model::restart::RestartPolicy;
+use model::units::duration;
 use model::{PortName, ReleaseNumber, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -123,6 +124,9 @@ pub struct Instance {
     pub ready: bool,
     /// When it was last seen to become ready.
     pub ready_at: Option<Timestamp>,
+    /// How long it was ready the last time, if it has stopped being ready since.
+    #[serde(default, with = "duration", skip_serializing_if = "Duration::is_zero")]
+    pub served: Duration,
     /// What its last failed check said, while it is not ready.
     pub failing: Option<String>,
     /// When it was seen to have been ready for long enough, if it has stopped being ready since.
@@ -187,6 +191,9 @@ pub struct Ended {
     pub stop_reason: Option<StopReason>,
     /// When it was started.
     pub started_at: Option<Timestamp>,
+    /// How long it was ready, the last time it was.
+    #[serde(default, with = "duration", skip_serializing_if = "Duration::is_zero")]
+    pub served: Duration,
     /// When it ended.
     pub at: Timestamp,
 }
@@ -354,5 +361,13 @@ impl Instance {
     pub fn is_stable(&self, now: Timestamp) -> bool {
         let is_now = || self.ready && self.ready_at.is_some_and(|at| STABLE_AFTER <= now.since(at));
         self.started_well.is_some() || is_now()
+    }
+
+    /// How long it has been ready at `now`, or was the last time it was ready.
+    pub fn served(&self, now: Timestamp) -> Duration {
+        match self.ready_at {
+            Some(at) if self.ready => now.since(at),
+            _ => self.served,
+        }
     }
 }

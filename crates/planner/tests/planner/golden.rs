@@ -50,6 +50,77 @@ exit db.1 0
 }
 
 #[test]
+fn issue_12_an_instance_that_served_is_away_for_a_tenth_of_that_time_at_most() {
+    // After the fourth end the pause would be 1.6 s, after the fifth 3.2 s.
+    assert_snapshot!(play("
+apply
+  web
+started web.1, ready web.1
++999ms
+exit web.1 1
++200ms
+exit web.2 1
++400ms
+exit web.3 1
++800ms
+started web.4, ready web.4
++6s
+unready web.4
++1s
+exit web.4 9
++599ms
++1ms
+started web.5, ready web.5
++1s
+exit web.5 9
++200ms
+exit web.6 9
+"), @"
+    > apply
+      create web.1 in slot 0, r1, port 20000
+      do launch web.1
+    > started web.1, ready web.1
+    > +999ms
+    > exit web.1 1
+      wake in 200ms
+    > +200ms
+      create web.2 in slot 0, r1, port 20000
+      do launch web.2
+    > exit web.2 1
+      wake in 400ms
+    > +400ms
+      create web.3 in slot 0, r1, port 20000
+      do launch web.3
+    > exit web.3 1
+      wake in 800ms
+    > +800ms
+      create web.4 in slot 0, r1, port 20000
+      do launch web.4
+    > started web.4, ready web.4
+    > +6s
+    > unready web.4
+    > +1s
+    > exit web.4 9
+      wake in 600ms
+    > +599ms
+      wake in 1ms
+    > +1ms
+      create web.5 in slot 0, r1, port 20000
+      do launch web.5
+    > started web.5, ready web.5
+    > +1s
+    > exit web.5 9
+      web crash-loops after 5 failures
+      wake in 200ms
+    > +200ms
+      create web.6 in slot 0, r1, port 20000
+      do launch web.6
+    > exit web.6 9
+      wake in 6s400ms
+    ");
+}
+
+#[test]
 fn pauses_double_after_each_failure_and_a_loop_is_declared_and_cleared_once() {
     assert_snapshot!(play("
 apply

@@ -1,6 +1,7 @@
 //! What must hold for every decision, said without the planner's own code where that can be.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use model::instance::{Exit, StopReason};
 use model::restart::RestartPolicy;
@@ -262,7 +263,11 @@ fn assert_backed_off(side: &Side<'_>, number: u32, now: Timestamp) {
     let slot = &side.group.slots[&number];
     let failures = slot.failures;
     let Some(end) = slot.last_end.as_ref().filter(|_| 0 < failures) else { return };
-    let pause = side.release().unwrap().service.restart.pause(failures);
+    let restart = &side.release().unwrap().service.restart;
+    let pause = match end.served {
+        served if served < Duration::from_secs(1) => restart.pause(failures),
+        served => restart.pause(failures).min(restart.backoff.max(served / 10)),
+    };
     let end = end.at;
     assert!(
         end.after(pause) <= now,
