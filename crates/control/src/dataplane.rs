@@ -13,10 +13,12 @@
 
 mod comparison;
 mod copies;
+mod feeding;
 mod following;
 mod link;
 mod observed;
 mod process;
+mod replaced;
 mod retired;
 mod waiting;
 mod wire;
@@ -35,10 +37,12 @@ use world::World;
 
 use crate::inbox::Input;
 use crate::open::Access;
+use feeding::InFlight;
 pub use following::Following;
 use link::Link;
 pub use observed::{Hello, Observed, Retired, Window};
 use process::Launcher;
+pub(crate) use replaced::Replaced;
 use retired::Retirees;
 pub use telemetry::{AccessLog, GatewayOptions};
 
@@ -104,6 +108,8 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// Told when one is connected.
     arrived: Notify,
+    /// What data planes that were replaced have in flight: said anew whenever one of them reports.
+    elsewhere: watch::Sender<InFlight>,
 }
 
 /// The handle to a data plane, and the task that keeps it fed until `worlds` end.
@@ -175,6 +181,12 @@ impl Shared {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says what data planes that were replaced have in flight.
+    fn tell_elsewhere(&self) {
+        let occupied = self.observed().replaced.occupied();
+        self.elsewhere.send_replace(occupied);
     }
 
     /// The one that serves is connected, and takes what is to be drained from `asks`.

@@ -10,7 +10,7 @@ use model::{ReleaseNumber, ServiceName};
 use telemetry::report::{self, EdgeName, ReleaseSignals};
 use telemetry::{EdgeSignals, Histogram, Span};
 
-use crate::dataplane::{Hello, Observed, Retired, Window};
+use crate::dataplane::{Hello, Observed, Replaced, Retired, Window};
 
 /// The time figures are of: long enough for a p99 of rare traffic, short enough to see what was just
 /// done.
@@ -22,6 +22,7 @@ pub(crate) struct Seen {
     hello: Option<Hello>,
     window: Option<Window>,
     edges: BTreeMap<EdgeName, Arc<EdgeSignals>>,
+    replaced: Replaced,
 }
 
 impl Seen {
@@ -32,6 +33,7 @@ impl Seen {
             hello: observed.hello.clone(),
             window: observed.window(WINDOW),
             edges: observed.edges.clone(),
+            replaced: observed.replaced.clone(),
         }
     }
 
@@ -42,8 +44,14 @@ impl Seen {
             connected: self.connected,
             window: window.map_or(Duration::ZERO, |it| it.to.since(it.from)),
             gateway: self.hello.iter().flat_map(gateway).collect(),
-            edges: self.edges.values().map(|now| edge(now, window)).collect(),
+            edges: self.edges.values().map(|now| self.edge(now)).collect(),
         }
+    }
+
+    /// An edge, with what is in flight over it in data planes that were replaced.
+    fn edge(&self, now: &EdgeSignals) -> EdgeTraffic {
+        let edge = edge(now, self.window.as_ref());
+        EdgeTraffic { in_flight: edge.in_flight + self.replaced.in_flight(&now.edge), ..edge }
     }
 }
 

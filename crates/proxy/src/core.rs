@@ -69,6 +69,8 @@ pub(crate) enum Told {
     Applied(Index),
     /// An instance has no request in flight any more.
     Drained(ApplicationName, InstanceId),
+    /// What it measured last: it ends.
+    Measured(Signals),
 }
 
 /// What one worker owns.
@@ -224,6 +226,20 @@ impl Core {
         self.look_for_drained();
     }
 
+    /// Data planes that were replaced have these requests in flight, by edge. Each of `workers` limits its own, so each
+    /// counts its part of them.
+    pub(crate) fn count_elsewhere(&self, in_flight: &BTreeMap<String, u32>, workers: usize) {
+        let now = self.clock.now();
+        let workers = u32::try_from(workers.max(1)).unwrap_or(u32::MAX);
+        let number = u32::try_from(self.number).unwrap_or(u32::MAX);
+        let routing = self.routing.borrow();
+        for edge in routing.edges.values().map(Rc::clone).chain(routing.router.edges()) {
+            let all = in_flight.get(&edge.name.key()).copied().unwrap_or(0);
+            let rest = u32::from(number < all % workers);
+            edge.set_elsewhere(all / workers + rest, now);
+        }
+    }
+
     /// Tells when an instance has no request in flight.
     pub(crate) fn drain(&self, application: ApplicationName, instance: InstanceId) {
         let key = (application, instance);
@@ -258,6 +274,11 @@ impl Core {
         for (application, instance) in drained {
             self.tell(Told::Drained(application, instance));
         }
+    }
+
+    /// Tells what was measured since the last time: nobody can ask for it any more.
+    pub(crate) fn tell_last(&self) {
+        self.tell(Told::Measured(self.signals(Extent::Changed)));
     }
 
     fn tell(&self, told: Told) {

@@ -36,6 +36,8 @@ pub(crate) struct Edge {
     /// Whether every release that has a share has an instance, too: otherwise its share falls to the others,
     /// and it is not by the shares that requests come to them.
     is_shared: Cell<bool>,
+    /// Requests in flight in a data plane that was replaced, as far as they take places here.
+    elsewhere: Cell<u32>,
     gone: Cell<bool>,
 }
 
@@ -66,6 +68,7 @@ impl Edge {
             backend: RefCell::default(),
             prefers: Cell::new(None),
             is_shared: Cell::new(true),
+            elsewhere: Cell::new(0),
             gone: Cell::new(false),
             name,
         }
@@ -75,6 +78,14 @@ impl Edge {
         if **self.policy.borrow() != *policy {
             self.decide.borrow_mut().set_policy(policy, now);
             *self.policy.borrow_mut() = Arc::new(policy.clone());
+            self.call_waiting(now);
+        }
+    }
+
+    /// So many requests are in flight elsewhere and take places here.
+    pub(crate) fn set_elsewhere(&self, in_flight: u32, now: Instant) {
+        if self.elsewhere.replace(in_flight) != in_flight {
+            self.decide.borrow_mut().set_elsewhere(in_flight, now);
             self.call_waiting(now);
         }
     }

@@ -199,11 +199,9 @@ impl Main {
             Event::Connected(stream) => self.connected(stream).await,
             Event::Message(Some(Message::Feed(feed))) => self.fed(*feed).await,
             // Whoever feeds it is no successor.
-            Event::Message(Some(Message::Successor(_)) | None) => {
-                self.feeder = None;
-                self.unfed_since = self.clock.now();
-            }
+            Event::Message(Some(Message::Successor(_)) | None) => self.unfed(),
             Event::Wanted(Some(Message::Feed(feed))) => {
+                self.unfed();
                 self.feeder = self.newcomer.take();
                 self.report_all = true;
                 self.reported = None;
@@ -240,6 +238,7 @@ impl Main {
             asked: Some(self.entrances.wanted()),
             workers: Some(self.workers.count()),
             is_retired: self.is_retired(),
+            counts_elsewhere: true,
         }
     }
 
@@ -270,9 +269,15 @@ impl Main {
             && let Err(error) = feeder.report(self.clock, report).await
         {
             tracing::debug!(%error, "the control process does not listen");
-            self.feeder = None;
-            self.unfed_since = self.clock.now();
+            self.unfed();
         }
+    }
+
+    /// Nobody feeds it from now on. What is in flight elsewhere is forgotten: it may end, and nobody would say so.
+    fn unfed(&mut self) {
+        self.feeder = None;
+        self.unfed_since = self.clock.now();
+        self.count_elsewhere(&Arc::default());
     }
 
     async fn fed(&mut self, feed: Feed) {
@@ -284,12 +289,18 @@ impl Main {
                 self.workers.tell(|| Order::Drain(application.clone(), instance.clone()));
                 return;
             }
+            Feed::Elsewhere(in_flight) => return self.count_elsewhere(&in_flight),
         }
         let table = Arc::new(self.table.clone());
         self.workers.tell(|| Order::Table(Arc::clone(&table)));
         if !self.is_retired() {
             self.listen().await;
         }
+    }
+
+    fn count_elsewhere(&self, in_flight: &Arc<BTreeMap<String, u32>>) {
+        let workers = self.workers.count();
+        self.workers.tell(|| Order::Elsewhere { in_flight: Arc::clone(in_flight), workers });
     }
 
     /// Listens where the table says. The gateway waits for the first table: before it there is no route.
@@ -356,6 +367,15 @@ impl Main {
                     let (application, instance) = key;
                     self.report(&Report::Drained { application, instance }).await;
                 }
+            }
+            Told::Measured(signals) => {
+                let mut of_workers: Vec<_> =
+                    (0..self.workers.count()).map(|_| Signals::default()).collect();
+                if let Some(of_worker) = of_workers.get_mut(worker) {
+                    *of_worker = signals;
+                }
+                let signals = self.gathered.together(self.clock.timestamp(), of_workers);
+                self.report(&Report::Signals(signals)).await;
             }
         }
     }

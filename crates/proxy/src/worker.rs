@@ -52,6 +52,12 @@ pub(crate) enum Order {
     Listen(Place, std::net::TcpListener),
     Leave(Place),
     Drain(ApplicationName, InstanceId),
+    Elsewhere {
+        /// Requests in flight in data planes that were replaced, by edge.
+        in_flight: Arc<BTreeMap<String, u32>>,
+        /// How many share the places they take.
+        workers: usize,
+    },
     Signals {
         extent: Extent,
         answer: oneshot::Sender<Signals>,
@@ -120,6 +126,7 @@ impl Worker {
         self.core.flush_decisions();
         self.core.finish();
         self.outlast(&mut orders).await;
+        self.core.tell_last();
     }
 
     /// Goes on until no client is connected any more.
@@ -157,6 +164,9 @@ impl Worker {
                 }
             }
             Order::Drain(application, instance) => self.core.drain(application, instance),
+            Order::Elsewhere { in_flight, workers } => {
+                self.core.count_elsewhere(&in_flight, workers);
+            }
             Order::Signals { extent, answer } => drop(answer.send(self.core.signals(extent))),
             Order::Certificates(config) => {
                 *self.tls.borrow_mut() = Some(TlsAcceptor::from(config));

@@ -39,6 +39,10 @@ pub enum Report {
         /// Whether it has handed over to a successor, and lives on for the connections it has.
         #[serde(default)]
         is_retired: bool,
+        /// Whether its limits count what is in flight elsewhere, if it is told; older data planes do not know what they are
+        /// told then.
+        #[serde(default)]
+        counts_elsewhere: bool,
     },
     /// Every worker routes by the table of this index, or a later one.
     Applied {
@@ -132,6 +136,17 @@ pub struct EdgeName {
     pub caller: Caller,
     /// The service that is called.
     pub callee: ServiceName,
+}
+
+impl EdgeName {
+    /// As text: `shop/web>cart`, or `shop/shop.localhost/api>orders` for a route.
+    pub fn key(&self) -> String {
+        let caller = match &self.caller {
+            Caller::Service(service) => service.as_str(),
+            Caller::Route(route) => route,
+        };
+        format!("{}/{caller}>{}", self.application, self.callee)
+    }
 }
 
 /// What crossed one edge since the data plane started. All counters only grow, the gauges at the end
@@ -266,6 +281,35 @@ impl ReleaseSignals {
     }
 }
 
+impl Outcomes {
+    const fn since(&self, earlier: &Self) -> Self {
+        Self {
+            ok: self.ok.saturating_sub(earlier.ok),
+            client_error: self.client_error.saturating_sub(earlier.client_error),
+            server_error: self.server_error.saturating_sub(earlier.server_error),
+            failed: self.failed.saturating_sub(earlier.failed),
+            timeout: self.timeout.saturating_sub(earlier.timeout),
+            cancelled: self.cancelled.saturating_sub(earlier.cancelled),
+        }
+    }
+}
+
+impl ReleaseSignals {
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            release: self.release,
+            outcomes: self.outcomes.since(&earlier.outcomes),
+            first_attempts: self.first_attempts.since(&earlier.first_attempts),
+            retries: self.retries.saturating_sub(earlier.retries),
+            hedges: self.hedges.saturating_sub(earlier.hedges),
+            bytes_in: self.bytes_in.saturating_sub(earlier.bytes_in),
+            bytes_out: self.bytes_out.saturating_sub(earlier.bytes_out),
+            latency: self.latency.since(&earlier.latency),
+            first_attempt_latency: self.first_attempt_latency.since(&earlier.first_attempt_latency),
+        }
+    }
+}
+
 impl TrialSignals {
     /// Together with others; those of an earlier epoch say nothing more.
     #[must_use]
@@ -283,6 +327,33 @@ impl TrialSignals {
 }
 
 impl EdgeSignals {
+    /// What was counted, and nothing of how the edge is.
+    #[must_use]
+    pub fn counted(&self) -> Self {
+        let mut counted = self.clone();
+        counted.instances.clear();
+        (counted.open, counted.in_flight) = (false, 0);
+        (counted.limit, counted.trial) = (None, None);
+        counted
+    }
+
+    /// What was counted since an earlier report of the same data plane.
+    #[must_use]
+    pub fn counted_since(&self, earlier: &Self) -> Self {
+        let mut counted = self.counted();
+        counted.queued = counted.queued.saturating_sub(earlier.queued);
+        for (reason, count) in &mut counted.refused {
+            let before = earlier.refused.iter().find(|it| it.0 == *reason);
+            *count = count.saturating_sub(before.map_or(0, |it| it.1));
+        }
+        for release in &mut counted.releases {
+            if let Some(before) = earlier.releases.iter().find(|it| it.release == release.release) {
+                *release = release.since(before);
+            }
+        }
+        counted
+    }
+
     /// Together with what another worker saw of the same edge.
     #[must_use]
     pub fn with(mut self, other: &Self) -> Self {

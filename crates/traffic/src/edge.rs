@@ -90,6 +90,12 @@ impl Edge {
         self.fleet.set_endpoints(specs, split, (now, &mut self.rng));
     }
 
+    /// So many requests are in flight over this edge in another data plane from now on. They take places of the limit on
+    /// requests in flight; whoever waits and has a place by that is told by [`Edge::expired`].
+    pub const fn set_elsewhere(&mut self, in_flight: u32) {
+        self.admission.set_elsewhere(in_flight);
+    }
+
     /// A request arrives.
     pub fn begin(&mut self, now: Instant, ask: &Ask) -> Begin {
         let deadline = deadline::of_request(now, self.timeout, ask.deadline);
@@ -590,6 +596,31 @@ mod tests {
         }
         // A tenth of all requests, those before included, and the ten every edge may make.
         assert!((100..=124).contains(&hedges), "{hedges}");
+    }
+
+    #[test]
+    fn issue_13_what_is_in_flight_elsewhere_takes_places() {
+        let mut drive = Drive::new(&limited(3, 1), 2);
+        drive.edge.set_elsewhere(2);
+        let first = drive.begin(&IDEMPOTENT);
+        let Begin::Wait(ticket, _) = drive.edge.begin(drive.now, &IDEMPOTENT) else {
+            panic!("three of three places are taken");
+        };
+        assert_eq!(drive.edge.expired(drive.now), None);
+        drive.edge.set_elsewhere(1);
+        assert_eq!(drive.edge.expired(drive.now), Some(ticket));
+        let Begin::Go(second) = drive.edge.admitted(drive.now, ticket) else {
+            panic!("a place is free");
+        };
+        // What is elsewhere may be more than the limit: nothing begins here, and nothing overflows.
+        drive.edge.set_elsewhere(u32::MAX);
+        for call in [first, second] {
+            assert_eq!(drive.edge.finish(drive.now, call, Outcome::Ok), None);
+        }
+        drive.edge.set_elsewhere(0);
+        let last = drive.begin(&IDEMPOTENT);
+        drive.edge.finish(drive.now, last, Outcome::Ok);
+        assert_eq!(drive.edge.in_flight(), 0);
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub enum Input {
         /// How requests are shared among their releases.
         split: Split,
     },
+    /// Requests in flight elsewhere.
+    Elsewhere(u32),
     /// A request arrived.
     Begin(Ask),
     /// A request that waits asks.
@@ -140,6 +142,12 @@ impl Logged {
         self.note(now, || {
             (Input::Endpoints { specs: specs.to_vec(), split: split.clone() }, String::new())
         });
+    }
+
+    /// See [`Edge::set_elsewhere`].
+    pub fn set_elsewhere(&mut self, in_flight: u32, now: Instant) {
+        self.edge.set_elsewhere(in_flight);
+        self.note(now, || (Input::Elsewhere(in_flight), String::new()));
     }
 
     /// See [`Edge::begin`].
@@ -323,6 +331,10 @@ impl Replay {
                 edge.set_endpoints(specs, split, now);
                 String::new()
             }
+            Input::Elsewhere(in_flight) => {
+                edge.set_elsewhere(*in_flight);
+                String::new()
+            }
             Input::Begin(ask) => keep(edge.begin(now, ask)),
             Input::Admitted(ticket) => keep(edge.admitted(now, *ticket)),
             Input::Abandon(ticket) => {
@@ -390,7 +402,8 @@ mod tests {
         for (what, which, pause) in steps {
             now = now.after(Duration::from_micros(*pause));
             let place = usize::from(*which).checked_rem(calls.len());
-            match (what % 6, place) {
+            match (what % 7, place) {
+                (6, _) => edge.set_elsewhere(u32::from(which % 5), now),
                 (0 | 1, _) => match edge.begin(now, &Ask { idempotent: true, ..Ask::default() }) {
                     Begin::Go(call) => calls.push((call, vec![])),
                     Begin::Wait(ticket, _) => waiting.push(ticket),

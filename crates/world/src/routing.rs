@@ -186,6 +186,9 @@ pub enum Feed {
         /// The instance.
         instance: InstanceId,
     },
+    /// What data planes that were replaced have in flight, by the name the edge has in signals; an edge that is not named has
+    /// nothing in flight there. Only for those that say that they count it.
+    Elsewhere(Arc<BTreeMap<String, u32>>),
 }
 
 /// The difference between two tables.

@@ -13,16 +13,17 @@ use host::process::{self, identify};
 use model::Index;
 use model::instance::ProcessId;
 use telemetry::{GatewayAddresses, Report};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncRead;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
-use world::routing::{Feed, Table};
+use world::routing::Table;
 use world::{Desired, World};
 
 use super::comparison;
+use super::feeding::{Sources, feed};
 use super::process::{Launcher, Predecessor, bound_log, kill, terminate};
 use super::waiting::{DRAINS_MAX, Plane};
-use super::wire::{WireError, receive, send};
+use super::wire::{WireError, receive};
 use super::{Hello, Key, Place, SOCKET, Settings, Shared};
 use crate::inbox::Input;
 use crate::telemetry::spans;
@@ -139,11 +140,15 @@ impl Link {
         let (mut from, mut to) = stream.into_split();
         let worlds = self.worlds.clone();
         let (shared, place, inbox) = (&self.shared, &self.place, &self.inbox);
-        let (asks, mut asked) = mpsc::channel(DRAINS_MAX);
+        let (asks, asked) = mpsc::channel(DRAINS_MAX);
         let mut listener = Listener { shared, place, inbox, worlds, peer, process, asks };
+        let elsewhere = Some(shared.elsewhere.subscribe());
+        let sources = Sources { worlds: &mut self.worlds, asked, elsewhere };
+        let counts_elsewhere =
+            || shared.observed().hello.as_ref().is_some_and(|it| it.counts_elsewhere);
         tokio::select! {
             heard = listener.listen(&mut from) => heard,
-            fed = feed(&mut self.worlds, &mut asked, &mut to) => Ok(fed?),
+            fed = feed(sources, &mut to, counts_elsewhere) => Ok(fed?),
         }
     }
 }
@@ -291,42 +296,6 @@ fn serving(place: &Place) -> Vec<ProcessId> {
         sockets.iter().any(|it| it.with_extension(format!("{pid}.sock")).exists())
     };
     found.into_iter().filter(|it| !is_retired(it.pid)).collect()
-}
-
-/// Sends the table, and then what changes in it, until no further world is published. An instance is
-/// drained only after the table without it has been sent.
-pub(super) async fn feed(
-    worlds: &mut watch::Receiver<Arc<World>>,
-    asked: &mut mpsc::Receiver<Key>,
-    to: &mut (impl AsyncWrite + Unpin + Send),
-) -> Result<(), WireError> {
-    let mut table = Table::of(&current(worlds));
-    send(to, &Feed::Table(table.clone())).await?;
-    loop {
-        let drain = tokio::select! {
-            changed = worlds.changed() => match changed {
-                Ok(()) => None,
-                Err(_) => return Ok(()),
-            },
-            Some(key) = asked.recv() => Some(key),
-        };
-        let world = current(worlds);
-        if table.index != world.index {
-            let later = Table::of(&world);
-            let patch = table.patch_to(&later);
-            table = later;
-            if !patch.is_empty() {
-                send(to, &Feed::Patch(patch)).await?;
-            }
-        }
-        if let Some((application, instance)) = drain {
-            send(to, &Feed::Drain { application, instance }).await?;
-        }
-    }
-}
-
-fn current(worlds: &mut watch::Receiver<Arc<World>>) -> Arc<World> {
-    Arc::clone(&worlds.borrow_and_update())
 }
 
 /// Takes in what the data plane says.

@@ -10,6 +10,7 @@ use telemetry::report::EdgeName;
 use telemetry::{EdgeSignals, GatewayAddresses, GatewayOptions, Report, Signals, Span};
 
 use super::Following;
+use super::replaced::{Edges, Replaced};
 
 /// Reports remembered for rates. One comes a second, and what is shown are the last ten seconds.
 const REPORTS_MAX: usize = 64;
@@ -35,6 +36,8 @@ pub struct Hello {
     pub asked: Option<GatewayAddresses>,
     /// Its workers, if it said how many.
     pub workers: Option<usize>,
+    /// Whether its limits count what is in flight elsewhere.
+    pub counts_elsewhere: bool,
 }
 
 /// A data plane that was replaced, and goes on for the connections it has.
@@ -53,6 +56,10 @@ pub struct Retired {
 pub struct Observed {
     /// Those that were replaced and go on, the oldest first.
     pub retired: Vec<Retired>,
+    /// What they have measured since they were replaced.
+    pub(crate) replaced: Replaced,
+    /// The process that served before this one, and what it had reported then.
+    predecessor: Option<(u32, Edges)>,
     /// Whether it is connected now.
     pub is_connected: bool,
     /// When it last said anything.
@@ -114,10 +121,25 @@ impl Observed {
         self.heard = now;
         match report {
             Report::Hello {
-                version, pid, gateway, gateway_tls, options, asked, workers, ..
-            } => {
-                self.greet(Hello { version, pid, gateway, gateway_tls, options, asked, workers });
-            }
+                version,
+                pid,
+                gateway,
+                gateway_tls,
+                options,
+                asked,
+                workers,
+                is_retired: _,
+                counts_elsewhere,
+            } => self.greet(Hello {
+                version,
+                pid,
+                gateway,
+                gateway_tls,
+                options,
+                asked,
+                workers,
+                counts_elsewhere,
+            }),
             Report::Applied { index } => self.applied = index,
             Report::ListenFailed { edge, reason } => {
                 if self.failures.len() < FAILURES_MAX || self.failures.contains_key(&edge) {
@@ -129,13 +151,35 @@ impl Observed {
         }
     }
 
+    /// The data plane with this process goes on, and was replaced: perhaps by one that has not said who it is yet.
+    pub(super) fn replaced(&mut self, pid: u32) {
+        let served = self.hello.as_ref().is_some_and(|it| it.pid == pid);
+        let before = match self.predecessor.take_if(|it| it.0 == pid) {
+            Some((_, edges)) => edges,
+            None if served => self.edges.clone(),
+            None => Edges::new(),
+        };
+        self.replaced.begin(pid, before);
+    }
+
     /// Another process counts from zero.
     fn greet(&mut self, hello: Hello) {
         if self.hello.as_ref().is_none_or(|it| it.pid != hello.pid) {
             let spans = std::mem::take(&mut self.spans);
             let retired = std::mem::take(&mut self.retired);
+            let replaced = std::mem::take(&mut self.replaced);
+            let edges = std::mem::take(&mut self.edges);
+            let predecessor = self.hello.take().map(|it| (it.pid, edges));
             let (is_connected, heard) = (self.is_connected, self.heard);
-            *self = Self { retired, is_connected, heard, spans, ..Self::default() };
+            *self = Self {
+                retired,
+                replaced,
+                predecessor,
+                is_connected,
+                heard,
+                spans,
+                ..Self::default()
+            };
         }
         self.hello = Some(hello);
     }
@@ -199,6 +243,7 @@ mod tests {
             asked: None,
             workers: None,
             is_retired: false,
+            counts_elsewhere: true,
         }
     }
 

@@ -21,7 +21,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use world::World;
 
-use super::link::{feed, is_idle};
+use super::feeding::{Sources, feed};
+use super::link::is_idle;
 use super::observed::Retired;
 use super::process::terminate;
 use super::waiting::{DRAINS_MAX, Plane};
@@ -168,13 +169,15 @@ impl Link {
         };
         let Ok(Some(process)) = identify(pid) else { return Ok(()) };
         tracing::info!(pid, "a data plane that was replaced goes on for the connections it has");
-        let (asks, mut asked) = mpsc::channel(DRAINS_MAX);
+        let (asks, asked) = mpsc::channel(DRAINS_MAX);
         self.shared.waiting().enter(Plane::Retired(pid), asks);
         let entered = Entered { shared: Arc::clone(&self.shared), process };
+        self.shared.observed().replaced(pid);
         entered.note(0);
+        let sources = Sources { worlds: &mut self.worlds, asked, elsewhere: None };
         let ended = tokio::select! {
             heard = listen(&entered, &self.place, &mut from) => heard,
-            fed = feed(&mut self.worlds, &mut asked, &mut to) => fed,
+            fed = feed(sources, &mut to, || false) => fed,
         };
         drop(entered);
         tracing::info!(pid, "a data plane that was replaced has ended");
@@ -208,7 +211,11 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         let pid = self.process.pid;
-        self.shared.observed().retired.retain(|it| it.pid != pid);
+        let mut observed = self.shared.observed();
+        observed.retired.retain(|it| it.pid != pid);
+        observed.replaced.end(pid);
+        drop(observed);
+        self.shared.tell_elsewhere();
         self.shared.waiting().leave(Plane::Retired(pid));
     }
 }
@@ -228,6 +235,9 @@ async fn listen(
             Report::Signals(signals) => {
                 entered.note(signals.client_connections);
                 spans::keep(&place.stores, &signals.spans, place.clock.timestamp());
+                let pid = entered.process.pid;
+                entered.shared.observed().replaced.take_in(pid, signals.edges);
+                entered.shared.tell_elsewhere();
             }
             Report::Hello { .. } | Report::Applied { .. } | Report::ListenFailed { .. } => {}
         }

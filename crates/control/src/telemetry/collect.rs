@@ -15,7 +15,7 @@ use world::routing::{Table, backend_key, route_key};
 use world::{Desired, ServiceState, World};
 
 use super::names;
-use crate::dataplane::Observed;
+use crate::dataplane::{Observed, Replaced};
 
 /// What must be copied of what was observed, so that nobody waits for the rest.
 #[derive(Debug)]
@@ -23,6 +23,7 @@ pub(super) struct Seen {
     is_connected: bool,
     pid: Option<u32>,
     edges: BTreeMap<EdgeName, Arc<EdgeSignals>>,
+    replaced: Replaced,
     client_connections: u32,
     upstream_connections: u32,
     spans_dropped: u64,
@@ -34,6 +35,7 @@ impl Seen {
             is_connected: observed.is_connected,
             pid: observed.hello.as_ref().map(|it| it.pid),
             edges: observed.edges.clone(),
+            replaced: observed.replaced.clone(),
             client_connections: observed.client_connections,
             upstream_connections: observed.upstream_connections,
             spans_dropped: observed.spans_dropped,
@@ -128,7 +130,19 @@ fn data_plane(sheet: &mut Sheet, seen: &Seen) {
     sheet.count(names::UPSTREAM_CONNECTIONS, &[], seen.upstream_connections.into());
     sheet.count(names::SPANS_DROPPED, &[], seen.spans_dropped);
     for signals in seen.edges.values() {
-        edge(sheet, signals);
+        let caller = names::caller(&signals.edge.caller);
+        let labels = labels(&signals.edge, &caller);
+        counted(sheet, &labels, signals);
+        standing(sheet, &labels, signals);
+    }
+    // A series of its own, since both count from zero: one sum of the two would fall when a data plane is replaced.
+    for signals in seen.replaced.sums().values() {
+        let caller = names::caller(&signals.edge.caller);
+        let labels = labels(&signals.edge, &caller);
+        let labels = with(&labels, "data_plane", "replaced");
+        counted(sheet, &labels, signals);
+        let in_flight = seen.replaced.in_flight(&signals.edge);
+        sheet.count(names::IN_FLIGHT, &labels, in_flight.into());
     }
 }
 
@@ -175,25 +189,27 @@ fn labels<'a>(name: &'a EdgeName, caller: &'a str) -> [Label<'a>; 3] {
     ]
 }
 
-fn edge(sheet: &mut Sheet, signals: &EdgeSignals) {
-    let name = &signals.edge;
-    let caller = names::caller(&name.caller);
-    let labels = labels(name, &caller);
+/// What crossed an edge.
+fn counted(sheet: &mut Sheet, labels: &[Label<'_>], signals: &EdgeSignals) {
     for (reason, count) in &signals.refused {
-        sheet.count(names::REFUSED, &with(&labels, "reason", reason), *count);
+        sheet.count(names::REFUSED, &with(labels, "reason", reason), *count);
     }
-    sheet.count(names::QUEUED, &labels, signals.queued);
-    sheet.count(names::IN_FLIGHT, &labels, signals.in_flight.into());
+    sheet.count(names::QUEUED, labels, signals.queued);
+    for it in &signals.releases {
+        release(sheet, labels, it);
+    }
+}
+
+/// How an edge is.
+fn standing(sheet: &mut Sheet, labels: &[Label<'_>], signals: &EdgeSignals) {
+    sheet.count(names::IN_FLIGHT, labels, signals.in_flight.into());
     if let Some(limit) = signals.limit {
-        sheet.count(names::LIMIT, &labels, limit.into());
+        sheet.count(names::LIMIT, labels, limit.into());
     }
-    sheet.count(names::EDGE_OPEN, &labels, signals.open.into());
+    sheet.count(names::EDGE_OPEN, labels, signals.open.into());
     for it in &signals.instances {
         let instance = it.instance.to_string();
-        sheet.count(names::EJECTED, &with(&labels, "instance", &instance), it.ejected.into());
-    }
-    for it in &signals.releases {
-        release(sheet, &labels, it);
+        sheet.count(names::EJECTED, &with(labels, "instance", &instance), it.ejected.into());
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::harness::http::{Request, ask_tcp};
 use crate::harness::{DEADLINE, Site, processes, until};
+use crate::telemetry::value;
 
 const ECHO: &str = "
 import os, socketserver
@@ -159,4 +160,36 @@ fn issue_13_a_connection_that_may_not_outlive_its_data_plane_is_cut() {
     site.ok(&["down"]);
     site.end_control();
     until("their end", || processes::data_planes(&site.data()).is_empty().then_some(()));
+}
+
+#[test]
+fn issue_13_limits_and_metrics_count_what_a_replaced_data_plane_has() {
+    let mut site = site("", "max_concurrency: 2");
+    let status = |site: &Site| ask_tcp(&site.gateway(), &Request::get("/")).unwrap().status;
+    let (mut first, second) = (events(&site), events(&site));
+    assert!(go_on(&mut first));
+    until("both places to be taken", || (status(&site) == 503).then_some(()));
+
+    replace(&mut site);
+    until_draining(&site, &[2]);
+    until("both places to be taken", || (status(&site) == 503).then_some(()));
+    let in_flight = r#"pelago_requests_in_flight{data_plane="replaced",callee="web"}"#;
+    until("what is in flight", || (value(&site, in_flight)? == "2").then_some(()));
+    let shown = site.get("/v1/routes").ok();
+    assert_eq!(shown["routes"][0]["traffic"]["in_flight"], 2, "{shown}");
+
+    // A place that is free there is free here.
+    drop(second);
+    until("a place to be free", || (status(&site) == 200).then_some(()));
+    assert!(go_on(&mut first));
+    let ended = r#"sum(pelago_requests_total{data_plane="replaced",callee="web"})"#;
+    until("what has ended", || (value(&site, ended)? == "1").then_some(()));
+
+    // It counts no more when it has ended.
+    drop(first);
+    until_draining(&site, &[]);
+    let gone = r#"pelago_requests_in_flight{data_plane="replaced",callee="web"}"#;
+    until("nothing in flight", || (value(&site, gone)? == "0").then_some(()));
+    assert_eq!(value(&site, ended).as_deref(), Some("2"));
+    assert_eq!(status(&site), 200);
 }

@@ -163,6 +163,27 @@ fn without_a_control_process_everything_goes_on() {
 }
 
 #[test]
+fn issue_13_limits_count_what_is_in_flight_elsewhere() {
+    let cart = Instance::answering(ok("x"));
+    let mut shop = Shop::new(&[cart.port]).policy(|it| it.max_concurrency = Some(2));
+    let mut plane = Plane::start(&shop, Start::TwoWorkers);
+    let elsewhere =
+        |count: u32| Feed::Elsewhere(Arc::new([("shop/*/>cart".to_owned(), count)].into()));
+    // Each worker has two places, and counts a half of it.
+    for (count, status) in [(4, 503), (2, 200), (5, 503), (0, 200), (4, 503)] {
+        plane.feed(&elsewhere(count));
+        plane.set(&mut shop);
+        assert_eq!(plane.client().get("/").head.status(), status, "{count} elsewhere");
+    }
+    // Nobody would say that it has ended when nobody feeds it.
+    plane.reconnect();
+    plane.feed(&Feed::Table(shop.table()));
+    plane.applied(shop.index);
+    assert_eq!(plane.client().get("/").head.status(), 200);
+    plane.end();
+}
+
+#[test]
 fn an_instance_is_drained_when_its_last_request_is_over() {
     let (asking, is_asked) = channel();
     let (go, going) = channel::<()>();

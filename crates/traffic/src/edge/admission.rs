@@ -44,6 +44,8 @@ enum Fate {
 pub(super) struct Admission {
     limit: Limit,
     in_flight: u32,
+    /// Requests that another data plane has in flight, and that the limit counts too.
+    elsewhere: u32,
     queue: Queue,
     called: Vec<(Waiting, Fate)>,
 }
@@ -51,12 +53,16 @@ pub(super) struct Admission {
 impl Admission {
     pub(super) fn new(policy: &Resilience) -> Self {
         let queue = Queue::new(policy.queue.clone());
-        Self { limit: Limit::new(policy), in_flight: 0, queue, called: Vec::new() }
+        Self { limit: Limit::new(policy), in_flight: 0, elsewhere: 0, queue, called: Vec::new() }
     }
 
     pub(super) fn set_policy(&mut self, policy: &Resilience) {
         self.limit.set_policy(policy);
         self.queue.set_policy(policy.queue.clone());
+    }
+
+    pub(super) const fn set_elsewhere(&mut self, in_flight: u32) {
+        self.elsewhere = in_flight;
     }
 
     pub(super) fn limit(&self) -> Option<u32> {
@@ -78,7 +84,7 @@ impl Admission {
             return Place::Taken;
         };
         let places = shed::places(limit, ask.priority);
-        if self.in_flight < places {
+        if self.occupied() < places {
             self.in_flight += 1;
             return Place::Taken;
         }
@@ -108,6 +114,11 @@ impl Admission {
         self.call_next(now)
     }
 
+    /// Places that are taken, here or elsewhere.
+    const fn occupied(&self) -> u32 {
+        self.in_flight.saturating_add(self.elsewhere)
+    }
+
     /// A place is free again.
     pub(super) const fn give_back(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
@@ -115,7 +126,7 @@ impl Admission {
 
     /// Gives a free place to the one whose turn it is.
     fn call_next(&mut self, now: Instant) -> Option<Ticket> {
-        if self.queue.len() == 0 || self.limit.get().is_some_and(|it| it <= self.in_flight) {
+        if self.queue.len() == 0 || self.limit.get().is_some_and(|it| it <= self.occupied()) {
             return None;
         }
         let waiting = self.queue.pop(now)?;

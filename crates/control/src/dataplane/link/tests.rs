@@ -8,11 +8,13 @@ use telemetry::Stores;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
+use world::routing::Feed;
 use world::routing::Patch;
 use world::{Event, Recorded};
 use world::{GroupNumber, Purpose};
 
 use super::*;
+use crate::dataplane::wire::send;
 use crate::dataplane::{DataPlane, GatewayOptions, start};
 use crate::inbox::News;
 
@@ -108,6 +110,7 @@ impl Stage {
                 asked,
                 workers: None,
                 is_retired: false,
+                counts_elsewhere: true,
             })
             .await;
         proxy
@@ -264,7 +267,16 @@ async fn what_it_says_is_remembered() {
 fn hello(version: &str, gateway: Option<SocketAddr>) -> Hello {
     let options = GatewayOptions::default();
     let (version, gateway_tls, asked) = (version.to_owned(), None, None);
-    Hello { version, pid: 7, gateway, gateway_tls, options, asked, workers: Some(1) }
+    Hello {
+        version,
+        pid: 7,
+        gateway,
+        gateway_tls,
+        options,
+        asked,
+        workers: Some(1),
+        counts_elsewhere: true,
+    }
 }
 
 #[track_caller]
