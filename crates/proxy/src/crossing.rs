@@ -72,6 +72,9 @@ pub(crate) struct Crossing {
     first_release: Option<ReleaseNumber>,
     attempts: u8,
     hedges: u8,
+    /// When bytes began to pass in both directions as they come: what it takes from then on is a connection's life, and no
+    /// latency.
+    tunnelled_at: Option<Instant>,
     /// Whether it was refused before an instance was chosen, and counted so.
     is_refused: bool,
     /// The comparison it is part of.
@@ -146,6 +149,7 @@ impl Crossing {
             first_release: None,
             attempts: 0,
             hedges: 0,
+            tunnelled_at: None,
             is_refused: false,
             trial: trial.map(|epoch| Compared { epoch, key, abandoned_us: None }),
             last: None,
@@ -322,11 +326,26 @@ impl Crossing {
         self.core.released(&attempt.upstream);
     }
 
+    /// Bytes pass in both directions from now on.
+    pub(crate) fn tunnels(&mut self) {
+        self.tunnelled_at = Some(self.core.now());
+    }
+
+    /// Silence after which such a connection is closed.
+    pub(crate) fn tunnel_idle(&self) -> Duration {
+        self.edge.tunnel_idle()
+    }
+
+    /// How long an answer has taken, or a connection until it was one.
+    fn latency(&self, now: Instant) -> Duration {
+        self.tunnelled_at.unwrap_or(now).since(self.began)
+    }
+
     /// The request is over.
     pub(crate) fn finish(mut self, asked: &impl Asked, end: &End<'_>) {
         let now = self.core.now();
         self.close(self.blamed(end.outcome), now);
-        let duration = now.since(self.began);
+        let duration = self.latency(now);
         let is_bad = !matches!(end.outcome, Outcome::Ok | Outcome::ClientError);
         if self.trace.sampled || is_bad || SLOW <= duration {
             self.core.spans.keep(|| self.span(asked, end, duration));
@@ -352,7 +371,7 @@ impl Crossing {
         self.edge.counters.borrow_mut().ended(&Ended {
             release: self.release(),
             outcome,
-            latency_us: micros(now.since(self.began)),
+            latency_us: micros(self.latency(now)),
             first_attempt: self.first_attempt,
             first_release: self.first_release,
             trial: self.trial,

@@ -18,6 +18,7 @@ use crate::bounds::{Extent, Kind, Patience, UploadBounds};
 use crate::counters::Counters;
 use crate::decisions::DecisionLog;
 use crate::h1::request::Side;
+use crate::limits::TUNNEL_TIME;
 use crate::router::Entry as Route;
 use crate::upstream::Upstream;
 
@@ -109,6 +110,11 @@ impl Edge {
     /// How long a connection that crosses it may go on when its data plane is replaced.
     pub(crate) fn drain(&self) -> Duration {
         self.policy.borrow().drain
+    }
+
+    /// How long a connection whose bytes pass as they come may be silent.
+    pub(crate) fn tunnel_idle(&self) -> Duration {
+        self.policy.borrow().idle_timeout.unwrap_or(TUNNEL_TIME)
     }
 
     /// How long the body of an answer may stand still.

@@ -36,6 +36,12 @@ pub(crate) const UPLOAD_BYTES_PER_SECOND: u64 = 240;
 pub(crate) const UPLOAD_GRACE: Duration = Duration::from_secs(5);
 /// Time in which some byte must move through a tunnel, or a raw TCP edge.
 pub(crate) const TUNNEL_TIME: Duration = Duration::from_hours(1);
+/// Silence after which the kernel asks whether the other side of a tunnel is still there.
+pub(crate) const KEEP_ALIVE_IDLE: Duration = Duration::from_mins(1);
+/// Time between two such questions that are not answered.
+pub(crate) const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);
+/// How many of them: two minutes after its last word, whoever is gone is known to be.
+pub(crate) const KEEP_ALIVE_TIMES: u32 = 4;
 /// Silence after which a raw connection in which the instance spoke last is taken to be idle: databases answer, and
 /// programs that keep connections open for later say nothing then.
 pub(crate) const QUIET_TIME: Duration = Duration::from_secs(1);

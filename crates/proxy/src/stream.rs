@@ -4,11 +4,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use crate::buffer::Buffer;
+use crate::limits::{KEEP_ALIVE_EVERY, KEEP_ALIVE_IDLE, KEEP_ALIVE_TIMES};
 
 /// A client's connection.
 #[derive(Debug)]
@@ -23,6 +25,11 @@ impl Stream {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
         }
+    }
+
+    /// See [`keep_alive`].
+    pub(crate) fn keep_alive(&self) {
+        keep_alive(self.socket());
     }
 
     /// Whether TLS is around it.
@@ -69,6 +76,18 @@ impl Stream {
         };
         buffer.fill(count);
         Poll::Ready(Ok(count))
+    }
+}
+
+/// Has the kernel ask from time to time whether the other side is still there: one that lost its power or its network says
+/// nothing, and a connection that may be silent for long would be held for it.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    let asks = sockopt::set_socket_keepalive(stream, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(stream, KEEP_ALIVE_IDLE))
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, KEEP_ALIVE_EVERY))
+        .and_then(|()| sockopt::set_tcp_keepcnt(stream, KEEP_ALIVE_TIMES));
+    if let Err(error) = asks {
+        tracing::debug!(%error, "nobody asks whether the other side is still there");
     }
 }
 
@@ -142,5 +161,21 @@ impl AsyncWrite for Stream {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn issue_13_the_kernel_asks_whether_the_other_side_is_still_there() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        keep_alive(&stream);
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        let (idle, every) = (sockopt::tcp_keepidle(&stream), sockopt::tcp_keepintvl(&stream));
+        assert_eq!((idle.unwrap().as_secs(), every.unwrap().as_secs()), (60, 15));
+        assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), 4);
     }
 }

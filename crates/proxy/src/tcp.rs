@@ -15,7 +15,7 @@ use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::stream::Stream;
 use crate::trace::{Sent, TraceContext};
-use crate::tunnel;
+use crate::tunnel::{self, Terms};
 use crate::upstream::Upstream;
 
 /// A connection, which says nothing about itself.
@@ -43,6 +43,8 @@ impl Asked for Connection {
 pub(crate) async fn serve(core: Rc<Core>, client: TcpStream, edge: Rc<Edge>, peer: SocketAddr) {
     core.tick();
     let trace = TraceContext::of(&Sent::default(), &mut core.rng.borrow_mut(), &core.spans);
+    // A connection says nothing of the trace it is part of, and would stand in one of its own: only failures do.
+    let trace = TraceContext { sampled: false, ..trace };
     let facts = Facts {
         client: peer.ip(),
         // Until a connection is made, nothing was said to anybody.
@@ -62,9 +64,10 @@ pub(crate) async fn serve(core: Rc<Core>, client: TcpStream, edge: Rc<Edge>, pee
     let mut connected = connected;
     let upstream = connected.upstream();
     let Some(instance) = connected.stream() else { return };
+    crossing.tunnels();
     let said = [Buffer::default(), Buffer::default()];
-    let departure = upstream.left();
-    let bytes = tunnel::pass(&core, Stream::Plain(client), instance, (said, departure)).await;
+    let terms = Terms { said, departure: upstream.left(), idle: crossing.tunnel_idle() };
+    let bytes = tunnel::pass(&core, Stream::Plain(client), instance, terms).await;
     core.tick();
     [crossing.bytes_in, crossing.bytes_out] = bytes;
     crossing.finish(&Connection, &End { outcome: Outcome::Ok, status: None, error: None });

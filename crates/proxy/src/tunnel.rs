@@ -4,6 +4,7 @@ use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
@@ -15,7 +16,7 @@ use crate::crossing::{Asked, Crossing, End};
 use crate::deadline::Deadline;
 use crate::h1::exchange::Tunnelled;
 use crate::limits::{QUIET_TIME, TUNNEL_TIME};
-use crate::stream::{Stream, poll_fill};
+use crate::stream::{self, Stream, poll_fill};
 
 /// One direction.
 #[derive(Debug, Default)]
@@ -48,6 +49,17 @@ impl Asked for Nothing {
     }
 }
 
+/// What a connection begins with, and when it ends though neither end wants it to.
+pub(crate) struct Terms<D> {
+    /// What the client and the instance have said already.
+    pub(crate) said: [Buffer; 2],
+    /// When the instance departs. Once it does, a connection that is idle is closed: one that somebody keeps for later would
+    /// hold up its end, for which a database waits.
+    pub(crate) departure: D,
+    /// Silence after which it is closed.
+    pub(crate) idle: Duration,
+}
+
 /// Passes bytes on until both ends have said all, or one is gone. `said` is what the client and the
 /// instance have said already.
 pub(crate) async fn run(
@@ -56,11 +68,14 @@ pub(crate) async fn run(
     mut tunnelled: Tunnelled,
     said: [Buffer; 2],
 ) {
-    let crossing = tunnelled.crossing.take();
+    let mut crossing = tunnelled.crossing.take();
     let status = tunnelled.status;
     let Some(stream) = tunnelled.connected.stream() else { return };
-    // Whoever upgraded a connection means to keep it, silent or not.
-    let bytes = pass(&core, client, stream, (said, pending())).await;
+    crossing.as_mut().map(Crossing::tunnels);
+    let idle = crossing.as_ref().map_or(TUNNEL_TIME, Crossing::tunnel_idle);
+    // Whoever upgraded a connection means to keep it, also when its instance departs.
+    let terms = Terms { said, departure: pending(), idle };
+    let bytes = pass(&core, client, stream, terms).await;
     core.tick();
     if let Some(mut crossing) = crossing {
         crossing.bytes_in += bytes[0];
@@ -74,15 +89,16 @@ fn finish(crossing: Crossing, status: u16) {
     crossing.finish(&Nothing, &end);
 }
 
-/// Passes bytes on. Returns how many went each way. Once the instance departs, a connection that is idle is closed:
-/// one that somebody keeps for later would hold up its end, for which a database waits.
+/// Passes bytes on. Returns how many went each way.
 pub(crate) async fn pass(
     core: &Core,
     mut client: Stream,
     instance: &mut TcpStream,
-    (said, departure): ([Buffer; 2], impl Future<Output = ()>),
+    Terms { said, departure, idle }: Terms<impl Future<Output = ()>>,
 ) -> [u64; 2] {
-    let mut deadline = Deadline::new(core.clock, core.clock.now().after(TUNNEL_TIME));
+    client.keep_alive();
+    stream::keep_alive(instance);
+    let mut deadline = Deadline::new(core.clock, core.clock.now().after(idle));
     let mut quiet = Deadline::new(core.clock, core.clock.now().after(QUIET_TIME));
     let mut departure = pin!(departure);
     let (mut departs, mut is_asked) = (false, false);
@@ -103,7 +119,7 @@ pub(crate) async fn pass(
         if moved != [false, false] {
             // What the client said last has no answer yet.
             is_asked = moved[0];
-            deadline.set(core.clock.now().after(TUNNEL_TIME));
+            deadline.set(core.clock.now().after(idle));
             quiet.set(core.clock.now().after(QUIET_TIME));
         }
         departs = departs || departure.as_mut().poll(context).is_ready();

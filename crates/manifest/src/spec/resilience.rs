@@ -43,7 +43,8 @@ pub(crate) struct ResilienceSpec {
     #[schemars(extend("default" = duration(Resilience::default().drain), "examples" = ["1h"]))]
     pub(crate) drain: Option<Duration>,
     /// Longest time in which nothing of an answer's body moves. Without it, 30 s where the answer says how long it is, and an
-    /// hour where it does not: event streams, calls of gRPC, long polls.
+    /// hour where it does not: event streams, calls of gRPC, long polls. Also the longest silence of a WebSocket or of a `tcp`
+    /// connection, an hour without it.
     #[schemars(extend("examples" = ["10m"]))]
     pub(crate) idle_timeout: Option<Duration>,
     /// Size of a request's body, at most, also over a stream's life. Without it, 64 MiB at the gateway but for gRPC, and no

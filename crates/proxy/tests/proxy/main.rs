@@ -21,5 +21,6 @@ mod property;
 mod smuggling;
 mod tls;
 mod trial;
+mod tunnels;
 mod upstream;
 mod wire;
