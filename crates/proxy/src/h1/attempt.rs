@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use super::head::HEAD_BYTES_MAX;
 use super::request::Method;
 use super::response::ResponseHead;
+use super::write;
 use crate::answer::Failure;
 use crate::buffer::{Buffer, Buffers};
 use crate::connected::Connected;
@@ -42,7 +43,7 @@ pub(crate) struct Attempt {
     /// What the instance has said, and the head in it.
     pub(crate) response: Buffer,
     pub(crate) head: ResponseHead,
-    /// Answers before the answer (status 1xx), for the client.
+    /// Answers before the answer (status 1xx), as a client of HTTP/1.1 reads them.
     pub(crate) interim: Vec<u8>,
     hurries: u8,
 }
@@ -289,8 +290,7 @@ impl Attempt {
             loop {
                 match self.head.read(self.response.filled(), request.method) {
                     Ok(true) if self.head.status < 200 && self.head.status != 101 => {
-                        let interim = self.response.filled().get(..self.head.length);
-                        self.interim.extend_from_slice(interim.unwrap_or_default());
+                        write::interim(&mut self.interim, self.response.filled(), &self.head);
                         if HEAD_BYTES_MAX < self.interim.len() {
                             let what = "it goes on with answers before the answer";
                             return Poll::Ready(Err(Failure::Garbage(what)));

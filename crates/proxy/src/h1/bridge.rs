@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Version};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
 use hyper::body::Body as _;
 use traffic::Outcome;
 
@@ -16,7 +16,7 @@ use super::request::Method;
 use super::write;
 use crate::crossing::Crossing;
 use crate::h1::client::Entry;
-use crate::h2::call::{Call, Forwarded, Refused};
+use crate::h2::call::{Call, Forwarded, Got, Refused};
 use crate::h2::outgoing::Outgoing;
 use crate::h2::pipe::{Writer, pipe};
 use crate::h2::server::passed;
@@ -55,18 +55,10 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> 
         bounds: exchange.bounds,
         began: exchange.began,
         forwarded,
+        interim: Rc::default(),
     };
     let mut sender = Sender { parts: Some(parts), at: exchange.work.head.length };
-    let answered = {
-        let mut running = pin!(call.run(&mut crossing));
-        poll_fn(|context| {
-            if let Some(event) = sender.poll(context, exchange) {
-                return Poll::Ready(Err(event));
-            }
-            running.as_mut().poll(context).map(Ok)
-        })
-        .await
-    };
+    let answered = attempts(exchange, &call, &mut crossing, &mut sender).await;
     exchange.part_if_finishing();
     match answered {
         Err(Event::Rejected(answer)) => {
@@ -81,6 +73,56 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> 
             let response = passed(&call, crossing, got);
             back(exchange, response, &mut sender).await
         }
+    }
+}
+
+/// What the attempts came to, or what the client did instead. What comes before the answer is passed on meanwhile.
+async fn attempts(
+    exchange: &mut Exchange<'_>,
+    call: &Call,
+    crossing: &mut Crossing,
+    sender: &mut Sender,
+) -> Result<Result<(usize, Got), Refused>, Event> {
+    let mut running = pin!(call.run(crossing));
+    loop {
+        let (done, early) = poll_fn(|context| {
+            if let Some(event) = sender.poll(context, exchange) {
+                return Poll::Ready((Some(Err(event)), Vec::new()));
+            }
+            let done = running.as_mut().poll(context);
+            match (done, call.interim.take()) {
+                (Poll::Ready(done), early) => Poll::Ready((Some(Ok(done)), early)),
+                (Poll::Pending, early) if early.is_empty() => Poll::Pending,
+                (Poll::Pending, early) => Poll::Ready((None, early)),
+            }
+        })
+        .await;
+        // Old clients do not know of them.
+        if !early.is_empty() && !exchange.work.head.is_http10 {
+            let mut out = Vec::new();
+            for response in early {
+                write_head(&mut out, response.status(), response.headers());
+                out.extend_from_slice(b"\r\n");
+            }
+            if exchange.client.write(&out).await.is_err() {
+                return Err(Event::Gone);
+            }
+        }
+        if let Some(done) = done {
+            return done;
+        }
+    }
+}
+
+/// Writes a status and headers, without the empty line.
+fn write_head(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
+    let reason = status.canonical_reason().unwrap_or("");
+    write::put(out, format_args!("HTTP/1.1 {} {reason}\r\n", status.as_u16()));
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
 }
 
@@ -124,7 +166,7 @@ impl Sender {
     }
 }
 
-/// The head in hyper's types.
+/// The head in HTTP/2's types.
 fn head_of(exchange: &Exchange<'_>) -> Option<http::request::Parts> {
     let head = &exchange.work.head;
     let input = exchange.work.input.filled();
@@ -168,6 +210,9 @@ fn head_of(exchange: &Exchange<'_>) -> Option<http::request::Parts> {
     for value in head.forwarded_for.iter().filter_map(text) {
         builder = builder.header("x-forwarded-for", value);
     }
+    if let Some(length) = head.length_anew {
+        builder = builder.header("content-length", length);
+    }
     if head.wants_trailers {
         builder = builder.header("te", "trailers");
     }
@@ -193,14 +238,7 @@ async fn back(
     let ends = if goes_on { Ends::No } else { Ends::Yes };
     let mut out = std::mem::take(&mut exchange.work.out);
     out.clear();
-    let reason = head.status.canonical_reason().unwrap_or("");
-    write::put(&mut out, format_args!("HTTP/1.1 {} {reason}\r\n", head.status.as_u16()));
-    for (name, value) in &head.headers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
+    write_head(&mut out, head.status, &head.headers);
     if chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }

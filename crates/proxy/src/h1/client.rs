@@ -97,7 +97,7 @@ pub(crate) async fn serve(core: Rc<Core>, stream: Stream, entry: Entry, peer: So
                 return Box::pin(client.close()).await;
             }
             After::Linger => return Box::pin(client.linger(input)).await,
-            After::Http2 => return Box::pin(crate::h2::server::serve(client, input)).await,
+            After::Http2 => return Box::pin(crate::h2::connection::serve(client, input)).await,
             After::Tunnel(connected, said) => {
                 let Client { core, stream, .. } = client;
                 return Box::pin(tunnel::run(core, stream, *connected, [input, said])).await;

@@ -43,6 +43,23 @@ impl Copies {
         self.0.iter()
     }
 
+    /// The same without a line.
+    pub(crate) fn without(&self, line: &Span) -> Self {
+        let mut left = Self::default();
+        for span in self.iter() {
+            if span.start <= line.start && line.end <= span.end {
+                for part in [span.start..line.start, line.end..span.end] {
+                    if !part.is_empty() {
+                        left.push(part);
+                    }
+                }
+            } else {
+                left.push(span.clone());
+            }
+        }
+        left
+    }
+
     /// Forgets all, and keeps the memory.
     pub(crate) fn clear(&mut self) {
         self.0.clear();
@@ -99,6 +116,14 @@ pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
         return None;
     }
     Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
+}
+
+/// Whether a line with the length of a body is written in the one way that every reader takes for the same: no white space but
+/// what is usual, no zeros in front.
+pub(crate) fn is_canonical_length(line: &[u8], value: &[u8]) -> bool {
+    let usual = b"content-length: \r\n".len() + value.len();
+    let is_usual = line.len() == usual && line.get(14..16) == Some(b": ");
+    is_usual && (value.len() == 1 || !value.starts_with(b"0"))
 }
 
 /// The elements of a comma-separated list, without white space around them.

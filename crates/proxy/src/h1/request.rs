@@ -8,7 +8,8 @@ use model::route::Priority;
 use super::chunked::is_token;
 use super::head::{
     Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, TARGET_BYTES_MAX, content_length,
-    elements, has_underscore, is_about_client, is_hop_by_hop, is_own, span, values,
+    elements, has_underscore, is_about_client, is_canonical_length, is_hop_by_hop, is_own, span,
+    values,
 };
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeoutBy};
 
@@ -86,6 +87,8 @@ pub(crate) struct RequestHead {
     /// The protocol asked for, if an upgrade is.
     pub(crate) upgrade: Option<Span>,
     pub(crate) copies: Copies,
+    /// The length of the body, where it was written in an unusual way: then it is written anew.
+    pub(crate) length_anew: Option<u64>,
     /// Where it says that it has been, line by line; only from a proxy that is trusted.
     pub(crate) forwarded_for: Vec<Span>,
     pub(crate) forwarded_host: Option<Span>,
@@ -225,7 +228,11 @@ impl RequestHead {
                 if self.framing.0.replace(Framing::Length(length)).is_some() {
                     return Err(bad("there are two headers that say how long the body is"));
                 }
-                self.copies.push(line);
+                if is_canonical_length(buffer.get(line.clone()).unwrap_or_default(), value) {
+                    self.copies.push(line);
+                } else {
+                    self.length_anew = Some(length);
+                }
             }
             14 if is("http2-settings") => {}
             15 if is("x-forwarded-for") && side == Side::Proxied => {
@@ -490,6 +497,31 @@ mod tests {
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nA: 1\r\nContent-Length: 5\r\n\r\n";
         assert_eq!(read(text).unwrap().unwrap().framing.get(), Framing::Length(5));
         assert_eq!(copied(text), "Content-Length: 5\r\nA: 1\r\n");
+    }
+
+    /// RFC 9110, section 8.6: one way to write a length, so that nobody reads another.
+    #[test]
+    fn issue_13_a_length_is_passed_on_in_one_way() {
+        for (line, is_copied) in [
+            ("Content-Length: 5", true),
+            ("content-length: 0", true),
+            ("Content-Length: 005", false),
+            ("Content-Length: 00", false),
+            ("Content-Length:5", false),
+            ("Content-Length:  5", false),
+            ("Content-Length: 5 ", false),
+            ("Content-Length:\t5", false),
+        ] {
+            let text = format!("POST / HTTP/1.1\r\nHost: a\r\nA: 1\r\n{line}\r\nB: 2\r\n\r\n");
+            let head = read(&text).unwrap().unwrap();
+            let Framing::Length(length) = head.framing.get() else { panic!("{line}") };
+            assert_eq!(head.length_anew, (!is_copied).then_some(length), "{line}");
+            assert_eq!(
+                copied(&text).to_lowercase().contains("content-length"),
+                is_copied,
+                "{line}"
+            );
+        }
     }
 
     /// The cases of the smuggling literature: each is read in two ways by some pair of servers.

@@ -6,7 +6,7 @@ use httparse::{Header, Status};
 
 use super::head::{
     Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, content_length, elements,
-    is_hop_by_hop, span,
+    is_canonical_length, is_hop_by_hop, span,
 };
 use super::request::Method;
 
@@ -25,6 +25,8 @@ pub(crate) struct ResponseHead {
     /// The protocol switched to, with status 101.
     pub(crate) upgrade: Option<Span>,
     pub(crate) copies: Copies,
+    /// The length of the body, where it was written in an unusual way: then it is written anew.
+    pub(crate) length_anew: Option<u64>,
     pub(crate) content_type: Option<Span>,
     pub(crate) has_content_encoding: bool,
     pub(crate) grpc_status: Option<Span>,
@@ -129,7 +131,11 @@ impl ResponseHead {
                     return Err(Garbage("it says twice how long it is"));
                 }
                 self.has_length = Some(line.clone());
-                self.copies.push(line);
+                if is_canonical_length(buffer.get(line.clone()).unwrap_or_default(), value) {
+                    self.copies.push(line);
+                } else {
+                    self.length_anew = Some(length);
+                }
             }
             16 if is("content-encoding") => {
                 self.has_content_encoding = true;
@@ -174,6 +180,18 @@ impl ResponseHead {
             || switches
             || self.status < 200
             || matches!(self.status, 204 | 304);
+        // Where there is never a body, nothing may say where it ends (RFC 9110, section 8.6; RFC 9112, section 6.1).
+        let is_bare = switches || self.status < 200 || self.status == 204;
+        let said = self.framing.0;
+        if is_bare {
+            self.has_transfer_encoding = false;
+            self.length_anew = None;
+            if let Some(line) = self.has_length.take() {
+                self.copies = self.copies.without(&line);
+            }
+        }
+        // An instance that announces one against the rule may go on to send it.
+        let may_go_on = is_bare && !matches!(said, None | Some(Framing::Length(0)));
         if empty {
             self.framing.0 = Some(Framing::None);
         }
@@ -181,7 +199,7 @@ impl ResponseHead {
             self.upgrade = None;
         }
         let ends_by_itself = self.framing.get() != Framing::UntilClose && !switches;
-        let keeps = !self.says_close && (version == 1 || self.says_keep_alive);
+        let keeps = !self.says_close && !may_go_on && (version == 1 || self.says_keep_alive);
         self.keep_alive = ends_by_itself && keeps;
     }
 

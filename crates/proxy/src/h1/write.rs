@@ -53,6 +53,7 @@ pub(crate) fn request(out: &mut Vec<u8>, input: &[u8], head: &RequestHead, onwar
     out.extend_from_slice(host.unwrap_or(onward.host.as_bytes()));
     out.extend_from_slice(b"\r\n");
     copy(out, input, &head.copies, onward.edits);
+    length_anew(out, head.length_anew);
     if head.framing.get() == Framing::Chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
@@ -155,16 +156,15 @@ impl Connection {
 /// Writes the head of an answer that was read from `input` for a client.
 pub(crate) fn response(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead, back: &Backward<'_>) {
     let part = |it: &Span| input.get(it.clone()).unwrap_or_default();
-    out.extend_from_slice(b"HTTP/1.1 ");
-    number(out, u64::from(head.status));
-    out.push(b' ');
-    out.extend_from_slice(part(&head.reason));
-    out.extend_from_slice(b"\r\n");
+    status_line(out, input, head);
     match (back.told, head.length_line()) {
         (Told::Chunked | Told::Close, Some(line)) => {
-            copy(out, input, &without(&head.copies, line), back.edits);
+            copy(out, input, &head.copies.without(line), back.edits);
         }
-        _ => copy(out, input, &head.copies, back.edits),
+        _ => {
+            copy(out, input, &head.copies, back.edits);
+            length_anew(out, head.length_anew.filter(|_| back.told == Told::Same));
+        }
     }
     let chunked = back.told == Told::Chunked || (back.told == Told::Same && head.is_chunked());
     if chunked {
@@ -179,6 +179,22 @@ pub(crate) fn response(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead, bac
         }
         None => back.connection.write(out),
     }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the head of an answer before the answer (status 1xx) that was read from `input`, as one relay says it to the next:
+/// what is between two parties alone is left out, as of any answer (RFC 9110, section 7.6.1).
+pub(crate) fn interim(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead) {
+    status_line(out, input, head);
+    copy(out, input, &head.copies, &NO_EDITS);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn status_line(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    number(out, u64::from(head.status));
+    out.push(b' ');
+    out.extend_from_slice(input.get(head.reason.clone()).unwrap_or_default());
     out.extend_from_slice(b"\r\n");
 }
 
@@ -254,6 +270,15 @@ pub(crate) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     drop(out.write_fmt(text));
 }
 
+/// Writes the length of a body that its sender wrote in an unusual way.
+fn length_anew(out: &mut Vec<u8>, length: Option<u64>) {
+    if let Some(length) = length {
+        out.extend_from_slice(b"content-length: ");
+        number(out, length);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// Copies header lines, changed as `edits` say.
 fn copy(out: &mut Vec<u8>, input: &[u8], copies: &Copies, edits: &HeaderEdits) {
     if edits.is_empty() {
@@ -278,22 +303,6 @@ fn copy(out: &mut Vec<u8>, input: &[u8], copies: &Copies, edits: &HeaderEdits) {
     for (name, value) in edits.set.iter().chain(&edits.add) {
         put(out, format_args!("{name}: {value}\r\n"));
     }
-}
-
-fn without(copies: &Copies, line: &Span) -> Copies {
-    let mut left = Copies::default();
-    for span in copies.iter() {
-        if span.start <= line.start && line.end <= span.end {
-            for part in [span.start..line.start, line.end..span.end] {
-                if !part.is_empty() {
-                    left.push(part);
-                }
-            }
-        } else {
-            left.push(span.clone());
-        }
-    }
-    left
 }
 
 #[cfg(test)]

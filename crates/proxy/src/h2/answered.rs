@@ -13,6 +13,8 @@ use http::{HeaderMap, Request, Response};
 use crate::answer::{Failure, Sent};
 use crate::core::Core;
 use crate::h2::call::Got;
+use crate::h2::interim::Interim;
+use crate::h2::server::settle_length;
 use crate::h2::uplink::Uplink;
 use crate::h2::upload::Sending;
 use crate::upstream::Upstream;
@@ -52,6 +54,7 @@ pub(super) async fn http2(
     upstream: Rc<Upstream>,
     request: Request<()>,
     (sending, peeks): (Sending, Peeks),
+    interim: Rc<Interim>,
 ) -> Result<Got, (Failure, Sent)> {
     let placed = upstream.h2.place(upstream.address, core.clock).await;
     let (place, mut sender) = placed.map_err(|error| (Failure::Connect(error), Sent::No))?;
@@ -60,11 +63,17 @@ pub(super) async fn http2(
     let mut uplink = Uplink::new(stream, sending, &Rc::new(place));
     let answered = poll_fn(|context| {
         uplink.poll(context);
+        while let Poll::Ready(Some(Ok(early))) = answer.poll_informational(context) {
+            interim.http2(early);
+        }
         Pin::new(&mut answer).poll(context)
     })
     .await;
     match answered {
         Ok(mut response) => {
+            if settle_length(response.headers_mut()).is_none() {
+                return Err((Failure::Garbage("its content-length is wrong"), Sent::Perhaps));
+            }
             // Where the client goes on, both sides may talk at any time.
             let next = if peeks == Peeks::Yes && uplink.is_done() {
                 peek(&core, &mut response).await

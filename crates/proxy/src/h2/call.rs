@@ -1,4 +1,4 @@
-//! A request that crosses an edge in hyper's types: from HTTP/2, or to it.
+//! A request that crosses an edge in HTTP/2's types: from there, or to there.
 
 use std::future::poll_fn;
 use std::net::IpAddr;
@@ -8,8 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::request::Parts;
-use http::{HeaderValue, Method};
-use hyper::header;
+use http::{HeaderValue, Method, header};
 use model::Instant;
 use model::service::Protocol;
 use traffic::{Next, Outcome};
@@ -27,6 +26,7 @@ use crate::h1::request::{Method as Kind, Side, cookie};
 use crate::h1::write::put;
 use crate::h2::answered::{Answered, Peeked, Peeks, http2};
 use crate::h2::grpc;
+use crate::h2::interim::Interim;
 use crate::h2::upload::{Sending, Upload};
 use crate::router::Entry as Route;
 use crate::upstream::Upstream;
@@ -44,6 +44,8 @@ pub(crate) struct Call {
     pub(crate) began: Instant,
     /// The client, for the gateway to tell about; nothing in the mesh.
     pub(crate) forwarded: Option<Forwarded>,
+    /// Where answers before the answer go.
+    pub(crate) interim: Rc<Interim>,
 }
 
 /// Where a request came from.
@@ -213,23 +215,16 @@ impl Call {
         let trying: Trying = match self.edge.protocol() {
             Protocol::Http | Protocol::Tcp => {
                 let out = self.http1_head(crossing, left);
-                Box::pin(http1(
-                    Rc::clone(&self.core),
-                    self.first(upstream, out),
-                    Box::new(self.pump()),
-                ))
+                let (core, interim) = (Rc::clone(&self.core), Rc::clone(&self.interim));
+                Box::pin(http1(core, self.first(upstream, out), Box::new(self.pump()), interim))
             }
             Protocol::Http2 | Protocol::Grpc => {
                 let request = self.http2_request(crossing, left)?;
                 let may_repeat = self.edge.repeats_calls() && self.upload.is_whole();
                 let calls = grpc::is_grpc(&self.head.headers) && may_repeat;
                 let peeks = if calls { Peeks::Yes } else { Peeks::No };
-                Box::pin(http2(
-                    Rc::clone(&self.core),
-                    upstream,
-                    request,
-                    (self.upload.send(), peeks),
-                ))
+                let (core, interim) = (Rc::clone(&self.core), Rc::clone(&self.interim));
+                Box::pin(http2(core, upstream, request, (self.upload.send(), peeks), interim))
             }
         };
         Some(Try { place, trying })
@@ -371,6 +366,7 @@ async fn http1(
     core: Rc<Core>,
     mut attempt: Box<Attempt>,
     mut pump: Box<Pump>,
+    interim: Rc<Interim>,
 ) -> Result<Got, (Failure, Sent)> {
     let done = poll_fn(|context| {
         loop {
@@ -381,11 +377,13 @@ async fn http1(
                 method: pump.kind,
                 buffers: &core.buffers,
             };
-            if let Poll::Ready(done) = attempt.poll_head(context, &request) {
-                return Poll::Ready(done);
+            let answered = attempt.poll_head(context, &request);
+            if !attempt.interim.is_empty() {
+                interim.http1(&mut attempt.interim);
             }
-            // HTTP/2 has 1xx of its own, which nobody uses.
-            attempt.interim.clear();
+            if answered.is_ready() {
+                return answered;
+            }
             let before = attempt.is_sent(0);
             match pump.poll(context, &mut attempt) {
                 Poll::Ready(false) => return Poll::Ready(Err(Failure::Reset)),

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use hyper::HeaderMap;
-use hyper::header::CONTENT_TYPE;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
 use traffic::Outcome;
 
 use crate::answer::Answer;

@@ -1,4 +1,4 @@
-//! A request's head on its way to an instance, in hyper's types and as HTTP/1.1.
+//! A request's head on its way to an instance, in HTTP/2's types and as HTTP/1.1.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header};
 use model::route::HeaderEdits;
@@ -188,6 +188,8 @@ impl Call {
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_2;
         *request.headers_mut() = self.headers(crossing, left);
+        // The client was told to go on already: few servers say so over HTTP/2.
+        request.headers_mut().remove(header::EXPECT);
         Some(request)
     }
 }

@@ -1,4 +1,4 @@
-//! An answer's body on its way, in hyper's types.
+//! An answer's body on its way, in the types of HTTP/2.
 
 use std::cell::{Cell, RefCell};
 use std::io::Write as _;

@@ -49,7 +49,9 @@ pub(super) fn own(head: &Parts, answer: &Answer, route: Option<&Route>) -> Owned
 
 pub(super) fn page_of(answer: &Answer, page: Option<&str>) -> Response<Outgoing> {
     let (kind, body) = answer.body(page);
+    let length = HeaderValue::from(body.len());
     let mut response = Response::new(Outgoing::Own(Some(Bytes::from(body))));
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     say_why(response.headers_mut(), answer);

@@ -1,202 +1,90 @@
-//! HTTP/2 from clients.
+//! Requests over HTTP/2 from clients.
 
-use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ::h2::RecvStream;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use model::route::RouteTarget;
 use model::service::Protocol;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use traffic::Outcome;
 
 use crate::access::{Record, Visit};
 use crate::answer::{Answer, Fault};
 use crate::bounds::{Extent, Kind};
-use crate::buffer::Buffer;
 use crate::core::Core;
 use crate::crossing::{Asked as _, Crossing, End, Facts, hash_of};
-use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::gateway::{self, Coding};
-use crate::h1::client::{Client, Entry};
-use crate::h1::head::{HEAD_BYTES_MAX, content_length, is_hop_by_hop};
+use crate::h1::client::Entry;
+use crate::h1::head::{content_length, is_hop_by_hop};
 use crate::h1::request::{Side, is_host, priority};
 use crate::h1::response::ResponseHead;
 use crate::h2::call::{Call, Forwarded, Got, Refused, host, kind_of};
+use crate::h2::grpc;
+use crate::h2::interim::Interim;
 use crate::h2::onward::edit;
 use crate::h2::outgoing::{Http2, Outgoing, Passed};
 use crate::h2::own::{Owned, bare, note, own, page_of};
 use crate::h2::upload::{KEPT_BYTES_MAX, Source, Upload};
-use crate::h2::{Here, grpc};
-use crate::limits::IDLE_TIME;
 use crate::router::Entry as Route;
-use crate::stream::Stream;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::{Sent, TraceContext};
 
-/// Requests a client may have on one connection, as Envoy and nginx (128) allow.
-const STREAMS_MAX: u32 = 128;
-/// Bytes a client may send on a stream before they are taken, as nginx's `http2_body_preread_size`.
-const STREAM_WINDOW: u32 = 64 << 10;
-/// Bytes it may send on a connection: as many as its streams may have. With less, a few uploads that no instance takes would
-/// keep all others.
-const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
-
-/// A stream with what was read of it already.
-struct Rewound {
-    read: Buffer,
-    at: usize,
-    stream: Stream,
-}
-
-impl AsyncRead for Rewound {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let this = self.get_mut();
-        let left = this.read.filled().get(this.at..).unwrap_or_default();
-        if left.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(context, buffer);
-        }
-        let count = left.len().min(buffer.remaining());
-        buffer.put_slice(left.get(..count).unwrap_or_default());
-        this.at += count;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Rewound {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
-    }
-}
-
-/// Serves a connection that speaks HTTP/2.
-pub(crate) async fn serve(client: Client, input: Buffer) {
-    let Client { core, stream, entry, peer, side, .. } = client;
-    let scheme = if stream.is_tls() { "https" } else { "http" };
-    let active = Rc::new(());
-    let handler = Rc::new(Handler { core: Rc::clone(&core), entry, peer, side, scheme });
-    let service = service_fn(|request| {
-        let (handler, active) = (Rc::clone(&handler), Rc::clone(&active));
-        async move {
-            let response = handler.handle(request).await?;
-            response.body().hold(active);
-            Ok::<_, Infallible>(response)
-        }
-    });
-    let io = TokioIo::new(Rewound { read: input, at: 0, stream });
-    let connection = http2::Builder::new(Here)
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_frame_size(32 << 10)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .keep_alive_interval(IDLE_TIME)
-        .serve_connection(io, service);
-    let mut connection = std::pin::pin!(connection);
-    let mut idle = Deadline::new(core.clock, core.clock.now().after(IDLE_TIME));
-    let mut is_ending = core.is_finishing();
-    if is_ending {
-        connection.as_mut().graceful_shutdown();
-    }
-    loop {
-        tokio::select! {
-            // Whoever breaks the protocol, or is gone, is told nothing more.
-            _ = connection.as_mut() => return,
-            () = core.finish.notified(), if !is_ending => {
-                is_ending = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = idle.passed() => {
-                if Rc::strong_count(&active) == 1 {
-                    if is_ending {
-                        return;
-                    }
-                    is_ending = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                idle.set(core.clock.now().after(IDLE_TIME));
-            }
-        }
-    }
-}
-
-struct Handler {
-    core: Rc<Core>,
-    entry: Entry,
-    peer: SocketAddr,
-    side: Side,
-    scheme: &'static str,
+/// Answers the requests of one connection.
+pub(crate) struct Handler {
+    pub(super) core: Rc<Core>,
+    pub(super) entry: Entry,
+    pub(super) peer: SocketAddr,
+    pub(super) side: Side,
+    pub(super) scheme: &'static str,
 }
 
 /// The edge a request crosses, and the route that led there.
 type Way = (Rc<Edge>, Option<Rc<Route>>);
-type Answered = Result<Response<Outgoing>, Infallible>;
 
 impl Handler {
-    async fn handle(&self, request: Request<Incoming>) -> Answered {
+    pub(super) async fn handle(
+        &self,
+        mut head: Parts,
+        body: RecvStream,
+        interim: &Rc<Interim>,
+    ) -> Response<Outgoing> {
         self.core.tick();
-        let (head, body) = request.into_parts();
+        let settled = settle_length(&mut head.headers);
+        let wrong = || Answer::malformed(400, "content-length is wrong");
         let head = Rc::new(head);
         let mut record = self.record(&head);
-        if let Some(answer) = refused(&head) {
-            return Ok(note(&mut record, own(&head, &answer, None)));
+        if let Some(answer) = refused(&head).or_else(|| settled.is_none().then(wrong)) {
+            return note(&mut record, own(&head, &answer, None));
         }
         let (edge, route) = match self.way(&head, &mut record) {
             Ok(way) => way,
-            Err(owned) => return Ok(note(&mut record, *owned)),
+            Err(owned) => return note(&mut record, *owned),
         };
         let is_call = grpc::is_grpc(&head.headers) && edge.protocol() == Protocol::Grpc;
         let kind = if is_call { Kind::Stream } else { Kind::Message };
         let bounds = edge.upload_bounds(route.as_deref(), kind);
         if announced(&head).is_some_and(|it| bounds.bytes_max < it) {
             let answer = Answer::too_large(bounds.bytes_max);
-            return Ok(note(&mut record, own(&head, &answer, route.as_deref())));
+            return note(&mut record, own(&head, &answer, route.as_deref()));
         }
         let began = self.core.now();
         let upload = Upload::new(Source::Stream(body), bounds.bytes_max);
-        let is_small = announced(&head).is_some_and(|it| it < KEPT_BYTES_MAX as u64);
+        // One that asks whether to send its body is told by the instance; or here, where the instance would not.
+        let mut waits = expects_continue(&head.headers);
+        let is_http2 = matches!(edge.protocol(), Protocol::Http2 | Protocol::Grpc);
+        if waits && is_http2 && !upload.is_done() {
+            interim.go_on();
+            waits = false;
+        }
+        let is_small = announced(&head).is_some_and(|it| it < KEPT_BYTES_MAX as u64) && !waits;
         if route.is_some() && is_small && kind == Kind::Message {
             // A client that sends it slowly holds neither a place nor an instance.
             if let Err(answer) = upload.gather(&self.core, (bounds, began)).await {
-                return Ok(note(&mut record, own(&head, &answer, route.as_deref())));
+                return note(&mut record, own(&head, &answer, route.as_deref()));
             }
         }
         let facts = self.facts(&head, route.as_deref());
@@ -209,7 +97,7 @@ impl Handler {
                     _ => None,
                 };
                 let answer = Answer::refused(&refusal, edge.name.callee.as_str(), wait);
-                return Ok(note(&mut record, own(&head, &answer, route.as_deref())));
+                return note(&mut record, own(&head, &answer, route.as_deref()));
             }
         };
         crossing.record = record;
@@ -220,11 +108,11 @@ impl Handler {
                 Some(Forwarded { peer, scheme, side })
             }
         };
-        let core = Rc::clone(&self.core);
-        let call = Call { core, edge, route, head, upload, bounds, began, forwarded };
+        let (core, interim) = (Rc::clone(&self.core), Rc::clone(interim));
+        let call = Call { core, edge, route, head, upload, bounds, began, forwarded, interim };
         match call.run(&mut crossing).await {
-            Ok((_, got)) => Ok(passed(&call, crossing, got)),
-            Err(refused) => Ok(refuse(&call, crossing, refused)),
+            Ok((_, got)) => passed(&call, crossing, got),
+            Err(refused) => refuse(&call, crossing, refused),
         }
     }
 
@@ -338,16 +226,21 @@ fn announced(head: &Parts) -> Option<u64> {
     head.headers.get(header::CONTENT_LENGTH).and_then(|it| content_length(it.as_bytes()))
 }
 
+/// Whether a client waits to be told that it is to send the body.
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::EXPECT)
+        .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
 /// The answer to what must not be passed on: written as HTTP/1.1, it would be read in another way than here.
 fn refused(head: &Parts) -> Option<Answer> {
     if head.method == Method::CONNECT {
         let text = "tunnels are made over HTTP/1.1";
         return Some(Answer::new(501, "method-not-supported", Fault::Caller, text));
     }
-    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).into_iter();
-    let is_length = |it: &HeaderValue| content_length(it.as_bytes()).is_some();
-    if !lengths.next().is_none_or(is_length) || lengths.next().is_some() {
-        return Some(Answer::malformed(400, "content-length is wrong"));
+    if head.headers.contains_key(header::EXPECT) && !expects_continue(&head.headers) {
+        return Some(Answer::malformed(417, "only 100-continue can be expected"));
     }
     let hosts = head.headers.get_all(header::HOST).into_iter().map(HeaderValue::as_bytes);
     let hosts: Vec<&[u8]> = hosts.chain([host(head).as_bytes()]).collect();
@@ -439,7 +332,7 @@ fn kind_is_compressible(headers: &HeaderMap) -> bool {
 }
 
 /// The headers of an answer that came over HTTP/1.1.
-fn headers_of(head: &ResponseHead, buffer: &[u8]) -> HeaderMap {
+pub(crate) fn headers_of(head: &ResponseHead, buffer: &[u8]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for span in head.copies.iter() {
         let lines = buffer.get(span.clone()).unwrap_or_default();
@@ -456,5 +349,27 @@ fn headers_of(head: &ResponseHead, buffer: &[u8]) -> HeaderMap {
             }
         }
     }
+    if let Some(length) = head.length_anew {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
     headers
+}
+
+/// Writes the length of a body in the one way that every reader takes for the same (RFC 9110, section 8.6). Nothing if what
+/// says it is no length, or several say something else.
+pub(crate) fn settle_length(headers: &mut HeaderMap) -> Option<()> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
+    let Some(first) = values.next() else { return Some(()) };
+    let length = content_length(first)?;
+    let mut is_usual = first.len() == 1 || !first.starts_with(b"0");
+    for other in values {
+        is_usual = false;
+        if content_length(other)? != length {
+            return None;
+        }
+    }
+    if !is_usual {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Some(())
 }

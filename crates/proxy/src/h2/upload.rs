@@ -3,13 +3,12 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf as _, Bytes};
-use hyper::HeaderMap;
-use hyper::body::{Body as _, Frame, Incoming};
+use ::h2::RecvStream;
+use bytes::Bytes;
+use http::HeaderMap;
 use model::Instant;
 
 use super::pipe::Reader;
@@ -44,7 +43,7 @@ struct Shared {
 #[derive(Debug)]
 pub(crate) enum Source {
     /// An HTTP/2 stream.
-    Stream(Incoming),
+    Stream(RecvStream),
     /// Somebody who reads it elsewhere.
     Pipe(Reader),
 }
@@ -63,7 +62,7 @@ pub(crate) enum Broken {
 impl Upload {
     pub(crate) fn new(source: Source, bytes_max: u64) -> Self {
         let ended = match &source {
-            Source::Stream(incoming) => incoming.is_end_stream(),
+            Source::Stream(stream) => stream.is_end_stream(),
             Source::Pipe(_) => false,
         };
         Self(Rc::new(RefCell::new(Shared {
@@ -168,33 +167,38 @@ impl Shared {
 
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let next = match &mut self.source {
-            Source::Stream(incoming) => {
-                let frame = std::task::ready!(Pin::new(incoming).poll_frame(context));
-                frame.map(|it| it.map_err(|_| Broken::Gone))
-            }
-            Source::Pipe(reader) => {
-                std::task::ready!(reader.poll_part(context)).map(|it| it.map(Frame::data))
-            }
+            Source::Stream(stream) => match ready!(stream.poll_data(context)) {
+                // Whoever cancels a request has not sent all of it, whatever the reason for it.
+                Some(data) => Some(data.map_err(|_| Broken::Gone).inspect(|data| {
+                    // An error here is one of the stream's, which comes again.
+                    drop(stream.flow_control().release_capacity(data.len()));
+                })),
+                None => match ready!(stream.poll_trailers(context)) {
+                    Ok(trailers) => {
+                        self.trailers = trailers;
+                        None
+                    }
+                    Err(_) => Some(Err(Broken::Gone)),
+                },
+            },
+            Source::Pipe(reader) => ready!(reader.poll_part(context)),
         };
         match next {
             None => self.end = Some(Ok(())),
             Some(Err(broken)) => self.end = Some(Err(broken)),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => {
-                    self.bytes += data.remaining() as u64;
-                    if self.bytes_max < self.bytes {
-                        self.end = Some(Err(Broken::TooLarge));
-                    } else if !data.is_empty() {
-                        self.kept_bytes += data.len();
-                        self.kept.push_back(data);
-                    }
+            Some(Ok(data)) => {
+                self.bytes += data.len() as u64;
+                if self.bytes_max < self.bytes {
+                    self.end = Some(Err(Broken::TooLarge));
+                } else if !data.is_empty() {
+                    self.kept_bytes += data.len();
+                    self.kept.push_back(data);
                 }
-                Err(frame) => self.trailers = frame.into_trailers().ok(),
-            },
+            }
         }
-        if let Source::Stream(incoming) = &self.source
+        if let Source::Stream(stream) = &self.source
             && self.end.is_none()
-            && incoming.is_end_stream()
+            && stream.is_end_stream()
         {
             self.end = Some(Ok(()));
         }

@@ -432,6 +432,18 @@ impl Instance {
         })
     }
 
+    /// One that answers every head with `answer`, and reads no body.
+    pub(crate) fn answering_heads(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::new(move |mut asked| {
+            while asked.head().is_some() {
+                if asked.wire.try_send(&answer).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
     /// One that answers with the body it is sent.
     pub(crate) fn echo() -> Self {
         Self::new(|mut asked| {
