@@ -47,7 +47,8 @@ pub(crate) fn own_answer(
     match entry.target() {
         RouteTarget::Service(_) => None,
         RouteTarget::Redirect(redirect) => {
-            let target = if target.is_empty() { "/" } else { target };
+            // The server itself is nowhere else.
+            let target = if target == "*" { "/" } else { target };
             let location = location(&redirect.to, host, target);
             Some(Own::Bare(redirect.status, vec![("location", location)]))
         }

@@ -92,7 +92,9 @@ impl Router {
         let host = without_port(host);
         // A name with a dot at its end is the same name (RFC 1034, section 3.1).
         let host = host.strip_suffix(b".").unwrap_or(host);
-        let path = path::matched(asked.path().as_bytes())?;
+        // Who asks of the server itself asks whoever has its root.
+        let path = if asked.path() == "*" { "/" } else { asked.path() };
+        let path = path::matched(path.as_bytes())?;
         let takes = |it: &&Rc<Entry>| {
             let route = &it.route;
             is_host(route.host.as_deref(), host)
@@ -159,6 +161,9 @@ pub(crate) fn rewritten(route: &Route, target: &str) -> Option<String> {
         (None, true) => "",
         (None, false) => return None,
     };
+    if target == "*" {
+        return None;
+    }
     let bare = route.path.strip_suffix('/').unwrap_or(&route.path);
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     let as_written = path.strip_prefix(bare).filter(|rest| {

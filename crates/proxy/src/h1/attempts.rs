@@ -15,7 +15,7 @@ use traffic::{Next, Outcome, Refusal};
 
 use super::attempt::{Attempt, Request};
 use super::client::Entry;
-use super::exchange::{Exchange, text};
+use super::exchange::Exchange;
 use super::request::Method;
 use super::write::{self, Forwarded, NO_EDITS, Onward};
 use crate::answer::{Answer, Failure, Sent};
@@ -165,8 +165,7 @@ impl Exchange<'_> {
         let head = &self.work.head;
         let input = self.work.input.filled();
         let target = self.route.as_ref().and_then(|it| {
-            let target = text(input, &head.target);
-            rewritten(&it.route, if target.is_empty() { "/" } else { target })
+            rewritten(&it.route, str::from_utf8(&head.target_in(input)).unwrap_or_default())
         });
         let onward = Onward {
             trace: &crossing.trace,

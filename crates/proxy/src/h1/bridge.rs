@@ -174,13 +174,17 @@ fn head_of(exchange: &Exchange<'_>) -> Option<http::request::Parts> {
     if head.method == Method::Connect {
         return None;
     }
-    let target = text(&head.target).filter(|it| !it.is_empty()).unwrap_or("/");
+    let target = head.target_in(input);
+    let target = str::from_utf8(&target).ok()?;
     let host = head.host.as_ref().and_then(text).filter(|it| !it.is_empty());
     let uri = match host {
         Some(host) if target != "*" => format!("http://{host}{target}"),
         _ => target.to_owned(),
     };
     let mut builder = Request::builder().method(text(&head.method_name)?).uri(uri);
+    if let Some(host) = host.filter(|_| target == "*") {
+        builder = builder.header("host", host);
+    }
     builder = builder.version(Version::HTTP_11);
     for span in head.copies.iter() {
         for line in input.get(span.clone())?.split(|it| *it == b'\n') {

@@ -182,7 +182,8 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
     if let Some(record) = &mut client.record {
         record.routed(&entry);
     }
-    let target = text(view.input, &work.head.target);
+    let target = work.head.target_in(view.input);
+    let target = str::from_utf8(&target).unwrap_or_default();
     let own = gateway::own_answer(&entry, &view, work.host(), target);
     if let Some(own) = own {
         work.out.clear();

@@ -1,5 +1,6 @@
 //! The head of a request, read strictly.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
@@ -7,10 +8,10 @@ use model::route::Priority;
 
 use super::chunked::is_token;
 use super::head::{
-    Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, TARGET_BYTES_MAX, content_length,
-    elements, has_underscore, is_about_client, is_canonical_length, is_hop_by_hop, is_own, span,
-    values,
+    Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, content_length, elements,
+    has_underscore, is_about_client, is_canonical_length, is_hop_by_hop, is_own, span, values,
 };
+use crate::target;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeoutBy};
 
 /// Where a request comes from, which says what of it is believed.
@@ -76,7 +77,8 @@ pub(crate) struct RequestHead {
     pub(crate) length: usize,
     pub(crate) method: Method,
     pub(crate) method_name: Span,
-    /// The target in origin form, `*`, or authority form for CONNECT. Empty stands for `/`.
+    /// The target in origin form, `*`, or authority form for CONNECT; without a path in front where the absolute form had
+    /// none. What is passed on is said by [`Self::target_in`].
     pub(crate) target: Span,
     pub(crate) host: Option<Span>,
     pub(crate) is_http10: bool,
@@ -219,21 +221,7 @@ impl RequestHead {
             }
             7 if is("upgrade") => self.upgrade = Some(span(buffer, value)),
             10 if is("connection") => self.connection(buffer, value)?,
-            14 if is("content-length") => {
-                let length = content_length(value).ok_or_else(|| bad("content-length is wrong"))?;
-                // Said twice alike, it is passed on once (RFC 9110, section 8.6).
-                if self.framing.0 == Some(Framing::Length(length)) {
-                    return Ok(());
-                }
-                if self.framing.0.replace(Framing::Length(length)).is_some() {
-                    return Err(bad("there are two headers that say how long the body is"));
-                }
-                if is_canonical_length(buffer.get(line.clone()).unwrap_or_default(), value) {
-                    self.copies.push(line);
-                } else {
-                    self.length_anew = Some(length);
-                }
-            }
+            14 if is("content-length") => self.content_length(buffer, value, line)?,
             14 if is("http2-settings") => {}
             15 if is("x-forwarded-for") && side == Side::Proxied => {
                 self.forwarded_for.push(span(buffer, value));
@@ -266,6 +254,23 @@ impl RequestHead {
             2 | 11 | 12 | 17 if self.trace(name, span(buffer, value)) => {}
             _ if is_hop_by_hop(name) => {}
             _ => self.copies.push(line),
+        }
+        Ok(())
+    }
+
+    fn content_length(&mut self, buffer: &[u8], value: &[u8], line: Span) -> Result<(), Rejected> {
+        let length = content_length(value).ok_or_else(|| bad("content-length is wrong"))?;
+        // Said twice alike, it is passed on once (RFC 9110, section 8.6).
+        if self.framing.0 == Some(Framing::Length(length)) {
+            return Ok(());
+        }
+        if self.framing.0.replace(Framing::Length(length)).is_some() {
+            return Err(bad("there are two headers that say how long the body is"));
+        }
+        if is_canonical_length(buffer.get(line.clone()).unwrap_or_default(), value) {
+            self.copies.push(line);
+        } else {
+            self.length_anew = Some(length);
         }
         Ok(())
     }
@@ -306,12 +311,7 @@ impl RequestHead {
 
     /// The target: origin form is usual, absolute form says the host itself (RFC 9112, section 3.2).
     fn read_target(&mut self, buffer: &[u8], target: &str) -> Result<(), Rejected> {
-        if TARGET_BYTES_MAX < target.len() {
-            return Err(Rejected { status: 414, what: "the target is too long" });
-        }
-        if target.bytes().any(|it| !it.is_ascii_graphic() || it == b'#') {
-            return Err(bad("the target has a character it cannot have"));
-        }
+        target::check(target.as_bytes())?;
         self.target = span(buffer, target.as_bytes());
         if self.method == Method::Connect {
             let has_port = target.rsplit_once(':').is_some_and(|(host, port)| {
@@ -319,7 +319,7 @@ impl RequestHead {
             });
             return if has_port { Ok(()) } else { Err(bad("CONNECT needs a host and a port")) };
         }
-        if target.starts_with('/') || (target == "*" && self.method_is(buffer, "OPTIONS")) {
+        if target::is_path(target.as_bytes(), self.method_in(buffer)) {
             return Ok(());
         }
         let scheme = ["http://", "https://"]
@@ -331,16 +331,27 @@ impl RequestHead {
         let authority = buffer.get(rest..end).unwrap_or_default();
         let path = authority.iter().position(|it| matches!(it, b'/' | b'?'));
         let path = path.map_or(end, |it| rest + it);
-        if buffer.get(path) == Some(&b'?') {
-            return Err(bad("the target has no path"));
+        if rest == path {
+            return Err(bad("the target has no host"));
         }
         self.host = Some(rest..path);
         self.target = path..end;
         Ok(())
     }
 
-    fn method_is(&self, buffer: &[u8], name: &str) -> bool {
-        buffer.get(self.method_name.clone()) == Some(name.as_bytes())
+    fn method_in<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
+        buffer.get(self.method_name.clone()).unwrap_or_default()
+    }
+
+    /// The target as it is passed on. In absolute form it may have no path: then that is the root (RFC 9110, section 4.2.3),
+    /// or the server itself for OPTIONS (RFC 9112, section 3.2.4).
+    pub(crate) fn target_in<'b>(&self, buffer: &'b [u8]) -> Cow<'b, [u8]> {
+        match buffer.get(self.target.clone()).unwrap_or_default() {
+            b"" if self.method_in(buffer) == b"OPTIONS" => Cow::Borrowed(b"*"),
+            b"" => Cow::Borrowed(b"/"),
+            query if query.starts_with(b"?") => Cow::Owned([b"/", query].concat()),
+            target => Cow::Borrowed(target),
+        }
     }
 
     /// What only all headers together say.
@@ -435,6 +446,7 @@ mod tests {
     #![expect(clippy::string_slice, reason = "the texts are ASCII")]
 
     use super::*;
+    use crate::h1::head::TARGET_BYTES_MAX;
     use proptest::prelude::*;
 
     fn read(text: &str) -> Result<Option<RequestHead>, Rejected> {
@@ -480,13 +492,40 @@ mod tests {
         let head = read(absolute).unwrap().unwrap();
         assert_eq!(&absolute[head.target.clone()], "/x?y");
         assert_eq!(&absolute[head.host.unwrap()], "shop:80");
-        let bare = read("GET http://shop HTTP/1.1\r\nHost: a\r\n\r\n").unwrap().unwrap();
-        assert!(bare.target.is_empty());
         assert!(read("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").is_ok());
         assert!(read("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n").is_ok());
-        for target in ["*", "x", "ftp://a/", "/a#b", "http://a?b", "http://u@a/", "/\u{e4}"] {
+        for target in [
+            "*",
+            "x",
+            "ftp://a/",
+            "/a#b",
+            "http://",
+            "http:///x",
+            "http://?x",
+            "http://u@a/",
+            "/\u{e4}",
+        ] {
             let text = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
             assert_eq!(read(&text).unwrap_err().status, 400, "{target}");
+        }
+    }
+
+    /// RFC 9110, section 4.2.3, and RFC 9112, sections 3.2.2 and 3.2.4: an empty path is the root, and of the server itself
+    /// the last proxy asks with an asterisk.
+    #[test]
+    fn issue_13_a_target_without_a_path_is_the_root() {
+        for (line, expected) in [
+            ("GET http://shop", "/"),
+            ("GET HTTPS://shop:8443?x=/y", "/?x=/y"),
+            ("GET http://shop/?x", "/?x"),
+            ("OPTIONS http://shop", "*"),
+            ("OPTIONS http://shop/", "/"),
+            ("OPTIONS http://shop?x", "/?x"),
+            ("OPTIONS *", "*"),
+        ] {
+            let text = format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let head = read(&text).unwrap().unwrap();
+            assert_eq!(&*head.target_in(text.as_bytes()), expected.as_bytes(), "{line}");
         }
     }
 

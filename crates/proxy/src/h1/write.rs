@@ -43,10 +43,9 @@ pub(crate) fn request(out: &mut Vec<u8>, input: &[u8], head: &RequestHead, onwar
     let part = |it: &Span| input.get(it.clone()).unwrap_or_default();
     out.extend_from_slice(part(&head.method_name));
     out.push(b' ');
-    match (onward.target, part(&head.target)) {
-        (Some(target), _) => out.extend_from_slice(target.as_bytes()),
-        (None, b"") => out.push(b'/'),
-        (None, target) => out.extend_from_slice(target),
+    match onward.target {
+        Some(target) => out.extend_from_slice(target.as_bytes()),
+        None => out.extend_from_slice(&head.target_in(input)),
     }
     out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
     let host = head.host.as_ref().map(part).filter(|it| !it.is_empty());
@@ -157,14 +156,11 @@ impl Connection {
 pub(crate) fn response(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead, back: &Backward<'_>) {
     let part = |it: &Span| input.get(it.clone()).unwrap_or_default();
     status_line(out, input, head);
-    match (back.told, head.length_line()) {
-        (Told::Chunked | Told::Close, Some(line)) => {
-            copy(out, input, &head.copies.without(line), back.edits);
-        }
-        _ => {
-            copy(out, input, &head.copies, back.edits);
-            length_anew(out, head.length_anew.filter(|_| back.told == Told::Same));
-        }
+    if let (Told::Chunked | Told::Close, Some(line)) = (back.told, head.length_line()) {
+        copy(out, input, &head.copies.without(line), back.edits);
+    } else {
+        copy(out, input, &head.copies, back.edits);
+        length_anew(out, head.length_anew.filter(|_| back.told == Told::Same));
     }
     let chunked = back.told == Told::Chunked || (back.told == Told::Same && head.is_chunked());
     if chunked {

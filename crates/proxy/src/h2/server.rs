@@ -30,6 +30,7 @@ use crate::h2::outgoing::{Http2, Outgoing, Passed};
 use crate::h2::own::{Owned, bare, note, own, page_of};
 use crate::h2::upload::{KEPT_BYTES_MAX, Source, Upload};
 use crate::router::Entry as Route;
+use crate::target;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::{Sent, TraceContext};
 
@@ -238,6 +239,13 @@ fn refused(head: &Parts) -> Option<Answer> {
     if head.method == Method::CONNECT {
         let text = "tunnels are made over HTTP/1.1";
         return Some(Answer::new(501, "method-not-supported", Fault::Caller, text));
+    }
+    let target = head.uri.path_and_query().map_or("", |it| it.as_str()).as_bytes();
+    if let Err(rejected) = target::check(target) {
+        return Some(Answer::malformed(rejected.status, rejected.what));
+    }
+    if !target::is_path(target, head.method.as_str().as_bytes()) {
+        return Some(Answer::malformed(400, "the target is no path"));
     }
     if head.headers.contains_key(header::EXPECT) && !expects_continue(&head.headers) {
         return Some(Answer::malformed(417, "only 100-continue can be expected"));

@@ -12,6 +12,7 @@
 mod bounds;
 mod client;
 mod feed;
+mod frames;
 mod front;
 mod gateway;
 mod harness;
@@ -22,6 +23,7 @@ mod limits;
 mod property;
 mod smuggling;
 mod streams;
+mod targets;
 mod tls;
 mod trial;
 mod tunnels;

@@ -132,6 +132,16 @@ impl Wire {
         self.read.drain(..count).collect()
     }
 
+    /// So many bytes; nothing if fewer come before the end.
+    pub(crate) fn try_exact(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.read.len() < count {
+            if !self.more() {
+                return None;
+            }
+        }
+        Some(self.read.drain(..count).collect())
+    }
+
     fn line(&mut self) -> Option<String> {
         loop {
             if let Some(end) = find(&self.read, b"\r\n") {
