@@ -13,6 +13,7 @@ use traffic::Outcome;
 use super::attempts::Event;
 use super::exchange::{After, Ends, Exchange, connection};
 use super::request::Method;
+use super::response::is_bare;
 use super::write;
 use crate::crossing::Crossing;
 use crate::h1::client::Entry;
@@ -230,9 +231,7 @@ async fn back(
     sender: &mut Sender,
 ) -> After {
     let (head, body) = response.into_parts();
-    let is_empty = exchange.work.head.method == Method::Head
-        || matches!(head.status.as_u16(), 204 | 304)
-        || head.status.is_informational();
+    let is_empty = exchange.work.head.method == Method::Head || is_bare(head.status.as_u16());
     let has_length = head.headers.contains_key(http::header::CONTENT_LENGTH);
     let chunked = !is_empty && !has_length && !exchange.work.head.is_http10;
     let by_close = !is_empty && !has_length && exchange.work.head.is_http10;

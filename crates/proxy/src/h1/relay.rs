@@ -77,6 +77,8 @@ pub(crate) async fn run(
     let coding = gateway::coding(exchange, &attempt);
     let compress = coding == Coding::Gzip;
     let told = match framing {
+        // Old clients do not know what chunks are, not even of an answer that has none (RFC 9112, section 6.1).
+        Framing::None if exchange.work.head.is_http10 && head.is_chunked() => Told::Close,
         Framing::None => Told::Same,
         _ if exchange.work.head.is_http10 && (framing == Framing::Chunked || compress) => {
             Told::Close

@@ -48,6 +48,11 @@ impl ResponseFraming {
     }
 }
 
+/// Whether answers with this status have no body, whatever they say (RFC 9112, section 6.3).
+pub(crate) const fn is_bare(status: u16) -> bool {
+    status < 200 || matches!(status, 204 | 304)
+}
+
 /// An answer that is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Garbage(pub(crate) &'static str);
@@ -176,14 +181,11 @@ impl ResponseHead {
     fn settle(&mut self, method: Method, version: u8) {
         let switches =
             self.status == 101 || (method == Method::Connect && (200..300).contains(&self.status));
-        let empty = method == Method::Head
-            || switches
-            || self.status < 200
-            || matches!(self.status, 204 | 304);
+        let empty = method == Method::Head || switches || is_bare(self.status);
         // Where there is never a body, nothing may say where it ends (RFC 9110, section 8.6; RFC 9112, section 6.1).
-        let is_bare = switches || self.status < 200 || self.status == 204;
+        let has_none = switches || self.status < 200 || self.status == 204;
         let said = self.framing.0;
-        if is_bare {
+        if has_none {
             self.has_transfer_encoding = false;
             self.length_anew = None;
             if let Some(line) = self.has_length.take() {
@@ -191,7 +193,7 @@ impl ResponseHead {
             }
         }
         // An instance that announces one against the rule may go on to send it.
-        let may_go_on = is_bare && !matches!(said, None | Some(Framing::Length(0)));
+        let may_go_on = has_none && !matches!(said, None | Some(Framing::Length(0)));
         if empty {
             self.framing.0 = Some(Framing::None);
         }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use crate::access::Record;
 use crate::answer::Answer;
@@ -34,7 +34,7 @@ pub(super) fn own(head: &Parts, answer: &Answer, route: Option<&Route>) -> Owned
     let reason = answer.reason;
     if !grpc::is_grpc(&head.headers) {
         let page = route.and_then(|it| it.route.error_page.as_deref());
-        return Owned { response: page_of(answer, page), reason };
+        return Owned { response: page_of(head, answer, page), reason };
     }
     let mut response = bare(200, &[]);
     let headers = response.headers_mut();
@@ -47,10 +47,12 @@ pub(super) fn own(head: &Parts, answer: &Answer, route: Option<&Route>) -> Owned
     Owned { response, reason }
 }
 
-pub(super) fn page_of(answer: &Answer, page: Option<&str>) -> Response<Outgoing> {
+pub(super) fn page_of(head: &Parts, answer: &Answer, page: Option<&str>) -> Response<Outgoing> {
     let (kind, body) = answer.body(page);
     let length = HeaderValue::from(body.len());
-    let mut response = Response::new(Outgoing::Own(Some(Bytes::from(body))));
+    // An answer to HEAD says how long it would be.
+    let body = (head.method != Method::HEAD).then(|| Bytes::from(body));
+    let mut response = Response::new(Outgoing::Own(body));
     response.headers_mut().insert(header::CONTENT_LENGTH, length);
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));

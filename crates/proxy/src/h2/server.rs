@@ -15,13 +15,13 @@ use crate::access::{Record, Visit};
 use crate::answer::{Answer, Fault};
 use crate::bounds::{Extent, Kind};
 use crate::core::Core;
-use crate::crossing::{Asked as _, Crossing, End, Facts, hash_of};
+use crate::crossing::{Crossing, End, Facts, hash_of};
 use crate::edge::Edge;
 use crate::gateway::{self, Coding};
 use crate::h1::client::Entry;
 use crate::h1::head::{content_length, is_hop_by_hop};
 use crate::h1::request::{Side, is_host, priority};
-use crate::h1::response::ResponseHead;
+use crate::h1::response::{ResponseHead, is_bare};
 use crate::h2::call::{Call, Forwarded, Got, Refused, host, kind_of};
 use crate::h2::grpc;
 use crate::h2::interim::Interim;
@@ -151,7 +151,7 @@ impl Handler {
             let reason = answer.reason();
             let response = match answer {
                 gateway::Own::Bare(status, headers) => bare(status, &headers),
-                gateway::Own::Page(answer, page) => page_of(&answer, page.as_deref()),
+                gateway::Own::Page(answer, page) => page_of(head, &answer, page.as_deref()),
             };
             return Err(Box::new(Owned { response, reason }));
         }
@@ -290,9 +290,15 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
             (response.status().as_u16(), std::mem::take(response.headers_mut()))
         }
     };
+    let is_bare = is_bare(status) || call.head.method == Method::HEAD;
+    if status == 204 {
+        // There is nothing of which to say how long it is (RFC 9110, section 8.6).
+        headers.remove(header::CONTENT_LENGTH);
+    }
     let compress = call.route.as_ref().is_some_and(|it| {
         it.route.compress
             && status == 200
+            && !is_bare
             && !got.is_over()
             && !headers.contains_key(header::CONTENT_ENCODING)
             && !gateway::is_final(
@@ -300,7 +306,6 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
             )
             && kind_is_compressible(&headers)
             && gateway::accepts_gzip(&*call.head)
-            && call.head.method() != "HEAD"
     });
     let coding = if compress { Coding::Gzip } else { Coding::Identity };
     if compress {
@@ -326,6 +331,8 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
     let passed = Passed::new(&call.core, crossing, &call.head, &call.upload, told);
     let passed = match got {
         Got::Http1(attempt, pump) => passed.http1(attempt, pump),
+        // What an instance sends all the same is not passed on, and not waited for.
+        Got::Http2(_) if is_bare => passed,
         Got::Http2(answer) => passed.http2(Http2::new(*answer)),
     };
     let passed = if compress { passed.compressed() } else { passed };

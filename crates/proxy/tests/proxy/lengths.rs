@@ -47,3 +47,92 @@ fn issue_13_a_length_is_written_in_one_way_to_both_sides() {
         plane.end();
     }
 }
+
+/// Answers that have no body, whatever their instances say: a path, its status, and whether its length is passed on.
+const BARE: [(&str, &str, u16, bool); 3] =
+    [("GET", "/204", 204, false), ("GET", "/304", 304, true), ("HEAD", "/200", 200, true)];
+
+/// An instance of HTTP/1.1 that sends a body with every answer, also where there is none.
+fn bodies(framing: &'static str) -> Instance {
+    Instance::new(move |mut asked| {
+        while let Some(head) = asked.head() {
+            let status = &head.0[head.0.find('/').unwrap() + 1..][..3];
+            if asked.wire.try_send(format!("HTTP/1.1 {status} x\r\n{framing}hello")).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+/// RFC 9110, sections 8.6, 15.3.5 and 15.4.5; RFC 9112, section 6.3: what has no body has none, and nobody waits for one.
+#[test]
+fn issue_13_answers_without_a_body_have_none_whatever_an_instance_sends() {
+    let one = bodies("Content-Length: 5\r\n\r\n");
+    let two = Serves::new(|request, mut reply| {
+        Box::pin(async move {
+            let status = request.uri().path()[1..].parse().unwrap();
+            let told = head(status, &[("content-length", "5")]);
+            let mut answer = reply.send_response(told, false).unwrap();
+            drop(answer.send_data(Bytes::from_static(b"he"), false));
+            // It never ends.
+            std::future::poll_fn(|context| answer.poll_reset(context)).await.unwrap();
+        })
+    });
+    for (port, protocol) in [(one.port, Protocol::Http), (two.port, Protocol::Http2)] {
+        let mut plane = Plane::new(&Shop::new(&[port]).speaking(protocol));
+        let mut client = plane.client();
+        let streams = Streams::new(plane.gateway);
+        for (method, path, status, has_length) in BARE {
+            client.send(format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+            let told = client.head().unwrap();
+            assert_eq!(told.status(), status, "{}", told.0);
+            assert_eq!(told.get("content-length"), has_length.then_some("5"), "{}", told.0);
+            assert_eq!(told.get("transfer-encoding"), None, "{}", told.0);
+            let told = streams.ask(request(method, path, &[]));
+            assert_eq!((told.status, told.text()), (status, ""));
+            assert_eq!(told.get("content-length"), has_length.then_some("5"), "{path}");
+        }
+        drop((client, streams));
+        assert_eq!(plane.outcomes(6).ok, 6);
+        plane.end();
+    }
+}
+
+/// RFC 9112, section 6.1: neither 204 nor 1xx has a transfer coding, and whoever announces one is not asked again over the same
+/// connection, where its body may follow. Clients of HTTP/1.0 know none.
+#[test]
+fn issue_13_nothing_is_said_of_chunks_that_cannot_be() {
+    let cart = bodies("Transfer-Encoding: chunked\r\n\r\n");
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut client = plane.client();
+    for (method, path, is_said) in
+        [("GET", "/204", false), ("GET", "/304", true), ("HEAD", "/200", true)]
+    {
+        client.send(format!("{method} {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        let told = client.head().unwrap();
+        assert_eq!(told.get("transfer-encoding"), is_said.then_some("chunked"), "{}", told.0);
+        let mut old = plane.client();
+        old.send(format!("{method} {path} HTTP/1.0\r\n\r\n"));
+        let told = old.head().unwrap();
+        assert_eq!(told.get("transfer-encoding"), None, "{}", told.0);
+    }
+    drop(client);
+    plane.end();
+}
+
+/// RFC 9110, section 9.3.2: an answer to HEAD has no body, also one of the data plane's own.
+#[test]
+fn issue_13_an_answer_of_our_own_to_head_has_no_body() {
+    let mut shop = Shop::new(&[]);
+    shop.route = serde_json::json!({"path": "/x", "service": "cart"});
+    let plane = Plane::new(&shop);
+    let streams = Streams::new(plane.gateway);
+    for path in ["/", "/x"] {
+        let get = streams.ask(request("GET", path, &[]));
+        let told = streams.ask(request("HEAD", path, &[]));
+        assert_eq!((told.status, told.text()), (get.status, ""));
+        assert_eq!(told.get("content-length"), Some(get.body.len().to_string().as_str()));
+    }
+    drop(streams);
+    plane.end();
+}
