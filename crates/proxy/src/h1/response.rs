@@ -22,7 +22,7 @@ pub(crate) struct ResponseHead {
     pub(crate) framing: ResponseFraming,
     /// Whether the connection can be used again when the body is over.
     pub(crate) keep_alive: bool,
-    /// The protocol switched to, with status 101.
+    /// The protocol switched to, with status 101, or that to come back with, with 426 (RFC 9110, section 15.5.22).
     pub(crate) upgrade: Option<Span>,
     pub(crate) copies: Copies,
     /// The length of the body, where it was written in an unusual way: then it is written anew.
@@ -197,7 +197,7 @@ impl ResponseHead {
         if empty {
             self.framing.0 = Some(Framing::None);
         }
-        if self.status != 101 {
+        if !matches!(self.status, 101 | 426) {
             self.upgrade = None;
         }
         let ends_by_itself = self.framing.get() != Framing::UntilClose && !switches;

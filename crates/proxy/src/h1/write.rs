@@ -169,7 +169,11 @@ pub(crate) fn response(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead, bac
     out.extend_from_slice(back.more);
     match &head.upgrade {
         Some(upgrade) => {
-            out.extend_from_slice(b"connection: upgrade\r\nupgrade: ");
+            out.extend_from_slice(match back.connection {
+                Connection::Open => b"connection: upgrade\r\nupgrade: " as &[u8],
+                Connection::KeepAlive => b"connection: keep-alive, upgrade\r\nupgrade: ",
+                Connection::Close => b"connection: close, upgrade\r\nupgrade: ",
+            });
             out.extend_from_slice(part(upgrade));
             out.extend_from_slice(b"\r\n");
         }

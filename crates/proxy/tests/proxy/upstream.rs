@@ -6,6 +6,7 @@ use std::time::Duration;
 use telemetry::report::Outcomes;
 
 use crate::harness::{Instance, Plane, Shop, free_port};
+use crate::streams::{Streams, request};
 use crate::wire::{get, ok};
 
 /// How requests end that an instance answers with these bytes, and then closes the connection: verdict, body.
@@ -399,5 +400,32 @@ fn an_instance_that_floods_with_answers_before_the_answer_is_given_up() {
     let text = head.0;
     assert!(text.contains("x-pelago-reason: bad-answer"), "{text}");
     assert_eq!(plane.outcomes(1), FAILED);
+    plane.end();
+}
+
+/// RFC 9110, section 15.5.22: whoever is to come back with another protocol is told with which. Over HTTP/2 nobody can be (RFC
+/// 9113, section 8.2.2).
+#[test]
+fn issue_13_an_answer_that_requires_an_upgrade_says_to_what() {
+    let cart = Instance::answering(
+        "HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: chat/2\r\nContent-Length: 0\r\n\r\n",
+    );
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut client = plane.client();
+    let told = client.get("/").head;
+    assert_eq!(
+        (told.status(), told.get("upgrade"), told.get("connection")),
+        (426, Some("chat/2"), Some("upgrade"))
+    );
+    let told = client.ask("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").head;
+    assert_eq!(
+        (told.get("upgrade"), told.get("connection")),
+        (Some("chat/2"), Some("close, upgrade"))
+    );
+    client.closed();
+    let streams = Streams::new(plane.gateway);
+    let told = streams.ask(request("GET", "/", &[]));
+    assert_eq!((told.status, told.get("upgrade"), told.get("connection")), (426, None, None));
+    drop(streams);
     plane.end();
 }
