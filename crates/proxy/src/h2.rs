@@ -14,6 +14,7 @@ pub(crate) mod own;
 pub(crate) mod pipe;
 pub(crate) mod pool;
 pub(crate) mod server;
+pub(crate) mod source;
 pub(crate) mod uplink;
 pub(crate) mod upload;
 

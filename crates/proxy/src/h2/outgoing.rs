@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, ready};
 
-use ::h2::RecvStream;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -20,13 +19,10 @@ use crate::core::{Core, Lent};
 use crate::crossing::{Crossing, End};
 use crate::h1::attempt::Attempt;
 use crate::h1::attempts::outcome_of;
-use crate::h1::body::Body;
-use crate::h2::answered::{Answered, Peeked};
 use crate::h2::call::Pump;
 use crate::h2::grpc;
-use crate::h2::uplink::Uplink;
+use crate::h2::source::{Cut, Http1, Http2};
 use crate::h2::upload::Upload;
-use crate::stream::poll_fill;
 
 /// The body of an answer.
 pub(crate) enum Outgoing {
@@ -70,26 +66,6 @@ enum Source {
     Cut,
 }
 
-struct Http1 {
-    attempt: Box<Attempt>,
-    pump: Box<Pump>,
-    body: Body,
-    from: usize,
-    /// Bytes that were read last.
-    came: usize,
-}
-
-/// A body that came to no good end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Cut {
-    /// The instance ended it too early.
-    #[error("the answer was cut short")]
-    Short,
-    /// It took too long.
-    #[error("the answer took too long")]
-    Late,
-}
-
 impl Passed {
     pub(crate) fn new(
         core: &Rc<Core>,
@@ -121,10 +97,7 @@ impl Passed {
 
     /// From HTTP/1.1.
     pub(crate) fn http1(mut self, attempt: Box<Attempt>, pump: Box<Pump>) -> Self {
-        let body = Body::new(attempt.head.framing.get());
-        let from = attempt.head.length;
-        let came = attempt.response.len();
-        self.source = Source::Http1(Box::new(Http1 { attempt, pump, body, from, came }));
+        self.source = Source::Http1(Box::new(Http1::new(attempt, pump)));
         self
     }
 
@@ -300,115 +273,11 @@ impl Source {
     /// Whether nothing of the body is to come, as far as the head says.
     fn is_over(&self) -> bool {
         match self {
-            Self::Http1(http1) => http1.body.is_done(),
-            Self::Http2(http2) => {
-                matches!(http2.next, Peeked::Nothing) && http2.stream.is_end_stream()
-            }
+            Self::Http1(http1) => http1.is_over(),
+            Self::Http2(http2) => http2.is_over(),
             Self::Ended => true,
             Self::Cut => false,
         }
-    }
-}
-
-/// An answer over HTTP/2, with what is still sent of its request.
-pub(crate) struct Http2 {
-    stream: RecvStream,
-    uplink: Uplink,
-    next: Peeked,
-    is_at_trailers: bool,
-}
-
-impl Http2 {
-    /// The rest of an answer. Its uplink holds the stream's place for as long as it is under way.
-    pub(crate) fn new(answer: Answered) -> Self {
-        let Answered { response, uplink, next } = answer;
-        Self { stream: response.into_body(), uplink, next, is_at_trailers: false }
-    }
-
-    fn poll(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ::h2::Error>>> {
-        self.uplink.poll(context);
-        match std::mem::take(&mut self.next) {
-            Peeked::Nothing => {}
-            Peeked::Data(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-            Peeked::End(trailers) => {
-                self.is_at_trailers = true;
-                return Poll::Ready(trailers.map(|it| Ok(Frame::trailers(it))));
-            }
-        }
-        if !self.is_at_trailers {
-            if let Some(data) = ready!(self.stream.poll_data(context)) {
-                return Poll::Ready(Some(data.and_then(|data| {
-                    self.stream.flow_control().release_capacity(data.len())?;
-                    Ok(Frame::data(data))
-                })));
-            }
-            self.is_at_trailers = true;
-        }
-        let trailers = ready!(self.stream.poll_trailers(context));
-        Poll::Ready(trailers.transpose().map(|it| it.map(Frame::trailers)))
-    }
-}
-
-impl Http1 {
-    fn poll(&mut self, context: &mut Context<'_>, core: &Core) -> Poll<Option<Result<Bytes, Cut>>> {
-        // What the instance does not take is no reason not to hear it out.
-        let _more: Poll<bool> = self.pump.poll(context, &mut self.attempt);
-        drop(self.attempt.poll_send(context, &[], 0));
-        loop {
-            if self.body.is_done() {
-                return Poll::Ready(None);
-            }
-            let new = self.attempt.response.filled().get(self.from..).unwrap_or_default();
-            if !new.is_empty() {
-                let Ok((taken, data)) = self.body.step(new) else {
-                    return Poll::Ready(Some(Err(Cut::Short)));
-                };
-                let data = Bytes::copy_from_slice(new.get(data).unwrap_or_default());
-                self.from += taken;
-                if data.is_empty() {
-                    continue;
-                }
-                return Poll::Ready(Some(Ok(data)));
-            }
-            let mut response = std::mem::take(&mut self.attempt.response);
-            response.truncate(0);
-            self.from = 0;
-            if response.capacity() == 0 {
-                response = core.buffers.small();
-            }
-            let read = match self.attempt.connection() {
-                Some(stream) => poll_fill(stream, context, &mut response),
-                None => Poll::Ready(Ok(0)),
-            };
-            self.attempt.response = response;
-            match read {
-                Poll::Ready(Ok(0)) if self.body.may_end() => return Poll::Ready(None),
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(Cut::Short))),
-                Poll::Ready(Ok(count)) => self.came = count,
-                Poll::Pending => {
-                    self.attempt.hurry(self.came);
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
-
-    /// Keeps the connection for the next request, if it can take one.
-    fn keep(mut self, core: &Core) {
-        let is_clean = self.from == self.attempt.response.len() && self.body.is_done();
-        let is_sent = self.pump.is_done(&self.attempt);
-        if is_clean
-            && is_sent
-            && self.attempt.head.keep_alive
-            && self.attempt.is_open()
-            && let Some(connected) = self.attempt.take_connected()
-        {
-            connected.keep(core.now());
-        }
-        core.buffers.give(std::mem::take(&mut self.attempt.response));
     }
 }
 
