@@ -4,6 +4,7 @@
 //! memory follows the requests in flight, not the connections that are open.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// Bytes of a usual buffer: the largest head fits.
 pub(crate) const SMALL_BYTES: usize = crate::h1::head::HEAD_BYTES_MAX;
@@ -62,6 +63,15 @@ impl Buffer {
             self.memory.copy_within(count..self.length, 0);
         }
         self.length -= count;
+    }
+
+    /// Takes a part out; what is behind it moves up.
+    pub(crate) fn cut(&mut self, part: Range<usize>) {
+        let (start, end) = (part.start.min(self.length), part.end.min(self.length));
+        if start < end {
+            self.memory.copy_within(end..self.length, start);
+            self.length -= end - start;
+        }
     }
 
     /// Puts `bytes` in, as far as there is room.
@@ -127,7 +137,10 @@ mod tests {
     fn bytes_go_in_and_out() {
         let buffers = Buffers::default();
         let mut buffer = buffers.small();
-        buffer.put(b"hello world");
+        buffer.put(b"hello new world");
+        buffer.cut(6..10);
+        buffer.cut(11..99);
+        assert_eq!(buffer.filled(), b"hello world");
         buffer.consume(6);
         assert_eq!(buffer.filled(), b"world");
         buffer.put(&[b'x'; SMALL_BYTES]);

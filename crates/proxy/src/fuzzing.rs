@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::h1::chunked::Chunked;
+use crate::h1::chunked::{Chunked, Malformed};
 use crate::h1::head::Framing;
 use crate::h1::request::{Method, RequestHead, Side};
 use crate::h1::response::ResponseHead;
@@ -98,21 +98,32 @@ pub fn response(input: &[u8]) {
 /// If it does not.
 pub fn chunks(input: &[u8], piece: usize) {
     let mut whole = Chunked::default();
-    let at_once = whole.take(input);
+    let at_once = taken(&mut whole, input);
     let mut cut = Chunked::default();
-    let mut taken = 0;
-    for part in input.chunks(piece.max(1)) {
-        let Ok(count) = cut.take(part) else {
+    let (mut end, mut at) = (0, 0);
+    while end < input.len() && !cut.is_done() {
+        end = input.len().min(end + piece.max(1));
+        let Ok(count) = taken(&mut cut, input.get(at..end).unwrap_or_default()) else {
             assert!(at_once.is_err(), "it is malformed only in pieces");
             return;
         };
-        taken += count;
-        if cut.is_done() {
-            break;
-        }
+        at += count;
     }
+    let taken = at;
     assert_eq!(at_once.ok(), Some(taken), "it ends elsewhere in pieces");
     assert_eq!(whole.is_done(), cut.is_done(), "it ends only one way");
+}
+
+/// Takes what there is of a body, and of the fields behind it.
+fn taken(chunked: &mut Chunked, input: &[u8]) -> Result<usize, Malformed> {
+    let mut at = 0;
+    loop {
+        at += chunked.take(input.get(at..).unwrap_or_default())?;
+        let Some(trailer) = chunked.trailer(input.get(at..).unwrap_or_default())? else {
+            return Ok(at);
+        };
+        at += trailer.length;
+    }
 }
 
 #[cfg(test)]

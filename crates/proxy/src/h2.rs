@@ -15,6 +15,7 @@ pub(crate) mod pipe;
 pub(crate) mod pool;
 pub(crate) mod server;
 pub(crate) mod source;
+pub(crate) mod trailers;
 pub(crate) mod uplink;
 pub(crate) mod upload;
 

@@ -1,6 +1,6 @@
 //! Bodies as they pass: how much of what has come belongs to this message.
 
-use super::chunked::{Chunked, Malformed};
+use super::chunked::{Chunked, Malformed, Trailer};
 use super::head::{Framing, Span};
 
 /// A body on its way, of a request or an answer.
@@ -61,7 +61,18 @@ impl Body {
         Ok(taken)
     }
 
-    /// Takes the next part, and says which of it is data. `input` is not empty.
+    /// Takes the field behind the body that `input` begins with. Nothing if there is none, or not all of it has come.
+    pub(crate) fn trailer(&mut self, input: &[u8]) -> Result<Option<Trailer>, Malformed> {
+        if self.framing != Framing::Chunked {
+            return Ok(None);
+        }
+        let trailer = self.chunked.trailer(input)?;
+        self.bytes += trailer.map_or(0, |it| it.length as u64);
+        Ok(trailer)
+    }
+
+    /// Takes the next part, and says which of it is data. `input` is not empty. Nothing is taken where a field behind the body
+    /// begins.
     pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, Span), Malformed> {
         if self.framing != Framing::Chunked {
             let taken = self.take(input)?;

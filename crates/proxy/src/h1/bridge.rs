@@ -21,6 +21,7 @@ use crate::h2::call::{Call, Forwarded, Got, Refused};
 use crate::h2::outgoing::Outgoing;
 use crate::h2::pipe::{Writer, pipe};
 use crate::h2::server::passed;
+use crate::h2::trailers;
 use crate::h2::upload::{Source, Upload};
 
 /// Passes a request on to an instance that speaks HTTP/2, and its answer back.
@@ -58,7 +59,8 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> 
         forwarded,
         interim: Rc::default(),
     };
-    let mut sender = Sender { parts: Some(parts), at: exchange.work.head.length };
+    let at = exchange.work.head.length;
+    let mut sender = Sender { parts: Some(parts), at, trailers: HeaderMap::new() };
     let answered = attempts(exchange, &call, &mut crossing, &mut sender).await;
     exchange.part_if_finishing();
     match answered {
@@ -131,6 +133,8 @@ fn write_head(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
 struct Sender {
     parts: Option<Writer>,
     at: usize,
+    /// What has come behind it.
+    trailers: HeaderMap,
 }
 
 impl Sender {
@@ -147,10 +151,14 @@ impl Sender {
                     return None;
                 }
                 // Chunks are taken apart here: HTTP/2 has frames of its own.
-                parts.put(Bytes::from(exchange.data_from(self.at)));
+                let data = exchange.data_from(self.at, &mut self.trailers);
+                parts.put(Bytes::from(data));
                 self.at = exchange.checked;
             } else if exchange.body.is_done() {
-                self.parts.take().into_iter().for_each(Writer::finish);
+                let trailers = std::mem::take(&mut self.trailers);
+                if let Some(parts) = self.parts.take() {
+                    parts.finish(trailers);
+                }
             } else {
                 let before = exchange.body.bytes;
                 if let Some(event) = exchange.poll_client(context, Some(true)) {
@@ -248,6 +256,7 @@ async fn back(
     connection(exchange.work, ends).write(&mut out);
     out.extend_from_slice(b"\r\n");
     let mut body = pin!(body);
+    let mut trailers = None;
     loop {
         if exchange.client.write(&out).await.is_err() {
             return After::Close;
@@ -263,6 +272,10 @@ async fn back(
         match next {
             None | Some(Some(Err(_))) => return After::Close,
             Some(None) => break,
+            Some(Some(Ok(frame))) if frame.is_trailers() => {
+                // Whoever does not say that it takes them may lose them on its way (RFC 9110, section 6.5.1).
+                trailers = frame.into_trailers().ok().filter(|_| exchange.work.head.wants_trailers);
+            }
             Some(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref().filter(|it| !is_empty && !it.is_empty()) {
                     if chunked {
@@ -276,8 +289,11 @@ async fn back(
             }
         }
     }
-    if chunked && exchange.client.write(b"0\r\n\r\n").await.is_err() {
-        return After::Close;
+    if chunked {
+        trailers::write_end(&mut out, trailers.as_ref());
+        if exchange.client.write(&out).await.is_err() {
+            return After::Close;
+        }
     }
     exchange.work.out = out;
     let is_whole = exchange.body.is_done();

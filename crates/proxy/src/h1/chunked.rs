@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use super::head::may_trail;
+
 /// Bytes of a line of the coding: a chunk's size with its extensions, or a trailer field. Attackers hide
 /// floods in them (CVE-2023-39326); nobody else uses more.
 const LINE_BYTES_MAX: u32 = 4 << 10;
@@ -44,6 +46,15 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
+/// A field behind a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trailer {
+    /// Bytes of its line.
+    pub(crate) length: usize,
+    /// Whether it is passed on.
+    pub(crate) may_pass: bool,
+}
+
 /// How far a piece of input was taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -65,13 +76,40 @@ impl Chunked {
         self.state == State::Done
     }
 
-    /// Takes all of `input` that belongs to the body.
+    /// Takes all of `input` that belongs to the body, up to the first field behind it.
     pub(crate) fn take(&mut self, input: &[u8]) -> Result<usize, Malformed> {
         let mut taken = 0;
         while taken < input.len() && !self.is_done() {
-            taken += self.step(input.get(taken..).unwrap_or_default())?.taken;
+            let step = self.step(input.get(taken..).unwrap_or_default())?;
+            if step.taken == 0 {
+                break;
+            }
+            taken += step.taken;
         }
         Ok(taken)
+    }
+
+    fn is_before_trailer(&self, next: u8) -> bool {
+        self.state == State::TrailerStart && next != b'\r'
+    }
+
+    /// Takes the field behind the body that `input` begins with. Nothing if there is none, or not all of its line has come:
+    /// what is to be left out must not have been passed on in part.
+    pub(crate) fn trailer(&mut self, input: &[u8]) -> Result<Option<Trailer>, Malformed> {
+        if !input.first().is_some_and(|it| self.is_before_trailer(*it)) {
+            return Ok(None);
+        }
+        let mut seen = self.clone();
+        for (at, byte) in input.iter().enumerate() {
+            seen.byte(*byte)?;
+            if seen.state == State::TrailerStart {
+                *self = seen;
+                let name = input.iter().position(|it| *it == b':').unwrap_or_default();
+                let may_pass = input.get(..name).is_some_and(may_trail);
+                return Ok(Some(Trailer { length: at + 1, may_pass }));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes the next part of `input`, which is not empty: up to the end of one run of data.
@@ -86,7 +124,7 @@ impl Chunked {
                 }
                 return Ok(Step { taken: taken + run, data: taken..taken + run });
             }
-            if self.is_done() {
+            if self.is_done() || self.is_before_trailer(byte) {
                 break;
             }
             self.byte(byte)?;
@@ -195,6 +233,10 @@ mod tests {
             let step = chunked.step(piece)?;
             data.extend_from_slice(&piece[step.data]);
             at += step.taken;
+            if step.taken == 0 {
+                let Some(trailer) = chunked.trailer(&input[at..])? else { break };
+                at += trailer.length;
+            }
         }
         Ok((data, at, chunked.is_done()))
     }
@@ -245,6 +287,23 @@ mod tests {
         assert_eq!(decode(long.as_bytes(), &[1 << 20]), Err(Malformed));
         let many = format!("0\r\n{}\r\n", "a: b\r\n".repeat(4_000));
         assert_eq!(decode(many.as_bytes(), &[1 << 20]), Err(Malformed));
+    }
+
+    #[test]
+    fn issue_13_fields_behind_a_body_are_taken_line_by_line() {
+        let mut chunked = Chunked::default();
+        let input = b"1\r\nx\r\n0\r\nX-Sum: 1\r\nHost: a\r\n\r\n";
+        let begin = b"1\r\nx\r\n0\r\n".len();
+        assert_eq!(chunked.take(input), Ok(begin));
+        for end in begin..begin + b"X-Sum: 1\r\n".len() {
+            assert_eq!(chunked.trailer(&input[begin..end]), Ok(None));
+        }
+        let sum = chunked.trailer(&input[begin..]).unwrap().unwrap();
+        assert_eq!(sum, Trailer { length: 10, may_pass: true });
+        let host = chunked.trailer(&input[begin + 10..]).unwrap().unwrap();
+        assert_eq!(host, Trailer { length: 9, may_pass: false });
+        assert_eq!(chunked.trailer(b"\r\n"), Ok(None));
+        assert_eq!((chunked.take(b"\r\n"), chunked.is_done()), (Ok(2), true));
     }
 
     proptest! {

@@ -147,6 +147,43 @@ pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
     NAMES.iter().any(|it| it.eq_ignore_ascii_case(name))
 }
 
+/// Whether a field may stand behind a body. Many programs merge what stands there into the headers; so what says where a message
+/// ends, whom it is for, who sends it, what its content is, or how to treat it does not (RFC 9110, section 6.5.1).
+pub(crate) fn may_trail(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 25] = [
+        b"age",
+        b"authentication-info",
+        b"authorization",
+        b"cache-control",
+        b"cookie",
+        b"date",
+        b"expect",
+        b"expires",
+        b"host",
+        b"http2-settings",
+        b"location",
+        b"max-forwards",
+        b"pragma",
+        b"proxy-authentication-info",
+        b"range",
+        b"retry-after",
+        b"set-cookie",
+        b"tracestate",
+        b"traceparent",
+        b"trailer",
+        b"vary",
+        b"via",
+        b"warning",
+        b"www-authenticate",
+        b"x-http-method-override",
+    ];
+    let begins =
+        |with: &[u8]| name.get(..with.len()).is_some_and(|it| it.eq_ignore_ascii_case(with));
+    let is_told = begins(b"content-") || begins(b"if-") || begins(b"access-control-");
+    let is_named = NAMES.iter().any(|it| it.eq_ignore_ascii_case(name));
+    !(is_told || is_named || is_hop_by_hop(name) || is_own(name) || is_about_client(name))
+}
+
 /// What the names of headers of the platform's own begin with.
 const OWN: &[u8] = b"x-pelago-";
 
@@ -214,6 +251,32 @@ mod tests {
         }
         for name in ["x-pelago-", "x-pelag-timeout", "pelago", "x-pelagos-x", "xx-pelago-timeout"] {
             assert!(!is_own(name.as_bytes()), "{name}");
+        }
+    }
+
+    /// RFC 9110, section 6.5.1.
+    #[test]
+    fn issue_13_what_may_stand_behind_a_body() {
+        for name in ["X-Sum", "etag", "grpc-status", "server-timing", "digest", "repr-digest", "i"]
+        {
+            assert!(may_trail(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "TE",
+            "Host",
+            "content-type",
+            "Content-MD5",
+            "Authorization",
+            "Set-Cookie",
+            "If-Match",
+            "trailer",
+            "connection",
+            "x-pelago-timeout-ms",
+            "X_Forwarded_For",
+        ] {
+            assert!(!may_trail(name.as_bytes()), "{name}");
         }
     }
 

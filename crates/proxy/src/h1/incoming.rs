@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll};
 
+use http::HeaderMap;
 use model::Instant;
 
 use super::attempt::Attempt;
@@ -10,6 +11,7 @@ use super::attempts::Event;
 use super::exchange::Exchange;
 use crate::answer::Answer;
 use crate::bounds::Uploaded;
+use crate::h2::trailers;
 
 /// What came of waiting for a small body.
 pub(super) enum Gathered {
@@ -62,10 +64,18 @@ impl Exchange<'_> {
 
     /// Checks what has come of the body since the last time.
     pub(super) fn check_body(&mut self) -> Result<(), Answer> {
-        let new = self.work.input.filled().get(self.checked..).unwrap_or_default();
-        let taken = self.body.take(new);
-        let taken = taken.map_err(|_| Answer::malformed(400, "the body's chunks are malformed"))?;
-        self.checked += taken;
+        let malformed = |_| Answer::malformed(400, "the body's chunks are malformed");
+        loop {
+            let new = self.work.input.filled().get(self.checked..).unwrap_or_default();
+            self.checked += self.body.take(new).map_err(malformed)?;
+            let new = self.work.input.filled().get(self.checked..).unwrap_or_default();
+            match self.body.trailer(new).map_err(malformed)? {
+                None => break,
+                Some(trailer) if trailer.may_pass => self.checked += trailer.length,
+                // Nothing of it has been sent.
+                Some(trailer) => self.work.input.cut(self.checked..self.checked + trailer.length),
+            }
+        }
         let announced = self.body.bytes.saturating_add(self.body.left().unwrap_or(0));
         if self.bounds.bytes_max < announced {
             return Err(Answer::too_large(self.bounds.bytes_max));
@@ -73,8 +83,9 @@ impl Exchange<'_> {
         Ok(())
     }
 
-    /// The data in what has come of the body from `at` on, without the frame of its chunks.
-    pub(crate) fn data_from(&mut self, at: usize) -> Vec<u8> {
+    /// The data in what has come of the body from `at` on, without the frame of its chunks. The fields behind it go to
+    /// `trailers`.
+    pub(crate) fn data_from(&mut self, at: usize, trailers: &mut HeaderMap) -> Vec<u8> {
         let part = self.work.input.filled().get(at..self.checked).unwrap_or_default();
         let mut data = Vec::with_capacity(part.len());
         let mut at = 0;
@@ -82,10 +93,12 @@ impl Exchange<'_> {
             // It has been checked: a second reading of the same bytes finds the same.
             let Ok((taken, span)) = self.unframed.step(rest) else { break };
             data.extend_from_slice(rest.get(span).unwrap_or_default());
-            if taken == 0 {
-                break;
-            }
             at += taken;
+            if taken == 0 {
+                let Ok(Some(trailer)) = self.unframed.trailer(rest) else { break };
+                trailers::put(trailers, rest.get(..trailer.length).unwrap_or_default());
+                at += trailer.length;
+            }
         }
         data
     }
@@ -98,11 +111,12 @@ impl Exchange<'_> {
         sent: Option<bool>,
     ) -> Option<Event> {
         if self.work.input.is_full() {
-            if self.body.is_done() || sent != Some(true) || self.checked < self.work.input.len() {
+            if self.body.is_done() || sent != Some(true) {
                 return None;
             }
-            // The body is longer than the buffer. What was sent makes room, and cannot be sent again.
-            self.work.input.truncate(self.work.head.length);
+            // The body is longer than the buffer. What was sent makes room, and cannot be sent again. The beginning of a field
+            // behind the body stays.
+            self.work.input.cut(self.work.head.length..self.checked);
             self.client.core.buffers.enlarge(&mut self.work.input);
             self.checked = self.work.head.length;
             self.is_whole = false;
@@ -126,6 +140,6 @@ impl Exchange<'_> {
     /// while the buffer is full of what is not sent, so whoever has sent it must look again: nothing else
     /// will wake this task.
     pub(crate) fn has_made_room(&self, attempt: &Attempt) -> bool {
-        self.work.input.is_full() && !self.body.is_done() && attempt.is_sent(self.work.input.len())
+        self.work.input.is_full() && !self.body.is_done() && attempt.is_sent(self.checked)
     }
 }

@@ -208,30 +208,56 @@ impl Relay {
 
     /// Takes what has come into the instance's buffer.
     fn take(&mut self) -> Result<(), super::chunked::Malformed> {
-        let new = self.attempt.response.filled().get(self.to..).unwrap_or_default();
-        match &mut self.rewriter {
-            None => {
-                let taken = self.body.take(new)?;
-                self.to += taken;
-            }
-            Some(rewriter) => {
-                let mut at = 0;
-                while at < new.len() && !self.body.is_done() {
-                    let rest = new.get(at..).unwrap_or_default();
-                    let (taken, data) = self.body.step(rest)?;
-                    let data = rest.get(data).unwrap_or_default();
-                    rewriter.data(&mut self.out, data);
-                    self.bytes_out += data.len() as u64;
-                    at += taken;
-                }
-                self.to += at;
+        loop {
+            let new = self.attempt.response.filled().get(self.to..).unwrap_or_default();
+            self.to += match &mut self.rewriter {
+                None => self.body.take(new)?,
+                Some(_) => self.rewrite()?,
+            };
+            if self.rewriter.is_some() {
                 self.from = self.to;
-                if self.body.is_done() {
-                    rewriter.end(&mut self.out);
+            }
+            let rest = self.attempt.response.filled().get(self.to..).unwrap_or_default();
+            let Some(trailer) = self.body.trailer(rest)? else { break };
+            let line = self.to..self.to + trailer.length;
+            match &mut self.rewriter {
+                _ if !trailer.may_pass => {
+                    self.attempt.response.cut(line);
+                    continue;
+                }
+                None => {}
+                Some(rewriter) => {
+                    rewriter.trailer(rest.get(..trailer.length).unwrap_or_default());
+                    self.from = line.end;
                 }
             }
+            self.to = line.end;
+        }
+        if self.body.is_done()
+            && let Some(rewriter) = &mut self.rewriter
+        {
+            rewriter.end(&mut self.out);
         }
         Ok(())
+    }
+
+    /// Writes the data in what has come anew. Returns how much of it was taken.
+    fn rewrite(&mut self) -> Result<usize, super::chunked::Malformed> {
+        let Some(rewriter) = &mut self.rewriter else { return Ok(0) };
+        let new = self.attempt.response.filled().get(self.to..).unwrap_or_default();
+        let mut at = 0;
+        while at < new.len() && !self.body.is_done() {
+            let rest = new.get(at..).unwrap_or_default();
+            let (taken, data) = self.body.step(rest)?;
+            if taken == 0 {
+                break;
+            }
+            let data = rest.get(data).unwrap_or_default();
+            rewriter.data(&mut self.out, data);
+            self.bytes_out += data.len() as u64;
+            at += taken;
+        }
+        Ok(at)
     }
 
     fn poll_pass(
@@ -367,7 +393,8 @@ impl Relay {
         self.written = 0;
         let attempt = &mut *self.attempt;
         let mut response = std::mem::take(&mut attempt.response);
-        response.truncate(0);
+        // The beginning of a field behind the body stays.
+        response.consume(self.to);
         (self.from, self.to) = (0, 0);
         let read = match attempt.connection() {
             Some(stream) => crate::stream::poll_fill(stream, context, &mut response),

@@ -13,6 +13,8 @@ pub(super) struct Rewriter {
     told: Told,
     is_ended: bool,
     gzip: Option<GzEncoder<Vec<u8>>>,
+    /// Lines of fields behind the body.
+    trailers: Vec<u8>,
 }
 
 /// As nginx's `gzip_comp_level`: more costs much and saves little.
@@ -22,7 +24,7 @@ impl Rewriter {
     pub(super) fn new(told: Told, coding: Coding) -> Self {
         let compress = coding == Coding::Gzip;
         let gzip = compress.then(|| GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL)));
-        Self { told, is_ended: false, gzip }
+        Self { told, is_ended: false, gzip, trailers: Vec::new() }
     }
 
     pub(super) fn data(&mut self, out: &mut Vec<u8>, data: &[u8]) {
@@ -42,12 +44,19 @@ impl Rewriter {
         }
     }
 
+    /// Takes in the line of a field behind the body. Without chunks there is no place for it.
+    pub(super) fn trailer(&mut self, line: &[u8]) {
+        self.trailers.extend_from_slice(line);
+    }
+
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         if let Some(gzip) = self.gzip.take() {
             self.told.chunk(out, &gzip.finish().unwrap_or_default());
         }
         if self.told == Told::Chunked && !std::mem::replace(&mut self.is_ended, true) {
-            out.extend_from_slice(b"0\r\n\r\n");
+            out.extend_from_slice(b"0\r\n");
+            out.extend_from_slice(&self.trailers);
+            out.extend_from_slice(b"\r\n");
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::h1::write::put;
 use crate::h2::answered::{Answered, Peeked, Peeks, http2};
 use crate::h2::grpc;
 use crate::h2::interim::Interim;
+use crate::h2::trailers;
 use crate::h2::upload::{Sending, Upload};
 use crate::router::Entry as Route;
 use crate::upstream::Upstream;
@@ -344,7 +345,9 @@ impl Pump {
                 None => {
                     self.is_done = true;
                     if self.is_chunked {
-                        attempt.extend(b"0\r\n\r\n", kept);
+                        let mut end = Vec::new();
+                        trailers::write_end(&mut end, self.sending.trailers().as_ref());
+                        attempt.extend(&end, kept);
                     }
                 }
             }

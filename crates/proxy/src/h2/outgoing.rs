@@ -163,10 +163,7 @@ impl Passed {
                 let frame = ready!(http2.poll(context));
                 Poll::Ready(frame.map(|it| it.map_err(|_| Cut::Short)))
             }
-            Source::Http1(http1) => {
-                let data = ready!(http1.poll(context, &self.core));
-                Poll::Ready(data.map(|it| it.map(Frame::data)))
-            }
+            Source::Http1(http1) => http1.poll(context, &self.core),
         }
     }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::upload::Broken;
 
@@ -19,6 +20,7 @@ const PARTS_MAX: usize = 4;
 struct Shared {
     parts: VecDeque<Bytes>,
     end: Option<Result<(), Broken>>,
+    trailers: HeaderMap,
     has_reader: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -58,9 +60,11 @@ impl Writer {
         }
     }
 
-    /// Says that this was all.
-    pub(crate) fn finish(self) {
-        self.0.borrow_mut().end = Some(Ok(()));
+    /// Says that this was all, but for what stands behind it.
+    pub(crate) fn finish(self, trailers: HeaderMap) {
+        let mut shared = self.0.borrow_mut();
+        shared.end = Some(Ok(()));
+        shared.trailers = trailers;
     }
 }
 
@@ -93,6 +97,13 @@ impl Reader {
                 Poll::Pending
             }
         }
+    }
+}
+
+impl Reader {
+    /// What stands behind the body, at its end.
+    pub(crate) fn trailers(&self) -> HeaderMap {
+        std::mem::take(&mut self.0.borrow_mut().trailers)
     }
 }
 
@@ -141,7 +152,7 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         let (writer, mut reader) = pipe();
         assert_eq!(reader.poll_part(&mut context), Poll::Pending);
-        writer.finish();
+        writer.finish(HeaderMap::new());
         assert_eq!(reader.poll_part(&mut context), Poll::Ready(None));
         let (writer, mut reader) = pipe();
         drop(writer);

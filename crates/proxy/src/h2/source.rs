@@ -1,16 +1,20 @@
 //! Where the body of an answer comes from: an instance that speaks HTTP/1.1, or one that speaks HTTP/2.
 
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use ::h2::RecvStream;
 use bytes::Bytes;
+use http::HeaderMap;
 use hyper::body::Frame;
 
 use crate::core::Core;
 use crate::h1::attempt::Attempt;
 use crate::h1::body::Body;
+use crate::h1::chunked::Malformed;
 use crate::h2::answered::{Answered, Peeked};
 use crate::h2::call::Pump;
+use crate::h2::trailers;
 use crate::h2::uplink::Uplink;
 use crate::stream::poll_fill;
 
@@ -33,6 +37,8 @@ pub(crate) struct Http1 {
     from: usize,
     /// Bytes that were read last.
     came: usize,
+    /// What has come behind the body.
+    trailers: HeaderMap,
 }
 
 /// An answer over HTTP/2, with what is still sent of its request.
@@ -65,6 +71,7 @@ impl Http2 {
             Peeked::Data(data) => return Poll::Ready(Some(Ok(Frame::data(data)))),
             Peeked::End(trailers) => {
                 self.is_at_trailers = true;
+                let trailers = trailers.and_then(trailers::passing);
                 return Poll::Ready(trailers.map(|it| Ok(Frame::trailers(it))));
             }
         }
@@ -78,6 +85,7 @@ impl Http2 {
             self.is_at_trailers = true;
         }
         let trailers = ready!(self.stream.poll_trailers(context));
+        let trailers = trailers.map(|it| it.and_then(trailers::passing));
         Poll::Ready(trailers.transpose().map(|it| it.map(Frame::trailers)))
     }
 }
@@ -87,7 +95,7 @@ impl Http1 {
     pub(crate) fn new(attempt: Box<Attempt>, pump: Box<Pump>) -> Self {
         let body = Body::new(attempt.head.framing.get());
         let (from, came) = (attempt.head.length, attempt.response.len());
-        Self { attempt, pump, body, from, came }
+        Self { attempt, pump, body, from, came, trailers: HeaderMap::new() }
     }
 
     /// Whether nothing of the body is to come.
@@ -99,47 +107,67 @@ impl Http1 {
         &mut self,
         context: &mut Context<'_>,
         core: &Core,
-    ) -> Poll<Option<Result<Bytes, Cut>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         // What the instance does not take is no reason not to hear it out.
         let _more: Poll<bool> = self.pump.poll(context, &mut self.attempt);
         drop(self.attempt.poll_send(context, &[], 0));
         loop {
-            if self.body.is_done() {
-                return Poll::Ready(None);
-            }
-            let new = self.attempt.response.filled().get(self.from..).unwrap_or_default();
-            if !new.is_empty() {
-                let Ok((taken, data)) = self.body.step(new) else {
-                    return Poll::Ready(Some(Err(Cut::Short)));
-                };
-                let data = Bytes::copy_from_slice(new.get(data).unwrap_or_default());
-                self.from += taken;
-                if data.is_empty() {
-                    continue;
+            match self.step() {
+                Err(Malformed) => return Poll::Ready(Some(Err(Cut::Short))),
+                Ok(Some(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(None) if self.body.is_done() => {
+                    let trailers = trailers::passing(std::mem::take(&mut self.trailers));
+                    return Poll::Ready(trailers.map(|it| Ok(Frame::trailers(it))));
                 }
-                return Poll::Ready(Some(Ok(data)));
+                Ok(None) => {}
             }
-            let mut response = std::mem::take(&mut self.attempt.response);
-            response.truncate(0);
-            self.from = 0;
-            if response.capacity() == 0 {
-                response = core.buffers.small();
-            }
-            let read = match self.attempt.connection() {
-                Some(stream) => poll_fill(stream, context, &mut response),
-                None => Poll::Ready(Ok(0)),
-            };
-            self.attempt.response = response;
-            match read {
-                Poll::Ready(Ok(0)) if self.body.may_end() => return Poll::Ready(None),
-                Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Some(Err(Cut::Short))),
-                Poll::Ready(Ok(count)) => self.came = count,
-                Poll::Pending => {
-                    self.attempt.hurry(self.came);
-                    return Poll::Pending;
-                }
+            match ready!(self.poll_more(context, core)) {
+                Ok(0) if self.body.may_end() => return Poll::Ready(None),
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(Cut::Short))),
+                Ok(count) => self.came = count,
             }
         }
+    }
+
+    /// The next data in what has come; nothing if there is none yet.
+    fn step(&mut self) -> Result<Option<Bytes>, Malformed> {
+        while !self.body.is_done() {
+            let new = self.attempt.response.filled().get(self.from..).unwrap_or_default();
+            if new.is_empty() {
+                break;
+            }
+            let (taken, data) = self.body.step(new)?;
+            let data = Bytes::copy_from_slice(new.get(data).unwrap_or_default());
+            self.from += taken;
+            if !data.is_empty() {
+                return Ok(Some(data));
+            }
+            if taken == 0 {
+                let Some(trailer) = self.body.trailer(new)? else { break };
+                trailers::put(&mut self.trailers, new.get(..trailer.length).unwrap_or_default());
+                self.from += trailer.length;
+            }
+        }
+        Ok(None)
+    }
+
+    fn poll_more(&mut self, context: &mut Context<'_>, core: &Core) -> Poll<io::Result<usize>> {
+        let mut response = std::mem::take(&mut self.attempt.response);
+        // The beginning of a field behind the body stays.
+        response.consume(self.from);
+        self.from = 0;
+        if response.capacity() == 0 {
+            response = core.buffers.small();
+        }
+        let read = match self.attempt.connection() {
+            Some(stream) => poll_fill(stream, context, &mut response),
+            None => Poll::Ready(Ok(0)),
+        };
+        self.attempt.response = response;
+        if read.is_pending() {
+            self.attempt.hurry(self.came);
+        }
+        read
     }
 
     /// Keeps the connection for the next request, if it can take one.

@@ -12,6 +12,7 @@ use http::HeaderMap;
 use model::Instant;
 
 use super::pipe::Reader;
+use super::trailers;
 use crate::answer::Answer;
 use crate::bounds::{UploadBounds, Uploaded};
 use crate::core::Core;
@@ -175,13 +176,19 @@ impl Shared {
                 })),
                 None => match ready!(stream.poll_trailers(context)) {
                     Ok(trailers) => {
-                        self.trailers = trailers;
+                        self.trailers = trailers.and_then(trailers::passing);
                         None
                     }
                     Err(_) => Some(Err(Broken::Gone)),
                 },
             },
-            Source::Pipe(reader) => ready!(reader.poll_part(context)),
+            Source::Pipe(reader) => {
+                let part = ready!(reader.poll_part(context));
+                if part.is_none() {
+                    self.trailers = trailers::passing(reader.trailers());
+                }
+                part
+            }
         };
         match next {
             None => self.end = Some(Ok(())),

@@ -25,6 +25,7 @@ mod smuggling;
 mod streams;
 mod targets;
 mod tls;
+mod trailers;
 mod trial;
 mod tunnels;
 mod upstream;
