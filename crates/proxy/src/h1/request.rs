@@ -141,6 +141,10 @@ impl RequestHead {
         let length = match request.parse_with_uninit_headers(buffer, &mut headers) {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) if buffer.len() < HEAD_BYTES_MAX => return Ok(false),
+            // Not even the request line is whole (RFC 9112, section 3).
+            Ok(Status::Partial) if !buffer.contains(&b'\n') => {
+                return Err(Rejected { status: 414, what: "the target is too long" });
+            }
             Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
                 return Err(Rejected { status: 431, what: "the head is too large" });
             }
@@ -613,6 +617,7 @@ mod tests {
         assert_eq!(read(&long).unwrap_err().status, 414);
         let large = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(HEAD_BYTES_MAX));
         assert_eq!(read(&large).unwrap_err().status, 431);
+        assert_eq!(read(&format!("GET /{}", "x".repeat(HEAD_BYTES_MAX))).unwrap_err().status, 414);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use http::{HeaderMap, Request, Response};
 use crate::answer::{Failure, Sent};
 use crate::core::Core;
 use crate::h2::call::Got;
+use crate::h2::checks::{fits, settle_length};
 use crate::h2::interim::Interim;
-use crate::h2::server::settle_length;
 use crate::h2::uplink::Uplink;
 use crate::h2::upload::Sending;
 use crate::upstream::Upstream;
@@ -71,6 +71,9 @@ pub(super) async fn http2(
     .await;
     match answered {
         Ok(mut response) => {
+            if !fits(response.headers(), 0) {
+                return Err((Failure::Garbage("its head is too large"), Sent::Perhaps));
+            }
             if settle_length(response.headers_mut()).is_none() {
                 return Err((Failure::Garbage("its content-length is wrong"), Sent::Perhaps));
             }
@@ -85,6 +88,10 @@ pub(super) async fn http2(
         // It says itself that it has not looked at the request (RFC 9113, section 8.7).
         Err(error) if error.reason() == Some(Reason::REFUSED_STREAM) => {
             Err((Failure::Reset, Sent::No))
+        }
+        // What the protocol's library takes for none is none.
+        Err(error) if error.is_library() => {
+            Err((Failure::Garbage("it breaks the rules of HTTP/2"), Sent::Perhaps))
         }
         Err(_) => Err((Failure::Reset, Sent::Perhaps)),
     }

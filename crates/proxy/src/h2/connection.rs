@@ -20,7 +20,8 @@ use crate::buffer::Buffer;
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::h1::client::Client;
-use crate::h1::head::{HEAD_BYTES_MAX, is_hop_by_hop};
+use crate::h1::head::is_hop_by_hop;
+use crate::h2::checks::LIST_BYTES_MAX;
 use crate::h2::interim::Interim;
 use crate::h2::outgoing::Outgoing;
 use crate::h2::server::Handler;
@@ -104,7 +105,7 @@ pub(crate) async fn serve(client: Client, input: Buffer) {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(32 << 10)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+        .max_header_list_size(u32::try_from(LIST_BYTES_MAX).unwrap_or(u32::MAX));
     let mut late = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
     let shaken = tokio::select! {
         shaken = builder.handshake::<_, Bytes>(io) => shaken,

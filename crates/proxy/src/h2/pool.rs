@@ -16,6 +16,7 @@ use host::Clock;
 use model::Instant;
 use tokio::sync::Mutex;
 
+use crate::h2::checks::LIST_BYTES_MAX;
 use crate::upstream::Upstream;
 
 /// Requests on one connection, after which another is opened: what servers allow at least (RFC 9113, section
@@ -138,6 +139,7 @@ impl Pool {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(32 << 10)
+            .max_header_list_size(u32::try_from(LIST_BYTES_MAX).unwrap_or(u32::MAX))
             .handshake(stream);
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let is_ended = Rc::new(Cell::new(false));

@@ -12,7 +12,7 @@ use model::service::Protocol;
 use traffic::Outcome;
 
 use crate::access::{Record, Visit};
-use crate::answer::{Answer, Fault};
+use crate::answer::Answer;
 use crate::bounds::{Extent, Kind};
 use crate::core::Core;
 use crate::crossing::{Crossing, End, Facts, hash_of};
@@ -20,9 +20,10 @@ use crate::edge::Edge;
 use crate::gateway::{self, Coding};
 use crate::h1::client::Entry;
 use crate::h1::head::{content_length, is_hop_by_hop};
-use crate::h1::request::{Side, is_host, priority};
+use crate::h1::request::{Side, priority};
 use crate::h1::response::{ResponseHead, is_bare};
 use crate::h2::call::{Call, Forwarded, Got, Refused, host, kind_of};
+use crate::h2::checks::{announced, expects_continue, refused, settle_length};
 use crate::h2::grpc;
 use crate::h2::interim::Interim;
 use crate::h2::onward::edit;
@@ -31,7 +32,6 @@ use crate::h2::own::{Owned, bare, note, own, page_of};
 use crate::h2::source::Http2;
 use crate::h2::upload::{KEPT_BYTES_MAX, Source, Upload};
 use crate::router::Entry as Route;
-use crate::target;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::{Sent, TraceContext};
 
@@ -223,42 +223,6 @@ fn shorter(grpcs: Option<TimeLeft>, own: Option<TimeLeft>) -> Option<TimeLeft> {
     }
 }
 
-/// How long a request says that its body is, if it does.
-fn announced(head: &Parts) -> Option<u64> {
-    head.headers.get(header::CONTENT_LENGTH).and_then(|it| content_length(it.as_bytes()))
-}
-
-/// Whether a client waits to be told that it is to send the body.
-fn expects_continue(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::EXPECT)
-        .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"))
-}
-
-/// The answer to what must not be passed on: written as HTTP/1.1, it would be read in another way than here.
-fn refused(head: &Parts) -> Option<Answer> {
-    if head.method == Method::CONNECT {
-        let text = "tunnels are made over HTTP/1.1";
-        return Some(Answer::new(501, "method-not-supported", Fault::Caller, text));
-    }
-    let target = head.uri.path_and_query().map_or("", |it| it.as_str()).as_bytes();
-    if let Err(rejected) = target::check(target) {
-        return Some(Answer::malformed(rejected.status, rejected.what));
-    }
-    if !target::is_path(target, head.method.as_str().as_bytes()) {
-        return Some(Answer::malformed(400, "the target is no path"));
-    }
-    if head.headers.contains_key(header::EXPECT) && !expects_continue(&head.headers) {
-        return Some(Answer::malformed(417, "only 100-continue can be expected"));
-    }
-    let hosts = head.headers.get_all(header::HOST).into_iter().map(HeaderValue::as_bytes);
-    let hosts: Vec<&[u8]> = hosts.chain([host(head).as_bytes()]).collect();
-    if 2 < hosts.len() || !hosts.into_iter().all(is_host) {
-        return Some(Answer::malformed(400, "the host is malformed"));
-    }
-    None
-}
-
 /// The answer in an instance's place.
 fn refuse(call: &Call, mut crossing: Crossing, refused: Refused) -> Response<Outgoing> {
     crossing.bytes_in = call.upload.bytes();
@@ -369,23 +333,4 @@ pub(crate) fn headers_of(head: &ResponseHead, buffer: &[u8]) -> HeaderMap {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     headers
-}
-
-/// Writes the length of a body in the one way that every reader takes for the same (RFC 9110, section 8.6). Nothing if what
-/// says it is no length, or several say something else.
-pub(crate) fn settle_length(headers: &mut HeaderMap) -> Option<()> {
-    let mut values = headers.get_all(header::CONTENT_LENGTH).iter().map(HeaderValue::as_bytes);
-    let Some(first) = values.next() else { return Some(()) };
-    let length = content_length(first)?;
-    let mut is_usual = first.len() == 1 || !first.starts_with(b"0");
-    for other in values {
-        is_usual = false;
-        if content_length(other)? != length {
-            return None;
-        }
-    }
-    if !is_usual {
-        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-    }
-    Some(())
 }

@@ -9,6 +9,7 @@
     reason = "what stands beside the tests may fail as they do"
 )]
 
+mod alike;
 mod bounds;
 mod client;
 mod feed;

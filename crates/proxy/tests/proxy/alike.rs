@@ -1,0 +1,171 @@
+//! What is refused over one version of HTTP is refused over the other.
+
+use http::{HeaderName, HeaderValue};
+use model::service::Protocol;
+
+use crate::frames::{Came, Frames};
+use crate::harness::{Instance, Plane, Shop};
+use crate::streams::{Serves, Streams, head, request};
+use crate::wire::ok;
+
+/// RFC 9110, section 4.2, and RFC 3986, section 2: a target has the same length and the same bytes over both.
+#[test]
+fn issue_13_targets_are_alike_over_both_versions() {
+    let cart = Instance::answering(ok("x"));
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let (long, longer, longest) = (8 << 10, (8 << 10) + 1, 20 << 10);
+    let path = |length: usize| format!("/{}", "x".repeat(length - 1));
+    for (target, status) in [
+        (path(long), 200),
+        (path(longer), 414),
+        ("/a?{}|\\^`'=".to_owned(), 200),
+        ("/{}|\\^".to_owned(), 200),
+        ("/%c3%a4;x=y".to_owned(), 200),
+        ("/\u{e4}".to_owned(), 400),
+        ("/<x>".to_owned(), 400),
+        ("/`".to_owned(), 400),
+        ("/\"".to_owned(), 400),
+        ("/?\"".to_owned(), 400),
+        ("/?<".to_owned(), 400),
+        ("/ x".to_owned(), 505),
+        ("/\u{7f}".to_owned(), 400),
+        ("/\t".to_owned(), 400),
+    ] {
+        let told = plane.client().ask(format!("GET {target} HTTP/1.1\r\nHost: shop\r\n\r\n"));
+        assert_eq!(told.head.status(), status, "{target}");
+        let came = Frames::connect(plane.gateway).ask_with(&[(":path", target.as_bytes())]);
+        match came {
+            // What no URI has is malformed (RFC 9113, section 8.1.1).
+            Came::Reset(1) => assert!(status == 400 || status == 505, "{target}"),
+            came => assert_eq!(came, Came::Status(status), "{target}"),
+        }
+    }
+    let longest = path(longest);
+    let told = plane.client().ask(format!("GET {longest} HTTP/1.1\r\nHost: shop\r\n\r\n"));
+    assert_eq!(told.head.status(), 414);
+    // Its library counts the head before it looks at it.
+    let came = Frames::connect(plane.gateway).ask_with(&[(":path", longest.as_bytes())]);
+    assert_eq!(came, Came::Status(431));
+    plane.end();
+}
+
+/// RFC 9110, section 5.4: a head has as many headers, and as many bytes, over both.
+#[test]
+fn issue_13_heads_are_alike_over_both_versions() {
+    let cart = Instance::answering(ok("x"));
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let streams = Streams::new(plane.gateway);
+    // The host is one of them.
+    for (count, size, status) in
+        [(98, 1, 200), (101, 1, 431), (1, 16_000, 200), (1, 16_400, 431), (90, 200, 431)]
+    {
+        let value = "x".repeat(size);
+        let lines: String = (0..count).map(|it| format!("x{it}: {value}\r\n")).collect();
+        let told = plane.client().ask(format!("GET / HTTP/1.1\r\nHost: shop\r\n{lines}\r\n"));
+        assert_eq!(told.head.status(), status, "{count} of {size}");
+        let mut request = request("GET", "/", &[]);
+        for it in 0..count {
+            let name: HeaderName = format!("x{it}").parse().unwrap();
+            request.headers_mut().insert(name, HeaderValue::from_str(&value).unwrap());
+        }
+        let told = streams.ask(request);
+        assert_eq!(told.status, status, "{count} of {size}");
+        // What is far too large is refused by the protocol's library, which says no more.
+        if let Some(why) = told.get("x-pelago-reason") {
+            assert_eq!(why, "head-too-large", "{count} of {size}");
+        }
+    }
+    // Cookies that come in pieces are one header (RFC 9113, section 8.2.3).
+    let crumbs = vec![("cookie", "a=b"); 200];
+    assert_eq!(streams.ask(request("GET", "/", &crumbs)).status, 200);
+    drop(streams);
+    plane.end();
+}
+
+/// RFC 9113, section 8.2.1, and RFC 9110, section 5.5: which bytes a header has.
+#[test]
+fn issue_13_headers_have_the_same_bytes_over_both_versions() {
+    let cart = Instance::answering(ok("x"));
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    for (name, value, status) in [
+        ("x", &b"a\tb"[..], 200),
+        ("x", "\u{e4}".as_bytes(), 200),
+        ("x!#$%&'*+-.^_`|~", b"", 200),
+        ("x", b"a\0b", 400),
+        ("x", b"a\x7fb", 400),
+        ("x", b"a\rb", 400),
+        ("x", b"a\x01", 400),
+        ("x y", b"1", 400),
+        ("x(", b"1", 400),
+        ("\u{e4}", b"1", 400),
+    ] {
+        let mut client = plane.client();
+        client.send(format!("GET / HTTP/1.1\r\nHost: shop\r\n{name}: "));
+        client.send(value);
+        let told = client.ask("\r\n\r\n");
+        assert_eq!(told.head.status(), status, "{name} {value:?}");
+        let came = Frames::connect(plane.gateway).ask_with(&[(name, value)]);
+        // The protocol's library gives up the connection, as RFC 9113, section 5.4.1, lets it.
+        let expected = if status == 200 { Came::Status(200) } else { Came::GoAway };
+        assert_eq!(came, expected, "{name} {value:?}");
+    }
+    // These are malformed by what they are, not by their bytes; the stream alone ends, and the connection goes on.
+    let mut client = Frames::connect(plane.gateway);
+    for (name, value, came) in [
+        ("x", &b" a"[..], Came::Status(400)),
+        ("x", b"a\t", Came::Status(400)),
+        ("connection", b"close", Came::Reset(1)),
+        ("te", b"gzip", Came::Reset(1)),
+        ("x", b"a", Came::Status(200)),
+    ] {
+        assert_eq!(client.ask_with(&[(name, value)]), came, "{name} {value:?}");
+    }
+    drop(client);
+    plane.end();
+}
+
+/// An instance's head is as long as it may be over HTTP/1.1, and no longer.
+#[test]
+fn issue_13_heads_of_instances_are_alike_over_both_versions() {
+    let two = Serves::new(|request, mut reply| {
+        Box::pin(async move {
+            let path = request.uri().path().to_owned();
+            let (count, size) = path[1..].split_once('x').unwrap();
+            let mut told = head(200, &[("content-length", "0")]);
+            for it in 0..count.parse::<usize>().unwrap() {
+                let value = "x".repeat(size.parse().unwrap()).parse().unwrap();
+                told.headers_mut().insert(format!("x{it}").parse::<HeaderName>().unwrap(), value);
+            }
+            reply.send_response(told, true).unwrap();
+        })
+    });
+    let one = Instance::new(|mut asked| {
+        while let Some(head) = asked.head() {
+            let path = head.0.split(' ').nth(1).unwrap();
+            let (count, size) = path[1..].split_once('x').unwrap();
+            let value = "x".repeat(size.parse().unwrap());
+            let lines: String = (0..count.parse::<usize>().unwrap())
+                .map(|it| format!("x{it}: {value}\r\n"))
+                .collect();
+            let text = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{lines}\r\n");
+            if asked.wire.try_send(text).is_err() {
+                return;
+            }
+        }
+    });
+    for (port, protocol) in [(one.port, Protocol::Http), (two.port, Protocol::Http2)] {
+        let shop = Shop::new(&[port]).speaking(protocol).policy(|it| it.retry.attempts = 0);
+        let plane = Plane::new(&shop);
+        let bad = "502 bad-answer callee unsafe";
+        for (path, verdict) in [
+            ("/98x1", "200 -"),
+            ("/120x1", bad),
+            ("/1x16000", "200 -"),
+            ("/1x16500", bad),
+            ("/9x9000", bad),
+        ] {
+            assert_eq!(plane.get(path), verdict, "{protocol:?} {path}");
+        }
+        plane.end();
+    }
+}
