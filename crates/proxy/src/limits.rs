@@ -59,6 +59,9 @@ pub(crate) const BODY_BYTES_MAX: u64 = 64 << 20;
 /// clients send all before they read, and an answer is lost to the reset of a connection that is closed meanwhile. What
 /// counts is time and not bytes: an upload may be large, and dropping it costs little.
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(30);
+/// Time for which a client that has ended its half of a connection is taken to wait for the answer, since something of it came last.
+/// Whoever has gone away for good looks the same until something is written, and holds its instance meanwhile.
+pub(crate) const HALF_CLOSED_TIME: Duration = Duration::from_secs(5);
 /// Time without a byte after which no more is expected, as nginx's `lingering_timeout`.
 pub(crate) const LINGER_IDLE: Duration = Duration::from_secs(5);
 /// Spans a worker keeps until they are fetched, once a second.

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -35,6 +36,21 @@ impl Stream {
     /// Whether TLS is around it.
     pub(crate) const fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
+    }
+
+    /// Which version of HTTP was agreed on.
+    pub(crate) fn agreed(&self) -> Agreed {
+        match self {
+            Self::Plain(_) => Agreed::Nothing,
+            Self::Tls(stream) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => Agreed::Http2,
+            // HTTP/2 over TLS is agreed on or not spoken (RFC 9113, section 3.2).
+            Self::Tls(_) => Agreed::Http1,
+        }
+    }
+
+    /// Has the connection end by a reset when it is dropped: whoever reads it shall not take what has come for all.
+    pub(crate) fn reset(&self) {
+        reset(self.socket());
     }
 
     /// Ready when a read may give something: bytes, the end, or an error.
@@ -89,6 +105,21 @@ pub(crate) fn keep_alive(stream: &TcpStream) {
     if let Err(error) = asks {
         tracing::debug!(%error, "nobody asks whether the other side is still there");
     }
+}
+
+/// Which version of HTTP a connection is to speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Agreed {
+    /// Whichever it begins with.
+    Nothing,
+    Http1,
+    Http2,
+}
+
+/// Has a connection end by a reset when it is dropped.
+pub(crate) fn reset(socket: &TcpStream) {
+    // Where it cannot be told so, it ends as usual.
+    let _told: rustix::io::Result<()> = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
 }
 
 /// Reads from an instance into the room of `buffer`, which must have some; 0 is the end.

@@ -12,7 +12,7 @@ use traffic::Outcome;
 
 use crate::buffer::{Buffer, Buffers};
 use crate::core::Core;
-use crate::crossing::{Asked, Crossing, End};
+use crate::crossing::{self, Asked, Crossing};
 use crate::deadline::Deadline;
 use crate::h1::exchange::Tunnelled;
 use crate::limits::{QUIET_TIME, TUNNEL_TIME};
@@ -85,7 +85,7 @@ pub(crate) async fn run(
 }
 
 fn finish(crossing: Crossing, status: u16) {
-    let end = End { outcome: Outcome::Ok, status: Some(status), error: None };
+    let end = crossing::End { outcome: Outcome::Ok, status: Some(status), error: None };
     crossing.finish(&Nothing, &end);
 }
 
@@ -105,15 +105,16 @@ pub(crate) async fn pass(
     let [up, down] = said;
     let mut up = Flow { buffer: up, ..Flow::default() };
     let mut down = Flow { buffer: down, ..Flow::default() };
-    poll_fn(|context| {
+    let lost = poll_fn(|context| {
         let before = [up.bytes, down.bytes];
         let mut ends = Both { client: &mut client, instance, buffers: &core.buffers };
         let upward = up.poll(context, &mut ends, Way::Up);
         let downward = down.poll(context, &mut ends, Way::Down);
-        let failed =
-            matches!(upward, Poll::Ready(Err(()))) || matches!(downward, Poll::Ready(Err(())));
-        if failed || (upward.is_ready() && downward.is_ready()) {
-            return Poll::Ready(());
+        if let (Poll::Ready(Err(lost)), _) | (_, Poll::Ready(Err(lost))) = (upward, downward) {
+            return Poll::Ready(Some(lost));
+        }
+        if upward.is_ready() && downward.is_ready() {
+            return Poll::Ready(None);
         }
         let moved = [before[0] < up.bytes, before[1] < down.bytes];
         if moved != [false, false] {
@@ -124,11 +125,17 @@ pub(crate) async fn pass(
         }
         departs = departs || departure.as_mut().poll(context).is_ready();
         if departs && !is_asked && quiet.poll(context).is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(None);
         }
-        deadline.poll(context)
+        deadline.poll(context).map(|()| None)
     })
     .await;
+    // Whoever is told of an end takes what came before it for all there is: a loss is told as one.
+    match lost {
+        Some(End::Client) => stream::reset(instance),
+        Some(End::Instance) => client.reset(),
+        None => {}
+    }
     core.buffers.give(up.buffer);
     core.buffers.give(down.buffer);
     [up.bytes, down.bytes]
@@ -147,13 +154,36 @@ enum Way {
     Down,
 }
 
+/// One end of a tunnel.
+#[derive(Clone, Copy)]
+enum End {
+    Client,
+    Instance,
+}
+
+impl Way {
+    const fn from(self) -> End {
+        match self {
+            Self::Up => End::Client,
+            Self::Down => End::Instance,
+        }
+    }
+
+    const fn to(self) -> End {
+        match self {
+            Self::Up => End::Instance,
+            Self::Down => End::Client,
+        }
+    }
+}
+
 impl Flow {
     fn poll(
         &mut self,
         context: &mut Context<'_>,
         ends: &mut Both<'_>,
         way: Way,
-    ) -> Poll<Result<(), ()>> {
+    ) -> Poll<Result<(), End>> {
         let Both { client, instance, buffers } = ends;
         loop {
             while let Some(left) =
@@ -168,7 +198,7 @@ impl Flow {
                         self.written += count;
                         self.bytes += count as u64;
                     }
-                    Poll::Ready(_) => return Poll::Ready(Err(())),
+                    Poll::Ready(_) => return Poll::Ready(Err(way.to())),
                     Poll::Pending => return Poll::Pending,
                 }
             }
@@ -177,7 +207,7 @@ impl Flow {
                 Way::Down => Pin::new(&mut **client).poll_flush(context),
             };
             if matches!(flushed, Poll::Ready(Err(_))) {
-                return Poll::Ready(Err(()));
+                return Poll::Ready(Err(way.to()));
             }
             self.buffer.truncate(0);
             self.written = 0;
@@ -202,7 +232,7 @@ impl Flow {
             match read {
                 Poll::Ready(Ok(0)) => self.is_ended = true,
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(Err(())),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(way.from())),
                 Poll::Pending => {
                     buffers.give(std::mem::take(&mut self.buffer));
                     return Poll::Pending;
@@ -217,7 +247,7 @@ impl Flow {
         context: &mut Context<'_>,
         ends: &mut Both<'_>,
         way: Way,
-    ) -> Poll<Result<(), ()>> {
+    ) -> Poll<Result<(), End>> {
         if self.is_shut {
             return Poll::Ready(Ok(()));
         }
@@ -227,7 +257,7 @@ impl Flow {
         };
         shut.map(|shut| {
             self.is_shut = true;
-            shut.map_err(drop)
+            shut.map_err(|_| way.to())
         })
     }
 }

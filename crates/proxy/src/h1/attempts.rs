@@ -280,13 +280,17 @@ impl Exchange<'_> {
         let attempt = total.min(crossing.attempt_deadline().max(crossing.began()));
         let attempt = if self.body.is_done() { attempt } else { total };
         let wanted = hedge.map_or(attempt, |it| it.min(attempt));
+        let gone_at = self.gone_at();
+        let wanted = gone_at.map_or(wanted, |it| it.min(wanted));
         self.client.deadline.set(wanted);
         if self.client.deadline.poll(context).is_pending() {
             return Poll::Pending;
         }
         let now = self.client.core.tick();
         let is_sent = attempts.iter().all(|it| it.is_sent(self.checked));
-        Poll::Ready(if total <= now && !self.body.is_done() && is_sent {
+        Poll::Ready(if gone_at.is_some_and(|it| it <= now) {
+            Event::Gone
+        } else if total <= now && !self.body.is_done() && is_sent {
             Event::Rejected(Answer::too_slow())
         } else if total <= now {
             Event::Failed(0, Failure::Timeout)

@@ -145,7 +145,7 @@ impl Sender {
         exchange: &mut Exchange<'_>,
     ) -> Option<Event> {
         loop {
-            let Some(parts) = &self.parts else { return exchange.poll_client(context, None) };
+            let Some(parts) = &self.parts else { return poll_gone(context, exchange) };
             if self.at < exchange.checked {
                 if parts.poll_room(context).is_pending() {
                     return None;
@@ -173,6 +173,15 @@ impl Sender {
             }
         }
     }
+}
+
+/// Whether the client goes away, of whom nothing more is to come.
+fn poll_gone(context: &mut std::task::Context<'_>, exchange: &mut Exchange<'_>) -> Option<Event> {
+    let event = exchange.poll_client(context, None);
+    let gone_at = exchange.gone_at().filter(|_| event.is_none());
+    let Some(gone_at) = gone_at else { return event };
+    exchange.client.deadline.set(gone_at);
+    exchange.client.deadline.poll(context).is_ready().then_some(Event::Gone)
 }
 
 /// The head in HTTP/2's types.
@@ -261,6 +270,7 @@ async fn back(
         if exchange.client.write(&out).await.is_err() {
             return After::Close;
         }
+        exchange.has_taken();
         out.clear();
         let next = poll_fn(|context| {
             if sender.poll(context, exchange).is_some() {
@@ -270,6 +280,7 @@ async fn back(
         })
         .await;
         match next {
+            Some(Some(Err(_))) if by_close => return After::Reset,
             None | Some(Some(Err(_))) => return After::Close,
             Some(None) => break,
             Some(Some(Ok(frame))) if frame.is_trailers() => {

@@ -22,7 +22,7 @@ use crate::edge::Edge;
 use crate::limits::{
     AWAKE_MAX, AWAKE_TIME, FINISH_TIME, HEAD_TIME, IDLE_TIME, LINGER_IDLE, LINGER_TIME,
 };
-use crate::stream::Stream;
+use crate::stream::{Agreed, Stream};
 use crate::tunnel;
 
 /// Where a connection came in.
@@ -96,6 +96,7 @@ pub(crate) async fn serve(core: Rc<Core>, stream: Stream, entry: Entry, peer: So
                 client.core.buffers.give(input);
                 return Box::pin(client.close()).await;
             }
+            After::Reset => return client.stream.reset(),
             After::Linger => return Box::pin(client.linger(input)).await,
             After::Http2 => return Box::pin(crate::h2::connection::serve(client, input)).await,
             After::Tunnel(connected, said) => {
@@ -188,7 +189,7 @@ impl Client {
                 if !std::mem::replace(&mut is_timed, true) {
                     self.deadline.set(self.core.now().after(HEAD_TIME));
                 }
-                match begins(work.input.filled()) {
+                match begins(work.input.filled(), self.stream.agreed()) {
                     Begins::Http2 if place == Place::First => return Ok(Read::Http2),
                     Begins::Undecided if place == Place::First => {}
                     _ => {
@@ -350,7 +351,14 @@ enum Input {
     Late,
 }
 
-fn begins(bytes: &[u8]) -> Begins {
+/// What was agreed on by TLS (ALPN, RFC 7301) is spoken, whatever bytes a connection begins with: a preface of HTTP/2 is no
+/// request of HTTP/1.1, and a request is no preface.
+fn begins(bytes: &[u8], agreed: Agreed) -> Begins {
+    match agreed {
+        Agreed::Nothing => {}
+        Agreed::Http1 => return Begins::Http1,
+        Agreed::Http2 => return Begins::Http2,
+    }
     let common = bytes.len().min(PREFACE.len());
     if bytes.get(..common) != PREFACE.get(..common) {
         Begins::Http1

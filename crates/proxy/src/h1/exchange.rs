@@ -39,6 +39,8 @@ pub(crate) enum After {
     Keep,
     /// It is closed.
     Close,
+    /// It is reset: the client was told that the answer ends with the connection, and it has no end.
+    Reset,
     /// It is closed after an answer, while the client may still be sending.
     Linger,
     /// It turns out to speak HTTP/2.
@@ -77,6 +79,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) moved_at: Instant,
     /// Whether an instance may have seen the request.
     pub(crate) sent: Sent,
+    /// When the client ended its half of the connection, or took something of the answer after that.
+    pub(crate) half_closed_at: Option<Instant>,
 }
 
 /// A head as the parts that do not speak HTTP/1.1 see it.
@@ -156,6 +160,7 @@ pub(crate) async fn run(client: &mut Client, work: &mut Work) -> After {
         unframed,
         moved_at: began,
         sent: Sent::No,
+        half_closed_at: None,
     };
     exchange.run().await
 }

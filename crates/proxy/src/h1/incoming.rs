@@ -12,6 +12,7 @@ use super::exchange::Exchange;
 use crate::answer::Answer;
 use crate::bounds::Uploaded;
 use crate::h2::trailers;
+use crate::limits::HALF_CLOSED_TIME;
 
 /// What came of waiting for a small body.
 pub(super) enum Gathered {
@@ -54,6 +55,18 @@ impl Exchange<'_> {
             Poll::Ready(Gathered::Enough)
         })
         .await
+    }
+
+    /// When a client that has ended its half of the connection is taken to be gone.
+    pub(crate) fn gone_at(&self) -> Option<Instant> {
+        self.half_closed_at.map(|it| it.after(HALF_CLOSED_TIME))
+    }
+
+    /// Notes that the client has taken something of the answer.
+    pub(crate) fn has_taken(&mut self) {
+        if let Some(at) = &mut self.half_closed_at {
+            *at = self.client.core.now();
+        }
     }
 
     /// When more of the body must have come.
@@ -110,6 +123,9 @@ impl Exchange<'_> {
         context: &mut Context<'_>,
         sent: Option<bool>,
     ) -> Option<Event> {
+        if self.half_closed_at.is_some() {
+            return None;
+        }
         if self.work.input.is_full() {
             if self.body.is_done() || sent != Some(true) {
                 return None;
@@ -126,6 +142,11 @@ impl Exchange<'_> {
             return None;
         }
         match self.client.stream.poll_fill(context, &mut self.work.input) {
+            // It may still read the answer (RFC 9112, section 9.6).
+            Poll::Ready(Ok(0)) if self.body.is_done() => {
+                self.half_closed_at = Some(self.client.core.now());
+                None
+            }
             Poll::Ready(Ok(0) | Err(_)) => Some(Event::Gone),
             Poll::Ready(Ok(_)) if self.body.is_done() => None,
             Poll::Ready(Ok(_)) => {

@@ -267,7 +267,7 @@ impl Relay {
         limits: Limits,
     ) -> Poll<Ended> {
         let mut moved = false;
-        let uploaded = exchange.body.bytes;
+        let (uploaded, before) = (exchange.body.bytes, exchange.half_closed_at);
         exchange.client.core.tick();
         loop {
             match self.poll_write(context, exchange) {
@@ -305,12 +305,19 @@ impl Relay {
         }
         // Both directions may be in use.
         let now = exchange.client.core.now();
-        if moved || exchange.body.bytes != uploaded {
-            exchange.client.deadline.set(self.until(now, limits));
+        if moved || exchange.body.bytes != uploaded || exchange.half_closed_at != before {
+            if moved {
+                exchange.has_taken();
+            }
+            let until = self.until(now, limits);
+            let gone_at = exchange.gone_at();
+            exchange.client.deadline.set(gone_at.map_or(until, |it| it.min(until)));
         }
         exchange.client.deadline.poll(context).map(|()| {
             let now = exchange.client.core.tick();
-            if limits.hard.is_some_and(|it| it <= now) {
+            if exchange.gone_at().is_some_and(|it| it <= now) {
+                Ended::Gone
+            } else if limits.hard.is_some_and(|it| it <= now) {
                 Ended::Late
             } else if self.is_passed() {
                 Ended::Idle
@@ -427,6 +434,7 @@ impl Relay {
         ends: Ends,
     ) -> After {
         let status = self.attempt.head.status;
+        let by_close = self.rewriter.as_ref().is_some_and(Rewriter::ends_by_close);
         let is_sent = exchange.body.is_done() && self.attempt.is_sent(exchange.checked);
         let nothing_more = self.to == self.attempt.response.len();
         let reusable = self.attempt.head.keep_alive && is_sent && nothing_more;
@@ -455,6 +463,7 @@ impl Relay {
                 exchange.work.input.consume(exchange.checked);
                 if ends == Ends::No { After::Keep } else { After::Close }
             }
+            Ended::CutShort | Ended::Late | Ended::Idle if by_close => After::Reset,
             // What is missing can only be told by ending the connection.
             Ended::CutShort | Ended::Gone | Ended::Late | Ended::Idle | Ended::Stalled => {
                 After::Close

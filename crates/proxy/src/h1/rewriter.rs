@@ -44,6 +44,11 @@ impl Rewriter {
         }
     }
 
+    /// Whether the end of the body is that of the connection.
+    pub(super) fn ends_by_close(&self) -> bool {
+        self.told == Told::Close
+    }
+
     /// Takes in the line of a field behind the body. Without chunks there is no place for it.
     pub(super) fn trailer(&mut self, line: &[u8]) {
         self.trailers.extend_from_slice(line);

@@ -12,6 +12,7 @@
 mod alike;
 mod bounds;
 mod client;
+mod closing;
 mod feed;
 mod frames;
 mod front;

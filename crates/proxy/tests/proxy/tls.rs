@@ -126,3 +126,51 @@ fn certificates_that_are_put_there_are_used() {
     drop((before, now));
     plane.end();
 }
+
+/// What comes of a connection that agreed on `protocols` and begins with these bytes, until its end.
+fn begun(plane: &Plane, protocols: &[&str], bytes: &[u8]) -> Vec<u8> {
+    let authority = plane.folder.path().join("tls/authority.crt");
+    let mut tls = connect(plane, &authority, "localhost", protocols).unwrap();
+    tls.write_all(bytes).unwrap();
+    let mut read = Vec::new();
+    // How it ends is not what is asked.
+    drop(tls.read_to_end(&mut read));
+    read
+}
+
+/// RFC 9113, section 3.2, and RFC 7301, section 3.2: what was agreed on is spoken.
+#[test]
+fn issue_13_the_protocol_that_was_agreed_on_is_spoken() {
+    let cart = Instance::answering(ok("hello"));
+    let plane = Plane::start(&Shop::new(&[cart.port]), Start::WithTls);
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for protocols in [&["http/1.1"][..], &[]] {
+        let told = begun(&plane, protocols, preface);
+        assert!(told.starts_with(b"HTTP/1.1 505 "), "{:?}", String::from_utf8_lossy(&told));
+    }
+    let told = begun(&plane, &["h2"], get("/").as_bytes());
+    assert!(!told.starts_with(b"HTTP/1.1"), "{:?}", String::from_utf8_lossy(&told));
+    assert!(cart.heads().is_empty());
+    // Without a protocol in common there is no connection.
+    let authority = plane.folder.path().join("tls/authority.crt");
+    assert!(connect(&plane, &authority, "localhost", &["spdy/3"]).is_err());
+    plane.end();
+}
+
+/// RFC 9112, section 9.8: whoever says that nothing more will come may still read.
+#[test]
+fn issue_13_a_client_that_has_said_all_is_answered_through_tls() {
+    let cart = Instance::answering(ok("hello"));
+    let plane = Plane::start(&Shop::new(&[cart.port]), Start::WithTls);
+    let authority = plane.folder.path().join("tls/authority.crt");
+    let mut tls = connect(&plane, &authority, "localhost", &["http/1.1"]).unwrap();
+    tls.write_all(get("/").as_bytes()).unwrap();
+    tls.conn.send_close_notify();
+    while tls.conn.wants_write() {
+        tls.conn.write_tls(&mut tls.sock).unwrap();
+    }
+    let mut read = Vec::new();
+    drop(tls.read_to_end(&mut read));
+    assert!(read.ends_with(b"\r\n\r\nhello"), "{:?}", String::from_utf8_lossy(&read));
+    plane.end();
+}

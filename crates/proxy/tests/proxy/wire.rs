@@ -213,6 +213,18 @@ impl Wire {
         assert_eq!(String::from_utf8_lossy(&rest), "", "something came before the end");
     }
 
+    /// How it ends, whatever comes before: nothing is an end in order.
+    pub(crate) fn end_of(&mut self) -> Option<io::ErrorKind> {
+        let mut bytes = [0; 1_024];
+        loop {
+            match self.stream.read(&mut bytes) {
+                Ok(0) => return None,
+                Ok(_) => {}
+                Err(error) => return Some(error.kind()),
+            }
+        }
+    }
+
     /// Sends a request and reads the answer.
     pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Answer {
         self.send(request);
