@@ -352,12 +352,11 @@ async def play(asked, application):
     clock = Clock(asked.minutes * 60)
     turn_s = asked.minutes * 60 / len(turns)
     books, found = holders(asked, application, clock)
-    began = time.monotonic()
-    held = []
+    began, held = time.monotonic(), []
     for number, it in enumerate(found):
-        # The later half begins one after the other until half of the time is over, so that each data plane has some.
-        later = max(0.0, number % asked.each * 2 / asked.each - 1 + 1 / asked.each)
-        held.append(asyncio.create_task(it.hold(began + later * asked.minutes * 30)))
+        # Every other one begins later, one after the other until a tenth of the time is left, so that each data plane has some.
+        later = number / len(found) * 0.9 if number % 2 else 0.0
+        held.append(asyncio.create_task(it.hold(began + later * asked.minutes * 60)))
     outcomes, planes = collections.defaultdict(Change), []
     for number, (name, change) in enumerate(turns):
         began = time.monotonic()
