@@ -9,6 +9,7 @@ extern crate alloc;
 
 pub mod application;
 pub mod edge;
+pub mod heads;
 pub mod health;
 pub mod index;
 pub mod instance;

@@ -49,6 +49,8 @@ fn serve(asked: Proxy) -> Result<(), ProxyError> {
             decision_log: asked.decision_log,
             proxy_protocol: asked.is_behind_balancer,
             trusted_proxies: asked.trusted_proxies,
+            head_size: asked.head_size,
+            head_time: asked.head_timeout,
         },
         workers: usize::from(asked.workers),
         sockets: match asked.sockets {

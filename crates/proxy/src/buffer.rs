@@ -6,9 +6,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// Bytes of a usual buffer: the largest head fits.
-pub(crate) const SMALL_BYTES: usize = crate::h1::head::HEAD_BYTES_MAX;
-/// Bytes of a buffer for long bodies: fewer system calls, and what a socket holds by default.
+/// Bytes of a usual buffer: the largest head fits, where no larger ones are allowed.
+pub(crate) const SMALL_BYTES: usize = 16 << 10;
+/// Bytes of a buffer for long bodies: fewer system calls, and what a socket holds by default. The largest head that can be allowed
+/// leaves a quarter of it for a body.
 pub(crate) const LARGE_BYTES: usize = 64 << 10;
 /// Buffers of each size that are kept for the next request.
 const KEPT_MAX: usize = 256;

@@ -176,7 +176,9 @@ impl Core {
 
     /// What a request needs while it is worked on.
     pub(crate) fn work(&self) -> Box<Work> {
-        self.works.borrow_mut().pop().unwrap_or_default()
+        let mut work = self.works.borrow_mut().pop().unwrap_or_default();
+        work.head.limits = self.front.heads;
+        work
     }
 
     /// Takes it back.

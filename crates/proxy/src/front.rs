@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use host::Clock;
+use model::heads::HeadTime;
 use model::network::Networks;
 use telemetry::GatewayOptions;
 use tokio::io::AsyncReadExt as _;
@@ -17,8 +18,8 @@ use crate::buffer::Buffer;
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::decisions::DecisionLog;
+use crate::h1::head::Limits;
 use crate::h1::request::Side;
-use crate::limits::HEAD_TIME;
 use crate::proxy_protocol::{self, Header, Malformed};
 
 /// What a worker knows of the gateway it is a part of.
@@ -32,6 +33,10 @@ pub(crate) struct Front {
     pub(crate) begins: Begins,
     /// Whose word is taken for whom a request comes from.
     pub(crate) trusted: Networks,
+    /// How large a head may be, wherever it comes from.
+    pub(crate) heads: Limits,
+    /// How long one may take to come.
+    pub(crate) head_time: HeadTime,
     /// Whether it was said already that connections begin with something else. Once is enough: whoever can
     /// connect could fill the log otherwise.
     pub(crate) is_said: Cell<bool>,
@@ -44,13 +49,29 @@ impl Front {
         options: &GatewayOptions,
         clock: Clock,
     ) -> io::Result<(Self, Option<JoinHandle<()>>)> {
-        let GatewayOptions { access_log, proxy_protocol, decision_log, trusted_proxies } = options;
+        let GatewayOptions {
+            access_log,
+            proxy_protocol,
+            decision_log,
+            trusted_proxies,
+            head_size,
+            head_time,
+        } = options;
         let begins = if *proxy_protocol { Begins::WithProxyProtocol } else { Begins::AtOnce };
         let started = access_log.as_ref().map(|it| writer::start(it, clock)).transpose()?;
         let (access_log, thread) = started.unzip();
         let decision_log = decision_log.clone();
         let trusted = trusted_proxies.clone();
-        Ok((Self { access_log, decision_log, begins, trusted, ..Self::default() }, thread))
+        let front = Self {
+            access_log,
+            decision_log,
+            begins,
+            trusted,
+            heads: Limits::new(*head_size),
+            head_time: *head_time,
+            ..Self::default()
+        };
+        Ok((front, thread))
     }
 }
 
@@ -114,7 +135,8 @@ pub(crate) async fn peer_of(
     if core.front.begins == Begins::AtOnce {
         return Some(peer);
     }
-    let mut deadline = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
+    let mut deadline =
+        Deadline::new(core.clock, core.clock.now().after(core.front.head_time.get()));
     let mut buffer = core.buffers.small();
     let header = tokio::select! {
         header = read_header(stream, &mut buffer) => header,

@@ -13,9 +13,6 @@ pub(crate) fn clients_max(open_files: Option<u64>, workers: usize) -> u32 {
     let each = shared / 2 / (workers.max(1) as u64);
     u32::try_from(each.clamp(1, CLIENTS_MAX)).unwrap_or(u32::MAX)
 }
-/// Time a client may take to send a head, as nginx's `client_header_timeout`, but for the better: a head
-/// is one packet.
-pub(crate) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Time after an answer in which a connection is ready for the next request, and larger for it.
 pub(crate) const AWAKE_TIME: Duration = Duration::from_secs(1);
 /// Time a connection without a request still has when the process ends: a request may be on its way.

@@ -234,7 +234,7 @@ impl Main {
             pid: std::process::id(),
             gateway: self.listeners.address(&Place::Gateway),
             gateway_tls: self.listeners.address(&Place::GatewayTls),
-            options: self.front.clone(),
+            options: Box::new(self.front.clone()),
             asked: Some(self.entrances.wanted()),
             workers: Some(self.workers.count()),
             is_retired: self.is_retired(),

@@ -3,12 +3,12 @@
 //! It refuses bytes that no target has (RFC 3986, section 2), as far as no browser sends them: what one reader takes for the
 //! end of a target, another may not. Braces and the like pass, as browsers leave them in queries.
 
-use crate::h1::head::TARGET_BYTES_MAX;
+use crate::h1::head::Limits;
 use crate::h1::request::Rejected;
 
 /// Refuses a target that is too long, or has bytes that none has.
-pub(crate) fn check(target: &[u8]) -> Result<(), Rejected> {
-    if TARGET_BYTES_MAX < target.len() {
+pub(crate) fn check(target: &[u8], limits: Limits) -> Result<(), Rejected> {
+    if limits.target_bytes() < target.len() {
         return Err(Rejected { status: 414, what: "the target is too long" });
     }
     let mut in_query = false;
@@ -39,7 +39,8 @@ mod tests {
 
     #[test]
     fn issue_13_targets_have_the_bytes_that_browsers_send() {
-        let status = |target: &str| check(target.as_bytes()).map_err(|it| it.status);
+        let limits = Limits::default();
+        let status = |target: &str| check(target.as_bytes(), limits).map_err(|it| it.status);
         for target in ["/", "*", "/a;b=c/~!$&'()*+,=:@", "/%c3%a4", "/{a}|^\\[]", "/?a=`b`{}|^"] {
             assert_eq!(status(target), Ok(()), "{target}");
         }
@@ -48,8 +49,8 @@ mod tests {
         ] {
             assert_eq!(status(target), Err(400), "{target}");
         }
-        assert_eq!(status(&"/".repeat(TARGET_BYTES_MAX)), Ok(()));
-        assert_eq!(status(&"/".repeat(TARGET_BYTES_MAX + 1)), Err(414));
+        assert_eq!(status(&"/".repeat(8 << 10)), Ok(()));
+        assert_eq!(status(&"/".repeat((8 << 10) + 1)), Err(414));
     }
 
     #[test]

@@ -25,7 +25,6 @@ use crate::counters::Extent;
 use crate::deadline::Deadline;
 use crate::front::{Front, peer_of};
 use crate::h1::client::{self, Entry};
-use crate::limits::HEAD_TIME;
 use crate::stream::Stream;
 use crate::tcp;
 
@@ -268,7 +267,8 @@ async fn shake_hands(
     acceptor: Option<TlsAcceptor>,
     stream: TcpStream,
 ) -> Option<Stream> {
-    let mut deadline = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
+    let mut deadline =
+        Deadline::new(core.clock, core.clock.now().after(core.front.head_time.get()));
     tokio::select! {
         shaken = acceptor?.accept(stream) => Some(Stream::Tls(Box::new(shaken.ok()?))),
         () = deadline.passed() => None,

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use model::heads::{HeadSize, HeadTime};
 use model::network::Networks;
 use model::rollout::Counts;
 use model::units::Share;
@@ -29,7 +30,7 @@ pub enum Report {
         gateway_tls: Option<SocketAddr>,
         /// What else the gateway was told; older data planes were told nothing.
         #[serde(default)]
-        options: GatewayOptions,
+        options: Box<GatewayOptions>,
         /// Where the gateway was told to listen; older data planes do not say.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         asked: Option<GatewayAddresses>,
@@ -89,6 +90,12 @@ pub struct GatewayOptions {
     /// Whose word is taken for whom a request comes from.
     #[serde(default, skip_serializing_if = "Networks::is_empty")]
     pub trusted_proxies: Networks,
+    /// How large a head may be, at the gateway and inside.
+    #[serde(default)]
+    pub head_size: HeadSize,
+    /// How long one may take to come, from its first byte, at the gateway and inside.
+    #[serde(default)]
+    pub head_time: HeadTime,
 }
 
 /// Where requests are logged, and which.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use model::heads::{HeadSize, HeadTime};
 use model::network::Networks;
 use model::units::Share;
 
@@ -53,6 +54,12 @@ pub struct Serve {
     /// addresses or networks, with commas between, or `none` [default: none]
     #[arg(long, value_name = "NETWORKS")]
     pub trusted_proxies: Option<Networks>,
+    /// Size of a head, at most: of requests at the gateway and inside, and of answers; 4KiB to 48KiB [default: 16KiB]
+    #[arg(long, value_name = "SIZE")]
+    pub head_size: Option<HeadSize>,
+    /// Time for the head of a request, from its first byte; 1s to 10m [default: 10s]
+    #[arg(long, value_name = "DURATION")]
+    pub head_timeout: Option<HeadTime>,
     /// End when nothing has run for so long
     #[arg(long, value_name = "DURATION")]
     pub idle_exit: Option<String>,
@@ -98,6 +105,12 @@ pub struct Proxy {
     /// Proxies whose word is taken for whom a request comes from
     #[arg(long, default_value = "none")]
     pub trusted_proxies: Networks,
+    /// Size of a head, at most
+    #[arg(long, value_name = "SIZE", default_value_t)]
+    pub head_size: HeadSize,
+    /// Time for the head of a request
+    #[arg(long, value_name = "DURATION", default_value_t)]
+    pub head_timeout: HeadTime,
     /// Where its listening sockets come from
     #[arg(long, value_enum, default_value_t = SocketsFrom::New)]
     pub sockets: SocketsFrom,

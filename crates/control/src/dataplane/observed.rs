@@ -135,7 +135,7 @@ impl Observed {
                 pid,
                 gateway,
                 gateway_tls,
-                options,
+                options: *options,
                 asked,
                 workers,
                 counts_elsewhere,
@@ -233,7 +233,7 @@ mod tests {
 
     fn hello(pid: u32) -> Report {
         let version = "1".to_owned();
-        let options = GatewayOptions::default();
+        let options = Box::default();
         Report::Hello {
             version,
             pid,

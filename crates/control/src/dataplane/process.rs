@@ -63,6 +63,8 @@ impl Launcher {
         if !settings.options.trusted_proxies.is_empty() {
             option("--trusted-proxies", settings.options.trusted_proxies.to_string().into());
         }
+        option("--head-size", settings.options.head_size.to_string().into());
+        option("--head-timeout", settings.options.head_time.to_string().into());
         if settings.options.proxy_protocol {
             arguments.push("--proxy-protocol".into());
         }

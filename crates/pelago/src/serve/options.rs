@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use cli::Context;
 use cli::arguments::{Listen, LogFile, Serve};
 use host::files;
+use model::heads::{HeadSize, HeadTime};
 use model::network::Networks;
 use model::units::{Bytes, Share, parse_duration};
 
@@ -64,6 +65,8 @@ pub(super) struct Options {
     pub(super) decision_log: LogFile,
     pub(super) proxy_protocol: bool,
     pub(super) trusted_proxies: Networks,
+    pub(super) head_size: HeadSize,
+    pub(super) head_timeout: HeadTime,
     /// All of them by name, as they are kept.
     texts: BTreeMap<String, String>,
 }
@@ -146,6 +149,8 @@ impl Options {
                 None,
                 NONE,
             )?,
+            head_size: choice.of("head-size", asked.head_size, None, "16KiB")?,
+            head_timeout: choice.of("head-timeout", asked.head_timeout, None, "10s")?,
             texts: choice.texts,
         })
     }
@@ -317,7 +322,8 @@ mod tests {
         let line = "pelago serve --listen none --gateway-tls 127.0.0.1:3 --telemetry none \
                     --telemetry-age 2d --telemetry-size 1GiB --remote-write http://u:geheim@h/ \
                     --proxy-workers 2 --access-log a.log --access-log-sample 5% \
-                    --decision-log decisions --proxy-protocol --trusted-proxies 10.0.0.0/8";
+                    --decision-log decisions --proxy-protocol --trusted-proxies 10.0.0.0/8 \
+                    --head-size 32KiB --head-timeout 20s";
         let said = chosen(line, &[], folder.path()).unwrap();
         let kept = chosen("pelago serve", &[], folder.path()).unwrap();
         assert_eq!(said.texts, kept.texts);
@@ -325,6 +331,7 @@ mod tests {
         assert_eq!(paths, [PathBuf::from("/shop/a.log"), PathBuf::from("/shop/decisions")]);
         assert!(kept.proxy_protocol);
         assert_eq!(kept.trusted_proxies.to_string(), "10.0.0.0/8");
+        assert_eq!((kept.head_size.bytes(), kept.head_timeout.get().as_secs()), (32 << 10, 20));
         assert_eq!((kept.proxy_workers.get(), kept.telemetry_size), (2, Bytes(1 << 30)));
         let shown = kept.describe();
         assert!(shown.contains("remote-write given") && !shown.contains("geheim"), "{shown}");

@@ -9,7 +9,6 @@ use model::Instant;
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 
-use super::head::HEAD_BYTES_MAX;
 use super::request::Method;
 use super::response::ResponseHead;
 use super::write;
@@ -277,6 +276,9 @@ impl Attempt {
                 }
                 self.response = request.buffers.small();
             }
+            if self.response.is_full() {
+                request.buffers.enlarge(&mut self.response);
+            }
             match poll_fill(stream, context, &mut self.response) {
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Err(Failure::Reset)),
                 Poll::Ready(Ok(_)) => {}
@@ -291,7 +293,7 @@ impl Attempt {
                 match self.head.read(self.response.filled(), request.method) {
                     Ok(true) if self.head.status < 200 && self.head.status != 101 => {
                         write::interim(&mut self.interim, self.response.filled(), &self.head);
-                        if HEAD_BYTES_MAX < self.interim.len() {
+                        if self.head.limits.bytes() < self.interim.len() {
                             let what = "it goes on with answers before the answer";
                             return Poll::Ready(Err(Failure::Garbage(what)));
                         }

@@ -180,6 +180,7 @@ impl Exchange<'_> {
         // A tunnel is not to be opened twice.
         let method = if head.upgrade.is_some() { Method::Other } else { head.method };
         let mut attempt = Attempt::new(place, upstream, method, out, head.length);
+        attempt.head.limits = head.limits;
         attempt.start(now);
         Some(attempt)
     }

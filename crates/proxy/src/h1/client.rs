@@ -19,9 +19,7 @@ use crate::connections::Crosses;
 use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::edge::Edge;
-use crate::limits::{
-    AWAKE_MAX, AWAKE_TIME, FINISH_TIME, HEAD_TIME, IDLE_TIME, LINGER_IDLE, LINGER_TIME,
-};
+use crate::limits::{AWAKE_MAX, AWAKE_TIME, FINISH_TIME, IDLE_TIME, LINGER_IDLE, LINGER_TIME};
 use crate::stream::{Agreed, Stream};
 use crate::tunnel;
 
@@ -73,7 +71,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves a connection until it ends.
 pub(crate) async fn serve(core: Rc<Core>, stream: Stream, entry: Entry, peer: SocketAddr) {
-    let deadline = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
+    let deadline = Deadline::new(core.clock, core.clock.now().after(core.front.head_time.get()));
     let address = peer.ip().to_string().into_boxed_str();
     let side = match &entry {
         Entry::Mesh(_) => Side::Mesh,
@@ -187,7 +185,7 @@ impl Client {
             if 0 < work.input.len() {
                 // Its time begins with its first byte.
                 if !std::mem::replace(&mut is_timed, true) {
-                    self.deadline.set(self.core.now().after(HEAD_TIME));
+                    self.deadline.set(self.core.now().after(self.core.front.head_time.get()));
                 }
                 match begins(work.input.filled(), self.stream.agreed()) {
                     Begins::Http2 if place == Place::First => return Ok(Read::Http2),
@@ -198,6 +196,9 @@ impl Client {
                         }
                     }
                 }
+            }
+            if work.input.is_full() {
+                self.core.buffers.enlarge(&mut work.input);
             }
             match poll_fn(|context| self.poll_input(context, &mut work.input)).await {
                 Input::Bytes => {}

@@ -2,12 +2,36 @@
 
 use std::ops::Range;
 
-/// Bytes a head may have. nginx takes 32 KiB by default, `HAProxy` 16 KiB.
-pub(crate) const HEAD_BYTES_MAX: usize = 16 << 10;
+use model::heads::HeadSize;
+
 /// Headers a head may have, as in `HAProxy` (101) and Apache httpd (100).
 pub(crate) const HEADERS_MAX: usize = 100;
-/// Bytes of a request target, as nginx's `large_client_header_buffers`.
-pub(crate) const TARGET_BYTES_MAX: usize = 8 << 10;
+
+/// How large a head may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limits(HeadSize);
+
+impl Limits {
+    pub(crate) const fn new(size: HeadSize) -> Self {
+        Self(size)
+    }
+
+    /// Bytes of it.
+    pub(crate) fn bytes(self) -> usize {
+        self.0.bytes()
+    }
+
+    /// Bytes of a request's target: a half, which is usually what nginx's `large_client_header_buffers` allow.
+    pub(crate) fn target_bytes(self) -> usize {
+        self.bytes() / 2
+    }
+
+    /// Bytes as HTTP/2 counts them, which are 32 more for each header (RFC 9113, section 6.5.2): as many as the longest
+    /// head over HTTP/1.1 may have. What is longer is refused by the protocol's library.
+    pub(crate) fn list_bytes(self) -> u32 {
+        u32::try_from(self.bytes() + 32 * (HEADERS_MAX + 4)).unwrap_or(u32::MAX)
+    }
+}
 
 /// Where a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use model::route::Priority;
 
 use super::chunked::is_token;
 use super::head::{
-    Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, content_length, elements,
-    has_underscore, is_about_client, is_canonical_length, is_hop_by_hop, is_own, span, values,
+    Copies, Framing, HEADERS_MAX, Limits, Lines, Span, content_length, elements, has_underscore,
+    is_about_client, is_canonical_length, is_hop_by_hop, is_own, span, values,
 };
 use crate::target;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeoutBy};
@@ -73,6 +73,8 @@ impl Method {
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct RequestHead {
+    /// How large it may be.
+    pub(crate) limits: Limits,
     /// Bytes of the head, its empty line included.
     pub(crate) length: usize,
     pub(crate) method: Method,
@@ -139,13 +141,13 @@ impl RequestHead {
         let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut []);
         let length = match request.parse_with_uninit_headers(buffer, &mut headers) {
-            Ok(Status::Complete(length)) => length,
-            Ok(Status::Partial) if buffer.len() < HEAD_BYTES_MAX => return Ok(false),
+            Ok(Status::Complete(length)) if length <= self.limits.bytes() => length,
+            Ok(Status::Partial) if buffer.len() < self.limits.bytes() => return Ok(false),
             // Not even the request line is whole (RFC 9112, section 3).
             Ok(Status::Partial) if !buffer.contains(&b'\n') => {
                 return Err(Rejected { status: 414, what: "the target is too long" });
             }
-            Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
                 return Err(Rejected { status: 431, what: "the head is too large" });
             }
             Err(httparse::Error::Version) => {
@@ -188,7 +190,16 @@ impl RequestHead {
         cut.clear();
         let mut forwarded_for = std::mem::take(&mut self.forwarded_for);
         forwarded_for.clear();
-        *self = Self { length, copies, forwarded_for, connection_names, cut, ..Self::default() };
+        let limits = self.limits;
+        *self = Self {
+            limits,
+            length,
+            copies,
+            forwarded_for,
+            connection_names,
+            cut,
+            ..Self::default()
+        };
     }
 
     /// Takes one header in: most are copied.
@@ -315,7 +326,7 @@ impl RequestHead {
 
     /// The target: origin form is usual, absolute form says the host itself (RFC 9112, section 3.2).
     fn read_target(&mut self, buffer: &[u8], target: &str) -> Result<(), Rejected> {
-        target::check(target.as_bytes())?;
+        target::check(target.as_bytes(), self.limits)?;
         self.target = span(buffer, target.as_bytes());
         if self.method == Method::Connect {
             let has_port = target.rsplit_once(':').is_some_and(|(host, port)| {
@@ -450,7 +461,6 @@ mod tests {
     #![expect(clippy::string_slice, reason = "the texts are ASCII")]
 
     use super::*;
-    use crate::h1::head::TARGET_BYTES_MAX;
     use proptest::prelude::*;
 
     fn read(text: &str) -> Result<Option<RequestHead>, Rejected> {
@@ -613,11 +623,16 @@ mod tests {
         let many = "X: y\r\n".repeat(HEADERS_MAX);
         let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n");
         assert_eq!(read(&many).unwrap_err().status, 431);
-        let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(TARGET_BYTES_MAX));
+        let limits = Limits::default();
+        let long = "x".repeat(limits.target_bytes());
+        let long = format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_eq!(read(&long).unwrap_err().status, 414);
-        let large = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(HEAD_BYTES_MAX));
+        let large = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(limits.bytes()));
         assert_eq!(read(&large).unwrap_err().status, 431);
-        assert_eq!(read(&format!("GET /{}", "x".repeat(HEAD_BYTES_MAX))).unwrap_err().status, 414);
+        let target = format!("GET /{}", "x".repeat(limits.bytes()));
+        assert_eq!(read(&target).unwrap_err().status, 414);
+        // Whole, and larger than it may be all the same.
+        assert_eq!(read(&format!("{large}\r\nHost: a\r\n\r\n")).unwrap_err().status, 431);
     }
 
     #[test]

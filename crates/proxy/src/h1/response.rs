@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 use super::head::{
-    Copies, Framing, HEAD_BYTES_MAX, HEADERS_MAX, Lines, Span, content_length, elements,
+    Copies, Framing, HEADERS_MAX, Limits, Lines, Span, content_length, elements,
     is_canonical_length, is_hop_by_hop, span,
 };
 use super::request::Method;
@@ -14,6 +14,8 @@ use super::request::Method;
 #[derive(Clone, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct ResponseHead {
+    /// How large it may be.
+    pub(crate) limits: Limits,
     /// Bytes of the head, its empty line included.
     pub(crate) length: usize,
     pub(crate) status: u16,
@@ -66,9 +68,9 @@ impl ResponseHead {
         let config = httparse::ParserConfig::default();
         let parsed = config.parse_response_with_uninit_headers(&mut response, buffer, &mut headers);
         let length = match parsed {
-            Ok(Status::Complete(length)) => length,
-            Ok(Status::Partial) if buffer.len() < HEAD_BYTES_MAX => return Ok(false),
-            Ok(Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+            Ok(Status::Complete(length)) if length <= self.limits.bytes() => length,
+            Ok(Status::Partial) if buffer.len() < self.limits.bytes() => return Ok(false),
+            Ok(_) | Err(httparse::Error::TooManyHeaders) => {
                 return Err(Garbage("its head is too large"));
             }
             Err(_) => return Err(Garbage("its head is malformed")),
@@ -102,7 +104,8 @@ impl ResponseHead {
         copies.clear();
         let mut names = std::mem::take(&mut self.names);
         names.clear();
-        *self = Self { length, status, copies, names, ..Self::default() };
+        let limits = self.limits;
+        *self = Self { limits, length, status, copies, names, ..Self::default() };
     }
 
     fn header(&mut self, buffer: &[u8], header: &Header<'_>, line: Span) -> Result<(), Garbage> {

@@ -56,7 +56,7 @@ pub(super) async fn http2(
     (sending, peeks): (Sending, Peeks),
     interim: Rc<Interim>,
 ) -> Result<Got, (Failure, Sent)> {
-    let placed = upstream.h2.place(upstream.address, core.clock).await;
+    let placed = upstream.h2.place(upstream.address, &core).await;
     let (place, mut sender) = placed.map_err(|error| (Failure::Connect(error), Sent::No))?;
     let begun = sender.send_request(request, sending.is_end());
     let (mut answer, stream) = begun.map_err(|_| (Failure::Reset, Sent::No))?;
@@ -71,7 +71,7 @@ pub(super) async fn http2(
     .await;
     match answered {
         Ok(mut response) => {
-            if !fits(response.headers(), 0) {
+            if !fits(response.headers(), 0, core.front.heads) {
                 return Err((Failure::Garbage("its head is too large"), Sent::Perhaps));
             }
             if settle_length(response.headers_mut()).is_none() {

@@ -233,6 +233,7 @@ impl Call {
 
     fn first(&self, upstream: Rc<Upstream>, out: Vec<u8>) -> Box<Attempt> {
         let mut attempt = Attempt::new(0, upstream, kind_of(&self.head.method), out, 0);
+        attempt.head.limits = self.core.front.heads;
         attempt.start(self.core.now());
         Box::new(attempt)
     }
@@ -382,7 +383,8 @@ async fn http1(
             };
             let answered = attempt.poll_head(context, &request);
             if !attempt.interim.is_empty() {
-                interim.http1(&mut attempt.interim);
+                let limits = attempt.head.limits;
+                interim.http1(&mut attempt.interim, limits);
             }
             if answered.is_ready() {
                 return answered;

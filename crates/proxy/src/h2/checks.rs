@@ -4,14 +4,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::answer::{Answer, Fault};
-use crate::h1::head::{HEAD_BYTES_MAX, HEADERS_MAX, TARGET_BYTES_MAX, content_length};
+use crate::h1::head::{HEADERS_MAX, Limits, content_length};
 use crate::h1::request::is_host;
 use crate::h2::call::host;
 use crate::target;
-
-/// Bytes of a head as HTTP/2 counts them, which are 32 more for each header (RFC 9113, section 6.5.2): as many as the longest
-/// head over HTTP/1.1 may have. What is longer is refused by the protocol's library.
-pub(crate) const LIST_BYTES_MAX: usize = HEAD_BYTES_MAX + 32 * (HEADERS_MAX + 4);
 
 /// How long a request says that its body is, if it does.
 pub(super) fn announced(head: &Parts) -> Option<u64> {
@@ -26,16 +22,16 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to what must not be passed on: written as HTTP/1.1, it would be read in another way than here.
-pub(super) fn refused(head: &Parts) -> Option<Answer> {
+pub(super) fn refused(head: &Parts, limits: Limits) -> Option<Answer> {
     if head.method == Method::CONNECT {
         let text = "tunnels are made over HTTP/1.1";
         return Some(Answer::new(501, "method-not-supported", Fault::Caller, text));
     }
-    if let Some(answer) = unlike(head) {
+    if let Some(answer) = unlike(head, limits) {
         return Some(answer);
     }
     let target = head.uri.path_and_query().map_or("", |it| it.as_str()).as_bytes();
-    if let Err(rejected) = target::check(target) {
+    if let Err(rejected) = target::check(target, limits) {
         return Some(Answer::malformed(rejected.status, rejected.what));
     }
     if !target::is_path(target, head.method.as_str().as_bytes()) {
@@ -53,12 +49,12 @@ pub(super) fn refused(head: &Parts) -> Option<Answer> {
 }
 
 /// The answer to what a client of HTTP/1.1 may not send either.
-fn unlike(head: &Parts) -> Option<Answer> {
+fn unlike(head: &Parts, limits: Limits) -> Option<Answer> {
     // A target that is too long is called so.
     let target = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
     let line = head.method.as_str().len() + target + " HTTP/1.1\r\n".len();
     let host = head.uri.authority().map_or(0, |it| it.as_str().len() + "host: \r\n".len());
-    if target <= TARGET_BYTES_MAX && !fits(&head.headers, line + host) {
+    if target <= limits.target_bytes() && !fits(&head.headers, line + host, limits) {
         return Some(Answer::malformed(431, "the head is too large"));
     }
     let is_edged = |it: &HeaderValue| it.as_bytes().trim_ascii().len() != it.len();
@@ -69,14 +65,14 @@ fn unlike(head: &Parts) -> Option<Answer> {
 }
 
 /// Whether headers are no more, and no longer, than they may be over HTTP/1.1, beside so many bytes.
-pub(super) fn fits(headers: &HeaderMap, beside: usize) -> bool {
+pub(super) fn fits(headers: &HeaderMap, beside: usize, limits: Limits) -> bool {
     let each = |(name, value): (&header::HeaderName, &HeaderValue)| {
         name.as_str().len() + value.len() + ": \r\n".len()
     };
     let bytes = beside + headers.iter().map(each).sum::<usize>();
     // Cookies may come in pieces, which are one header (RFC 9113, section 8.2.3).
     let crumbs = headers.get_all(header::COOKIE).iter().count().saturating_sub(1);
-    headers.len() - crumbs <= HEADERS_MAX && bytes <= HEAD_BYTES_MAX
+    headers.len() - crumbs <= HEADERS_MAX && bytes <= limits.bytes()
 }
 
 /// Writes the length of a body in the one way that every reader takes for the same (RFC 9110, section 8.6). Nothing if what

@@ -21,11 +21,10 @@ use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::h1::client::Client;
 use crate::h1::head::is_hop_by_hop;
-use crate::h2::checks::LIST_BYTES_MAX;
 use crate::h2::interim::Interim;
 use crate::h2::outgoing::Outgoing;
 use crate::h2::server::Handler;
-use crate::limits::{HEAD_TIME, IDLE_TIME};
+use crate::limits::IDLE_TIME;
 use crate::stream::Stream;
 
 /// Requests a client may have on one connection, as Envoy and nginx (128) allow.
@@ -105,8 +104,8 @@ pub(crate) async fn serve(client: Client, input: Buffer) {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(32 << 10)
-        .max_header_list_size(u32::try_from(LIST_BYTES_MAX).unwrap_or(u32::MAX));
-    let mut late = Deadline::new(core.clock, core.clock.now().after(HEAD_TIME));
+        .max_header_list_size(core.front.heads.list_bytes());
+    let mut late = Deadline::new(core.clock, core.clock.now().after(core.front.head_time.get()));
     let shaken = tokio::select! {
         shaken = builder.handshake::<_, Bytes>(io) => shaken,
         () = late.passed() => return,

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 
 use http::{HeaderMap, Response, StatusCode, header};
 
+use crate::h1::head::Limits;
 use crate::h1::request::Method;
 use crate::h1::response::ResponseHead;
 use crate::h2::server::headers_of;
@@ -37,9 +38,10 @@ impl Interim {
     }
 
     /// Takes in those that came over HTTP/1.1, as they were written for a client.
-    pub(crate) fn http1(&self, written: &mut Vec<u8>) {
+    pub(crate) fn http1(&self, written: &mut Vec<u8>, limits: Limits) {
         let mut rest = written.as_slice();
         let mut head = ResponseHead::default();
+        head.limits = limits;
         while head.read(rest, Method::Idempotent) == Ok(true) {
             if let Ok(status) = StatusCode::from_u16(head.status) {
                 self.put(status, headers_of(&head, rest));

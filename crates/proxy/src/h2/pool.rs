@@ -16,7 +16,7 @@ use host::Clock;
 use model::Instant;
 use tokio::sync::Mutex;
 
-use crate::h2::checks::LIST_BYTES_MAX;
+use crate::core::Core;
 use crate::upstream::Upstream;
 
 /// Requests on one connection, after which another is opened: what servers allow at least (RFC 9113, section
@@ -112,12 +112,12 @@ impl Pool {
     pub(crate) async fn place(
         &self,
         address: SocketAddr,
-        clock: Clock,
+        core: &Core,
     ) -> io::Result<(Place, SendRequest<Bytes>)> {
         loop {
             let place = match self.free() {
                 Some(place) => place,
-                None => self.open(address, clock).await?,
+                None => self.open(address, core).await?,
             };
             let mut sender = place.0.sender.clone();
             match poll_fn(|context| sender.poll_ready(context)).await {
@@ -128,7 +128,7 @@ impl Pool {
         }
     }
 
-    async fn open(&self, address: SocketAddr, clock: Clock) -> io::Result<Place> {
+    async fn open(&self, address: SocketAddr, core: &Core) -> io::Result<Place> {
         let _only = self.opening.lock().await;
         if let Some(place) = self.free() {
             return Ok(place);
@@ -139,7 +139,7 @@ impl Pool {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_frame_size(32 << 10)
-            .max_header_list_size(u32::try_from(LIST_BYTES_MAX).unwrap_or(u32::MAX))
+            .max_header_list_size(core.front.heads.list_bytes())
             .handshake(stream);
         let (sender, connection) = handshake.await.map_err(io::Error::other)?;
         let is_ended = Rc::new(Cell::new(false));
@@ -156,9 +156,9 @@ impl Pool {
             sender,
             streams: Cell::new(0),
             is_ended,
-            clock,
+            clock: core.clock,
             waiting: Cell::new(0),
-            moved_at: Cell::new(clock.now()),
+            moved_at: Cell::new(core.clock.now()),
         });
         self.open.borrow_mut().push(Rc::clone(&connection));
         Ok(Place::new(&connection))

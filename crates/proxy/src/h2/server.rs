@@ -59,7 +59,9 @@ impl Handler {
         let wrong = || Answer::malformed(400, "content-length is wrong");
         let head = Rc::new(head);
         let mut record = self.record(&head);
-        if let Some(answer) = refused(&head).or_else(|| settled.is_none().then(wrong)) {
+        if let Some(answer) =
+            refused(&head, self.core.front.heads).or_else(|| settled.is_none().then(wrong))
+        {
             return note(&mut record, own(&head, &answer, None));
         }
         let (edge, route) = match self.way(&head, &mut record) {

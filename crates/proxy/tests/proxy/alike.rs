@@ -1,10 +1,11 @@
 //! What is refused over one version of HTTP is refused over the other.
 
+use host::Clock;
 use http::{HeaderName, HeaderValue};
 use model::service::Protocol;
 
 use crate::frames::{Came, Frames};
-use crate::harness::{Instance, Plane, Shop};
+use crate::harness::{Instance, Plane, Shop, Start};
 use crate::streams::{Serves, Streams, head, request};
 use crate::wire::ok;
 
@@ -80,6 +81,64 @@ fn issue_13_heads_are_alike_over_both_versions() {
     assert_eq!(streams.ask(request("GET", "/", &crumbs)).status, 200);
     drop(streams);
     plane.end();
+}
+
+/// Asks with one header of this size over HTTP/1.1 and HTTP/2; the instance answers with the same. The statuses, and how much came back.
+fn ask_with(plane: &Plane, size: usize) -> [(u16, usize); 2] {
+    let value = "x".repeat(size);
+    let first = plane.client().ask(format!("GET / HTTP/1.1\r\nHost: shop\r\nx: {value}\r\n\r\n"));
+    let streams = Streams::new(plane.gateway);
+    let second = streams.ask(request("GET", "/", &[("x", &value)]));
+    let length = |it: Option<&str>| it.map_or(0, str::len);
+    [(first.head.status(), length(first.head.get("x"))), (second.status, length(second.get("x")))]
+}
+
+#[test]
+fn issue_13_heads_may_be_as_large_and_as_slow_as_the_options_say() {
+    let echo = Instance::new(|mut asked| {
+        while let Some(request) = asked.request() {
+            let value = request.0.get("x").unwrap_or_default().to_owned();
+            asked.wire.send(format!("HTTP/1.1 200 OK\r\nx: {value}\r\nContent-Length: 0\r\n\r\n"));
+        }
+    });
+    let plane = Plane::start(&Shop::new(&[echo.port]), Start::LargeHeads);
+    assert_eq!(ask_with(&plane, 40_000), [(200, 40_000); 2]);
+    assert_eq!(ask_with(&plane, 50_000), [(431, 0); 2]);
+    // Behind a head, more than fits into the buffer with it.
+    let (value, body) = ("x".repeat(40_000), "y".repeat(100_000));
+    let post = format!(
+        "POST / HTTP/1.1\r\nHost: shop\r\nx: {value}\r\nContent-Length: 100000\r\n\r\n{body}"
+    );
+    assert_eq!(plane.client().ask(&post).head.get("x").map(str::len), Some(40_000));
+    let long = format!("/{}", "x".repeat(20_000));
+    let told = plane.client().ask(format!("GET {long} HTTP/1.1\r\nHost: shop\r\n\r\n"));
+    assert_eq!(told.head.status(), 200);
+    // Half a head.
+    let mut slow = plane.client();
+    let clock = Clock::start();
+    let began = clock.now();
+    slow.send("GET / HTTP/1.1\r\n");
+    assert_eq!(slow.answer().verdict(), "408 request-timeout caller useless");
+    assert!(std::time::Duration::from_secs(1) <= clock.now().since(began));
+    plane.end();
+}
+
+#[test]
+fn issue_13_answers_may_have_heads_as_large_as_the_options_say_over_http2() {
+    let large = Serves::new(|_, mut reply| {
+        Box::pin(async move {
+            let told = head(200, &[("x", &"x".repeat(40_000)), ("content-length", "0")]);
+            reply.send_response(told, true).unwrap();
+        })
+    });
+    for (start, status, length) in [(Start::LargeHeads, 200, 40_000), (Start::Usual, 502, 0)] {
+        let shop = Shop::new(&[large.port]).speaking(Protocol::Http2);
+        let plane = Plane::start(&shop, start);
+        let told = plane.client().get("/");
+        assert_eq!(told.head.status(), status);
+        assert_eq!(told.head.get("x").map_or(0, str::len), length);
+        plane.end();
+    }
 }
 
 /// RFC 9113, section 8.2.1, and RFC 9110, section 5.5: which bytes a header has.

@@ -127,6 +127,8 @@ pub(crate) enum Start {
     Logging,
     /// The same, and PROXY protocol headers are expected.
     BehindBalancer,
+    /// Heads may be as large as can be allowed, and take a second.
+    LargeHeads,
     /// With an access log, and whoever connects from this machine is a proxy that is trusted.
     BehindProxy,
 }
@@ -142,6 +144,8 @@ fn front(start: Start, folder: &Path) -> GatewayOptions {
         trusted_proxies: if start == Start::BehindProxy { "127.0.0.1" } else { "none" }
             .parse()
             .unwrap(),
+        head_size: if start == Start::LargeHeads { "48KiB" } else { "16KiB" }.parse().unwrap(),
+        head_time: if start == Start::LargeHeads { "1s" } else { "10s" }.parse().unwrap(),
     }
 }
 

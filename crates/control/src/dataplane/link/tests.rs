@@ -98,7 +98,7 @@ impl Stage {
         let (stream, _) = within(self.listener.accept()).await.unwrap();
         let mut proxy = Proxy(stream);
         let (version, pid) = (VERSION.to_owned(), std::process::id());
-        let options = GatewayOptions::default();
+        let options = Box::default();
         let (gateway, gateway_tls, asked) = (None, None, None);
         proxy
             .say(Report::Hello {
