@@ -13,8 +13,10 @@ use super::head::may_trail;
 const LINE_BYTES_MAX: u32 = 4 << 10;
 /// Bytes of all trailer fields.
 const TRAILER_BYTES_MAX: u32 = 16 << 10;
-/// Hexadecimal digits of a size: 2^60 bytes are enough, and 16 digits fit.
-const SIZE_DIGITS_MAX: u8 = 15;
+/// Hexadecimal digits of a size, with the zeros in front that some write: as many as a number of 64 bits has.
+const SIZE_DIGITS_MAX: u8 = 16;
+/// Bits of a size. 2^60 bytes are enough, and no reader takes them for a negative number.
+const SIZE_BITS_MAX: u32 = 60;
 
 /// A body in chunks, as far as it has been seen.
 #[derive(Clone, Debug)]
@@ -181,7 +183,7 @@ impl Chunked {
         if digits == 0 {
             self.left = 0;
         }
-        if SIZE_DIGITS_MAX <= digits {
+        if SIZE_DIGITS_MAX <= digits || 0 < self.left >> (SIZE_BITS_MAX - 4) {
             return Err(Malformed);
         }
         self.left = self.left * 16 + u64::from(digit);
@@ -256,6 +258,16 @@ mod tests {
         check("0\r\n\r\n", Some(("", "")));
         check("5\r\nhello\r\n6; a=\"b\"\r\n world\r\n000\r\n\r\nGET", Some(("hello world", "GET")));
         check("A\r\n0123456789\r\n0\r\nx: y\r\nz:\r\n\r\n", Some(("0123456789", "")));
+    }
+
+    /// RFC 9112, section 7.1: zeros in front mean nothing, and are many in no honest size.
+    #[test]
+    fn issue_13_a_size_may_have_zeros_in_front() {
+        check("0000000000000005\r\nhello\r\n0000000000000000\r\n\r\nGET", Some(("hello", "GET")));
+        for bad in ["00000000000000005\r\n", "00000000000000000\r\n", "1000000000000000\r\n"] {
+            assert_eq!(decode(bad.as_bytes(), &[1 << 20]), Err(Malformed), "{bad:?}");
+        }
+        assert_eq!(decode(b"0fffffffffffffff\r\n", &[1 << 20]), Ok((Vec::new(), 18, false)));
     }
 
     #[test]

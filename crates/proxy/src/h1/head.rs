@@ -133,6 +133,18 @@ pub(crate) fn span(buffer: &[u8], part: &[u8]) -> Span {
     start..start + part.len()
 }
 
+/// A head of a later HTTP/1 as one of HTTP/1.1, which is how it is to be read (RFC 9110, section 2.5); nothing if it is none.
+/// `minor` is where the last digit of its version stands.
+pub(crate) fn as_http11(buffer: &[u8], minor: usize) -> Option<Vec<u8>> {
+    let version = buffer.get(minor.checked_sub(b"HTTP/1.".len())?..=minor)?;
+    if !version.starts_with(b"HTTP/1.") || !matches!(version.last(), Some(b'2'..=b'9')) {
+        return None;
+    }
+    let mut copy = buffer.to_vec();
+    *copy.get_mut(minor)? = b'1';
+    Some(copy)
+}
+
 /// A `content-length` as strict as RFC 9110, section 8.6: digits only, once.
 pub(crate) fn content_length(value: &[u8]) -> Option<u64> {
     // 19 digits are below 2^64.

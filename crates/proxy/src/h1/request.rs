@@ -8,8 +8,8 @@ use model::route::Priority;
 
 use super::chunked::is_token;
 use super::head::{
-    Copies, Framing, HEADERS_MAX, Limits, Lines, Span, content_length, elements, has_underscore,
-    is_about_client, is_canonical_length, is_hop_by_hop, is_own, span, values,
+    Copies, Framing, HEADERS_MAX, Limits, Lines, Span, as_http11, content_length, elements,
+    has_underscore, is_about_client, is_canonical_length, is_hop_by_hop, is_own, span, values,
 };
 use crate::target;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeoutBy};
@@ -151,7 +151,11 @@ impl RequestHead {
                 return Err(Rejected { status: 431, what: "the head is too large" });
             }
             Err(httparse::Error::Version) => {
-                return Err(Rejected { status: 505, what: "the version is not HTTP/1.0 or 1.1" });
+                let line = buffer.split(|it| matches!(it, b'\r' | b'\n')).next();
+                let later = as_http11(buffer, line.map_or(0, <[u8]>::len).saturating_sub(1));
+                let what = "the version is not HTTP/1";
+                let later = later.ok_or(Rejected { status: 505, what })?;
+                return self.read(&later, side);
             }
             Err(httparse::Error::Token) => return Err(bad("the request line is malformed")),
             Err(_) => return Err(bad("a header is malformed")),
@@ -574,6 +578,25 @@ mod tests {
                 is_copied,
                 "{line}"
             );
+        }
+    }
+
+    /// RFC 9110, section 2.5: a later minor version is read as the latest that is known.
+    #[test]
+    fn issue_13_a_later_minor_version_is_read_as_the_latest_known() {
+        let text = "GET /a HTTP/1.2\r\nHost: a\r\nX: HTTP/1.3\r\n\r\n";
+        let head = read(text).unwrap().unwrap();
+        assert!(head.keep_alive && !head.is_http10);
+        assert_eq!((&text[head.target.clone()], copied(text).as_str()), ("/a", "X: HTTP/1.3\r\n"));
+        for cut in 0..head.length {
+            assert!(read(&text[..cut]).unwrap().is_none(), "{cut}");
+        }
+        for version in
+            ["HTTP/2.0", "HTTP/2", "HTTP/0.9", "HTTP/3.0", "http/1.2", "HTTP/12", "HTTP/1.x"]
+        {
+            let text = format!("GET / {version}\r\nHost: a\r\n\r\n");
+            let status = read(&text).unwrap_err().status;
+            assert_eq!(status, 505, "{version}");
         }
     }
 

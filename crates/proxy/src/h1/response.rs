@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 use super::head::{
-    Copies, Framing, HEADERS_MAX, Limits, Lines, Span, content_length, elements,
+    Copies, Framing, HEADERS_MAX, Limits, Lines, Span, as_http11, content_length, elements,
     is_canonical_length, is_hop_by_hop, span,
 };
 use super::request::Method;
@@ -72,6 +72,11 @@ impl ResponseHead {
             Ok(Status::Partial) if buffer.len() < self.limits.bytes() => return Ok(false),
             Ok(_) | Err(httparse::Error::TooManyHeaders) => {
                 return Err(Garbage("its head is too large"));
+            }
+            Err(httparse::Error::Version) => {
+                let later = as_http11(buffer, b"HTTP/1.".len());
+                let later = later.ok_or(Garbage("its version is not HTTP/1"))?;
+                return self.read(&later, method);
             }
             Err(_) => return Err(Garbage("its head is malformed")),
         };
@@ -252,6 +257,9 @@ mod tests {
         check("HTTP/1.1 101 x\r\nUpgrade: websocket\r\n\r\n", get, Ok((Framing::None, false)));
         let close = "Connection: close\r\nContent-Length: 1\r\n\r\n";
         check(&format!("{ok}{close}"), get, Ok((Framing::Length(1), false)));
+        // RFC 9110, section 2.5.
+        let later = "HTTP/1.7 200 OK\r\nContent-Length: 1\r\n\r\n";
+        check(later, get, Ok((Framing::Length(1), true)));
         let old = "HTTP/1.0 200 OK\r\nContent-Length: 1\r\n";
         check(&format!("{old}\r\n"), get, Ok((Framing::Length(1), false)));
         check(&format!("{old}Connection: keep-alive\r\n\r\n"), get, Ok((Framing::Length(1), true)));
@@ -268,7 +276,8 @@ mod tests {
         check(&format!("{ok}Content-Length: 1x\r\n\r\n"), get, wrong);
         let not = Err("its transfer-encoding is not chunked");
         check(&format!("{ok}Transfer-Encoding: gzip\r\n\r\n"), get, not);
-        check("SSH-2.0-OpenSSH\r\n", get, Err("its head is malformed"));
+        check("SSH-2.0-OpenSSH\r\n", get, Err("its version is not HTTP/1"));
+        check("HTTP/2.0 200 OK\r\n\r\n", get, Err("its version is not HTTP/1"));
         check("HTTP/1.1 700 x\r\n\r\n", get, Err("its status is none"));
         check("HTTP/1.1 200 OK\nX: y\n\n", get, Err("a line does not end with CRLF"));
     }

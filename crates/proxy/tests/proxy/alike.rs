@@ -228,3 +228,35 @@ fn issue_13_heads_of_instances_are_alike_over_both_versions() {
         plane.end();
     }
 }
+
+/// RFC 9110, section 2.5, and RFC 9112, section 2.3: a later HTTP/1 is served as HTTP/1.1, and answered as that.
+#[test]
+fn issue_13_a_later_minor_version_is_served() {
+    let cart = Instance::answering("HTTP/1.2 200 OK\r\nContent-Length: 1\r\n\r\nx");
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut client = plane.client();
+    for _ in 0..2 {
+        let told = client.ask("GET / HTTP/1.2\r\nHost: a\r\n\r\n");
+        assert_eq!((told.text(), told.head.0.lines().next()), ("x", Some("HTTP/1.1 200 OK")));
+    }
+    assert!(cart.heads().iter().all(|it| it.0.starts_with("GET / HTTP/1.1\r\n")));
+    let told = client.ask("GET / HTTP/2.0\r\nHost: a\r\n\r\n");
+    assert_eq!(told.verdict(), "505 version-not-supported caller safe");
+    client.closed();
+    plane.end();
+}
+
+/// RFC 9112, section 7.1: zeros in front of a chunk's size are read, up to sixteen digits.
+#[test]
+fn issue_13_sizes_of_chunks_may_have_zeros_in_front() {
+    let cart = Instance::echo();
+    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut client = plane.client();
+    let told = client.ask(format!("{head}0000000000000002\r\nhi\r\n0000000000000000\r\n\r\n"));
+    assert_eq!(told.text(), "hi");
+    let told = client.ask(format!("{head}00000000000000002\r\nhi\r\n0\r\n\r\n"));
+    assert_eq!(told.head.status(), 400);
+    client.closed();
+    plane.end();
+}
