@@ -1,7 +1,7 @@
 //! Views of routes: what is found where from outside, and what came.
 
 use model::ApplicationName;
-use model::route::{Priority, RateLimit, Route, RouteTarget};
+use model::route::{PathParameters, Priority, RateLimit, Route, RouteTarget};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use world::World;
@@ -131,6 +131,7 @@ fn flags(route: &Route) -> Vec<String> {
         route.max_body.map(|it| format!("bodies up to {it}")),
         priority.map(str::to_owned),
         when(route.error_page.is_some(), "error page"),
+        when(route.path_parameters == PathParameters::Ignore, "ignores path parameters"),
     ]
     .into_iter()
     .flatten()

@@ -99,7 +99,8 @@ pub(crate) fn application(
     } else {
         Resilience { timeout: GATEWAY_TIMEOUT, ..base }
     };
-    let routes = reader.routes(routes, at.key("routes"), &outside);
+    let mut routes = reader.routes(routes, at.key("routes"), &outside);
+    reader.path_parameters(&mut routes, spec, at.key("routes"));
     let flags = reader.flags(spec.flags.as_ref(), at.key("flags"));
     let rules = reader.rules(spec.rules.as_ref(), at.key("rules"));
     graph::check(&services, at.key("services"), reader.findings);

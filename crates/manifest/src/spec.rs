@@ -40,7 +40,8 @@ pub(crate) use resilience::{
     QueueSpec, RequestKeyMapSpec, RequestKeySpec, ResilienceSpec, RetryConditionSpec, RetrySpec,
 };
 pub(crate) use route::{
-    CorsSpec, HeaderEditsSpec, PrioritySpec, RateLimitSpec, RedirectSpec, RouteSpec,
+    CorsSpec, HeaderEditsSpec, PathParametersSpec, PrioritySpec, RateLimitSpec, RedirectSpec,
+    RouteSpec,
 };
 pub(crate) use scenario::{
     AbandonedSpec, ChangeSpec, DeadlinesSpec, FaultItemSpec, LinkSpec, NetworkSpec, ObjectiveSpec,

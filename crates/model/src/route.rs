@@ -62,6 +62,29 @@ pub struct Route {
     /// HTML that is shown in place of the gateway's own error answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_page: Option<String>,
+    /// What parameters of a path are when it is matched. Alike for all routes of an application: a request that one route is
+    /// kept from by a parameter must not reach the same service through another.
+    #[serde(default, skip_serializing_if = "PathParameters::is_usual")]
+    pub path_parameters: PathParameters,
+}
+
+/// What `;…` in a segment of a path is when the path is matched (RFC 3986, section 3.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PathParameters {
+    /// A part of the segment like any other.
+    #[default]
+    Keep,
+    /// Nothing, as servers of servlets have it.
+    Ignore,
+}
+
+impl PathParameters {
+    /// Whether nobody need say so.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+    const fn is_usual(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
 }
 
 /// Where matching requests go.

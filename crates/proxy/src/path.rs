@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 
+use model::route::PathParameters;
+
 /// Why a path is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadPath {
@@ -29,6 +31,28 @@ pub(crate) fn matched(path: &[u8]) -> Result<Cow<'_, [u8]>, BadPath> {
     Ok(Cow::Owned(merged(&resolved(&decoded)?)))
 }
 
+/// The path as routes see it that have `parameters` so.
+pub(crate) fn matched_with(
+    path: &[u8],
+    parameters: PathParameters,
+) -> Result<Cow<'_, [u8]>, BadPath> {
+    match without_parameters(path, parameters) {
+        Cow::Borrowed(path) => matched(path),
+        Cow::Owned(path) => Ok(Cow::Owned(matched(&path)?.into_owned())),
+    }
+}
+
+/// Without what begins with `;` in each segment, where that is ignored. Before anything is decoded or resolved, as servlets have it:
+/// `/a/..;x/b` is `/b`, and `%3B` is a character like any other.
+fn without_parameters(path: &[u8], parameters: PathParameters) -> Cow<'_, [u8]> {
+    if parameters == PathParameters::Keep || !path.contains(&b';') {
+        return Cow::Borrowed(path);
+    }
+    let bare = |it: &[u8]| it.split(|it| *it == b';').next().unwrap_or_default().to_vec();
+    let segments: Vec<Vec<u8>> = path.split(|it| *it == b'/').map(bare).collect();
+    Cow::Owned(segments.join(&b'/'))
+}
+
 /// Whether a path is surely as it should be: neither an escape, nor an empty or a dotted segment.
 fn is_plain(path: &[u8]) -> bool {
     let mut after_slash = false;
@@ -42,9 +66,10 @@ fn is_plain(path: &[u8]) -> bool {
 }
 
 /// Whether a path has segments that lead elsewhere.
-pub(crate) fn has_dots(path: &[u8]) -> bool {
+pub(crate) fn has_dots(path: &[u8], parameters: PathParameters) -> bool {
     let is_dots = |it: &[u8]| matches!(it, b"." | b"..");
-    decoded(path).map_or(true, |it| it.split(|it| *it == b'/').any(is_dots))
+    let path = without_parameters(path, parameters);
+    decoded(&path).map_or(true, |it| it.split(|it| *it == b'/').any(is_dots))
 }
 
 /// Without escapes of characters that need none (section 2.3); the digits of others in capitals (6.2.2.1).
@@ -161,6 +186,32 @@ mod tests {
         }
     }
 
+    /// RFC 3986, section 3.3, as Tomcat and Spring read it.
+    #[test]
+    fn issue_13_parameters_are_left_out_where_they_are_ignored() {
+        let seen = |path: &'static str, parameters| {
+            let found = matched_with(path.as_bytes(), parameters);
+            found.map(|it| String::from_utf8(it.into_owned()).unwrap())
+        };
+        for (path, expected) in [
+            ("/admin;x", "/admin"),
+            ("/admin;x=y;z/users;a=/b", "/admin/users/b"),
+            ("/;x/admin", "/admin"),
+            ("/a/..;x/admin", "/admin"),
+            ("/a/.;/b;", "/a/b"),
+            ("/%61dmin;x", "/admin"),
+            ("/admin;/", "/admin/"),
+            ("/admin%3Bx", "/admin%3Bx"),
+            ("/admin", "/admin"),
+        ] {
+            assert_eq!(seen(path, PathParameters::Ignore).as_deref(), Ok(expected), "{path}");
+        }
+        assert_eq!(seen("/..;/a", PathParameters::Ignore), Err(BadPath::AboveRoot));
+        assert_eq!(seen("/admin;x", PathParameters::Keep).as_deref(), Ok("/admin;x"));
+        assert!(has_dots(b"/a/..;x", PathParameters::Ignore));
+        assert!(!has_dots(b"/a/..;x", PathParameters::Keep));
+    }
+
     #[test]
     fn issue_13_what_nobody_agrees_on_is_refused() {
         for path in ["/%", "/%6", "/%6g", "/a%-1", "/%+1"] {
@@ -177,7 +228,7 @@ mod tests {
         #[test]
         fn a_path_is_normal_once_and_for_all(path in "/([a-c./%;]|%2[eEfF]|%62|//){0,24}") {
             let Ok(once) = matched(path.as_bytes()) else { return Ok(()) };
-            prop_assert!(!has_dots(&once), "{}", String::from_utf8_lossy(&once));
+            prop_assert!(!has_dots(&once, PathParameters::Keep), "{}", String::from_utf8_lossy(&once));
             prop_assert!(!once.windows(2).any(|it| it == b"//"));
             prop_assert_eq!(matched(&once).unwrap(), once.clone());
         }

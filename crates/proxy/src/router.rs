@@ -3,13 +3,14 @@
 //! Routes are tried from the most specific: a host before none, a whole host before `*.`, a longer path
 //! before a shorter, more conditions before fewer; then in the order written.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use model::ApplicationName;
-use model::route::{HeaderMatch, Route, RouteTarget};
+use model::route::{HeaderMatch, PathParameters, Route, RouteTarget};
 use telemetry::report::{Caller, EdgeName};
 use traffic::RateLimiter;
 use world::routing::route_key;
@@ -22,6 +23,8 @@ use crate::path::{self, BadPath};
 #[derive(Debug, Default)]
 pub(crate) struct Router {
     entries: Vec<Rc<Entry>>,
+    /// Whether any of them ignores parameters of paths.
+    ignores_parameters: bool,
 }
 
 /// One route, ready to be taken.
@@ -53,7 +56,9 @@ impl Router {
         }
         // Stable: the order written decides between equals.
         entries.sort_by_key(|it| std::cmp::Reverse(specificity(&it.route)));
-        Self { entries }
+        let ignores = |it: &Rc<Entry>| it.route.path_parameters == PathParameters::Ignore;
+        let ignores_parameters = entries.iter().any(ignores);
+        Self { entries, ignores_parameters }
     }
 
     fn entry(&self, application: &ApplicationName, route: &Route, at: &Beginning<'_>) -> Rc<Entry> {
@@ -95,14 +100,35 @@ impl Router {
         // Who asks of the server itself asks whoever has its root.
         let path = if asked.path() == "*" { "/" } else { asked.path() };
         let path = path::matched(path.as_bytes())?;
-        let takes = |it: &&Rc<Entry>| {
-            let route = &it.route;
-            is_host(route.host.as_deref(), host)
-                && is_below(&path, route.path.as_bytes())
-                && (route.methods.is_empty() || route.methods.iter().any(|it| it == asked.method()))
-                && route.headers.iter().all(|it| has(asked, it))
-        };
-        Ok(self.entries.iter().find(takes).map(Rc::clone))
+        let bare = self.ignoring(&path, asked);
+        for entry in self.entries.iter().filter(|it| is_host(it.route.host.as_deref(), host)) {
+            let route = &entry.route;
+            let path = match (route.path_parameters, &bare) {
+                (PathParameters::Keep, _) => &*path,
+                (PathParameters::Ignore, Ok(bare)) => &**bare,
+                (PathParameters::Ignore, Err(bad)) => return Err(*bad),
+            };
+            let takes = is_below(path, route.path.as_bytes())
+                && (route.methods.is_empty()
+                    || route.methods.iter().any(|it| it == asked.method()))
+                && route.headers.iter().all(|it| has(asked, it));
+            if takes {
+                return Ok(Some(Rc::clone(entry)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The path as routes see it that ignore its parameters; `path` where no route does.
+    fn ignoring<'p>(
+        &self,
+        path: &'p [u8],
+        asked: &'p impl Asked,
+    ) -> Result<Cow<'p, [u8]>, BadPath> {
+        if self.ignores_parameters && path.contains(&b';') {
+            return path::matched_with(asked.path().as_bytes(), PathParameters::Ignore);
+        }
+        Ok(Cow::Borrowed(path))
     }
 }
 
@@ -167,12 +193,13 @@ pub(crate) fn rewritten(route: &Route, target: &str) -> Option<String> {
     let bare = route.path.strip_suffix('/').unwrap_or(&route.path);
     let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
     let as_written = path.strip_prefix(bare).filter(|rest| {
-        (rest.is_empty() || rest.starts_with('/')) && !path::has_dots(rest.as_bytes())
+        let is_below = rest.is_empty() || rest.starts_with('/');
+        is_below && !path::has_dots(rest.as_bytes(), route.path_parameters)
     });
     let rest = if let Some(rest) = as_written {
         format!("{rest}{query}")
     } else {
-        let path = path::matched(path.as_bytes()).ok()?;
+        let path = path::matched_with(path.as_bytes(), route.path_parameters).ok()?;
         let rest = str::from_utf8(&path).ok()?.strip_prefix(bare)?.to_owned();
         rest + query
     };
@@ -285,6 +312,29 @@ mod tests {
         assert!(router.find(b"shop.localhost", &get("/api/../../x")).is_err());
     }
 
+    /// Whoever keeps `/admin` for some must keep `/admin;x` for them where a service takes it for the same.
+    #[test]
+    fn issue_13_a_parameter_is_no_way_around_a_route_that_ignores_it() {
+        let routes = |parameters: &str| {
+            router(&format!(
+                r#"[{{"path": "/", "service": "web", "path_parameters": "{parameters}"}},
+                    {{"path": "/public", "service": "web2", "path_parameters": "{parameters}"}},
+                    {{"path": "/admin", "service": "admin", "path_parameters": "{parameters}"}}]"#
+            ))
+        };
+        let get = |path| Request("GET", path, &[]);
+        let bypasses =
+            ["/admin;x", "/admin;x=y/users", "/;/admin", "/public/..;/admin", "/%61dmin;"];
+        for path in bypasses {
+            check(&routes("ignore"), "a", &get(path), Some("admin"));
+        }
+        check(&routes("keep"), "a", &get("/admin;x"), Some("web"));
+        check(&routes("keep"), "a", &get("/public/..;/admin"), Some("web2"));
+        check(&routes("ignore"), "a", &get("/admin%3Bx"), Some("web"));
+        check(&routes("ignore"), "a", &get("/public;x"), Some("web2"));
+        assert!(routes("ignore").find(b"a", &get("/..;/admin")).is_err());
+    }
+
     #[track_caller]
     fn check_rewritten(route: &str, target: &str, expected: Option<&str>) {
         let route: Route = serde_json::from_str(route).unwrap();
@@ -307,6 +357,12 @@ mod tests {
         check_rewritten(rewrite, "/api/", Some("/v2/"));
         check_rewritten(rewrite, "/api?y", Some("/v2?y"));
         check_rewritten(r#"{"path": "/api", "service": "a"}"#, "/api/x", None);
+        // Parameters that were ignored stay where the prefix is as it was written, and go with it where it is not.
+        let ignore = r#"{"path": "/api", "service": "a", "strip_prefix": true, "path_parameters": "ignore"}"#;
+        check_rewritten(ignore, "/api/x;y?z;", Some("/x;y?z;"));
+        check_rewritten(ignore, "/api;v=1/x?z;", Some("/x?z;"));
+        check_rewritten(ignore, "/api/x/..;/y", Some("/y"));
+        check_rewritten(strip, "/api/x/..;/y", Some("/x/..;/y"));
     }
 
     #[test]

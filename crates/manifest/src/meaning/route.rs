@@ -3,13 +3,18 @@
 use std::collections::BTreeMap;
 
 use model::edge::Resilience;
-use model::route::{Cors, HeaderMatch, Priority, RateLimit, Redirect, Route, RouteTarget};
+use model::route::{
+    Cors, HeaderMatch, PathParameters, Priority, RateLimit, Redirect, Route, RouteTarget,
+};
 
 use super::Reader;
 use super::defaults::{REDIRECT_STATUS, ROUTE_PATH};
 use crate::check::{is_stray, listed};
 use crate::problem::Place;
-use crate::spec::{CorsSpec, PrioritySpec, RateLimitSpec, RedirectSpec, RouteSpec, Scalar};
+use crate::spec::{
+    ApplicationSpec, CorsSpec, PathParametersSpec, PrioritySpec, RateLimitSpec, RedirectSpec,
+    RouteSpec, Scalar,
+};
 use crate::yaml::At;
 
 /// The statuses a redirect may have: those with a `location` that clients follow.
@@ -47,6 +52,29 @@ impl Reader<'_> {
             meant.extend(self.route(spec, at, matched, base));
         }
         meant
+    }
+
+    /// Has all routes see parameters of paths as `defaults` say. One that has a parameter itself would take nothing.
+    pub(super) fn path_parameters(
+        &mut self,
+        meant: &mut [Route],
+        written: &ApplicationSpec,
+        at: At<'_>,
+    ) {
+        let parameters = written.defaults.as_ref().and_then(|it| it.path_parameters);
+        if parameters.unwrap_or_default() == PathParametersSpec::Keep {
+            return;
+        }
+        for route in meant {
+            route.path_parameters = PathParameters::Ignore;
+        }
+        for (index, spec) in written.routes.iter().flatten().enumerate() {
+            if spec.path.as_deref().is_some_and(|it| it.contains(';')) {
+                let message = "`defaults.path_parameters: ignore` leaves out what begins with `;`, so nothing has this path; \
+                               remove it from the path";
+                self.findings.error(at.item(index).key("path").place, message);
+            }
+        }
     }
 
     fn matched(&mut self, spec: &RouteSpec, at: At<'_>) -> Match {
@@ -114,6 +142,7 @@ impl Reader<'_> {
             max_body: spec.max_body.map(|it| it.0),
             priority: spec.priority.map_or_else(Priority::default, priority),
             error_page: spec.error_page.clone(),
+            path_parameters: PathParameters::default(),
         })
     }
 

@@ -147,3 +147,15 @@ pub(crate) enum PrioritySpec {
     /// What must go on when nothing else does.
     Critical,
 }
+
+/// What `;…` in a segment of a path is when the path is matched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "path_parameters")]
+pub(crate) enum PathParametersSpec {
+    /// A part of the segment like any other.
+    #[default]
+    Keep,
+    /// Nothing. What is passed on is what came.
+    Ignore,
+}

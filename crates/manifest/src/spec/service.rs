@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Cpus, Duration, ExpositionSpec, ResilienceSpec, RestartSpec, Scalar, Size, UpdateSpec,
-    WorkloadSpec,
+    Cpus, Duration, ExpositionSpec, PathParametersSpec, ResilienceSpec, RestartSpec, Scalar, Size,
+    UpdateSpec, WorkloadSpec,
 };
 use crate::meaning::defaults::{REPLICAS, duration};
 
@@ -28,6 +28,10 @@ pub(crate) struct DefaultsSpec {
     pub(crate) stop_grace_period: Option<Duration>,
     /// The policy of every call.
     pub(crate) resilience: Option<ResilienceSpec>,
+    /// What `;…` in a segment of a path is when a request is matched with the paths of `routes`, alike for all of them. With `ignore`,
+    /// `/admin;x` is matched as `/admin`: write that where services ignore it too, as Tomcat and Spring do.
+    #[schemars(extend("default" = "keep", "examples" = ["ignore"]))]
+    pub(crate) path_parameters: Option<PathParametersSpec>,
     /// How a new release takes over.
     pub(crate) update: Option<UpdateSpec>,
     /// What follows an exit.

@@ -3,6 +3,7 @@
 use manifest::Read;
 use model::Application;
 use model::health::Check;
+use model::route::PathParameters;
 use model::service::Service;
 
 use crate::{environment, text};
@@ -74,6 +75,27 @@ fn values_of_the_environment_are_put_into_each_other() {
     );
     let written: Vec<_> = service.environment.values().map(ToString::to_string).collect();
     assert_eq!(written, ["x${PORT}!", "x${PORT}", "", "${HOME:-$}"]);
+}
+
+/// They are alike for all routes: through one that kept them, what another is to take would reach the service.
+#[test]
+fn issue_13_all_routes_see_parameters_of_paths_alike() {
+    let text = |defaults: &str, path: &str| {
+        format!(
+            "name: shop\n{defaults}services:\n  web: {{command: ./web}}\nroutes:\n  - {{service: web}}\n  \
+             - {{path: \"{path}\", service: web}}\n"
+        )
+    };
+    let seen = |text: &str| {
+        let routes = read(text).application.routes;
+        routes.iter().map(|it| it.path_parameters).collect::<Vec<_>>()
+    };
+    let ignore = "defaults: {path_parameters: ignore}\n";
+    assert_eq!(seen(&text(ignore, "/admin")), [PathParameters::Ignore; 2]);
+    assert_eq!(seen(&text("", "/admin;x")), [PathParameters::Keep; 2]);
+    let message = "`defaults.path_parameters: ignore` leaves out what begins with `;`, so nothing has this path; \
+                   remove it from the path";
+    wrong(&text(ignore, "/admin;x"), &[&format!("7:12: {message}")]);
 }
 
 #[test]

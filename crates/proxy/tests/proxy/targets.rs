@@ -104,3 +104,28 @@ fn issue_13_an_absolute_target_without_a_path_is_the_root() {
         plane.end();
     }
 }
+
+/// RFC 3986, section 3.3: to many servers `/admin;x` is `/admin`. Where routes see it so, nothing leads around them, and what is
+/// passed on is what came.
+#[test]
+fn issue_13_a_parameter_leads_around_no_route_that_ignores_it() {
+    let cart = Instance::answering(ok("x"));
+    for (parameters, is_matched) in [("ignore", true), ("keep", false)] {
+        let mut shop = Shop::new(&[cart.port]);
+        shop.route =
+            serde_json::json!({"path": "/admin", "service": "cart", "path_parameters": parameters});
+        let plane = Plane::new(&shop);
+        let streams = Streams::new(plane.gateway);
+        for path in ["/admin;x", "/;y/admin", "/public/..;/admin"] {
+            let status = if is_matched { 200 } else { 404 };
+            assert_eq!(plane.client().get(path).head.status(), status, "{path}");
+            assert_eq!(streams.ask(request("GET", path, &[])).status, status, "{path}");
+            if is_matched {
+                let seen = cart.heads().pop().unwrap();
+                assert!(seen.0.starts_with(&format!("GET {path} HTTP/1.1\r\n")), "{}", seen.0);
+            }
+        }
+        drop(streams);
+        plane.end();
+    }
+}
