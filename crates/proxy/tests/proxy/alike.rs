@@ -190,7 +190,7 @@ fn issue_13_heads_of_instances_are_alike_over_both_versions() {
     let two = Serves::new(|request, mut reply| {
         Box::pin(async move {
             let path = request.uri().path().to_owned();
-            let (count, size) = path[1..].split_once('x').unwrap();
+            let (count, size) = path.strip_prefix('/').and_then(|it| it.split_once('x')).unwrap();
             let mut told = head(200, &[("content-length", "0")]);
             for it in 0..count.parse::<usize>().unwrap() {
                 let value = "x".repeat(size.parse().unwrap()).parse().unwrap();
@@ -202,7 +202,7 @@ fn issue_13_heads_of_instances_are_alike_over_both_versions() {
     let one = Instance::new(|mut asked| {
         while let Some(head) = asked.head() {
             let path = head.0.split(' ').nth(1).unwrap();
-            let (count, size) = path[1..].split_once('x').unwrap();
+            let (count, size) = path.strip_prefix('/').and_then(|it| it.split_once('x')).unwrap();
             let value = "x".repeat(size.parse().unwrap());
             let count = count.parse::<usize>().unwrap();
             let lines: Vec<_> = (0..count).map(|it| format!("x{it}: {value}\r\n")).collect();

@@ -18,7 +18,7 @@ const FIELDS: [(&str, &str); 6] = [
 ];
 
 fn lines() -> String {
-    FIELDS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect()
+    FIELDS.map(|(name, value)| format!("{name}: {value}\r\n")).concat()
 }
 
 fn map() -> HeaderMap {
