@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::files;
 
@@ -36,6 +36,25 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Where the process `pid` listens that has left `socket` to another: beside it.
+pub fn of_predecessor(socket: &Path, pid: u32) -> PathBuf {
+    socket.with_extension(format!("{pid}.sock"))
+}
+
+/// The sockets there are of processes that have left `socket` to another.
+pub fn of_predecessors(socket: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(stem)) = (socket.parent(), socket.file_stem()) else {
+        return Vec::new();
+    };
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let pid_of = |path: &Path| {
+        let number = path.file_stem()?.to_str()?.strip_prefix(stem.to_str()?)?.strip_prefix('.')?;
+        number.parse().ok()
+    };
+    let paths = entries.filter_map(Result::ok).map(|it| it.path());
+    paths.filter(|it| pid_of(it).is_some_and(|pid| of_predecessor(socket, pid) == *it)).collect()
+}
+
 /// Which file a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
@@ -54,6 +73,26 @@ impl FileId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sockets_of_predecessors_are_found_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("proxy.sock");
+        let left = of_predecessor(&socket, 71);
+        assert_eq!(left, folder.path().join("proxy.71.sock"));
+        for name in [
+            "proxy.sock",
+            "proxy.71.sock",
+            "proxy.x.sock",
+            "proxy.72.log",
+            "pelago.73.sock",
+            "proxy.074.sock",
+        ] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        assert_eq!(of_predecessors(&socket), [left]);
+        assert!(of_predecessors(&folder.path().join("none/proxy.sock")).is_empty());
+    }
 
     #[test]
     fn a_socket_takes_the_place_of_what_was_left_and_is_its_owners() {

@@ -133,7 +133,7 @@ impl Socket {
 
     /// Moves beside where it was, under the number of its process: the successor has its place.
     pub(crate) fn retire(&mut self, pid: u32) {
-        let path = self.path.with_extension(format!("{pid}.sock"));
+        let path = socket::of_predecessor(&self.path, pid);
         *self = Self::at(&path).unwrap_or_else(|error| {
             tracing::warn!(%error, "it goes on by the table it has");
             Self { listener: None, path, file: None }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::process::{self, identify};
+use host::socket::of_predecessor;
 use model::Index;
 use model::instance::ProcessId;
 use telemetry::{GatewayAddresses, Report};
@@ -293,7 +294,7 @@ fn serving(place: &Place) -> Vec<ProcessId> {
     let found = process::with_first_words(&["proxy", "--data", folder]).unwrap_or_default();
     let is_retired = |pid: u32| {
         let sockets = place.sockets();
-        sockets.iter().any(|it| it.with_extension(format!("{pid}.sock")).exists())
+        sockets.iter().any(|it| of_predecessor(it, pid).exists())
     };
     found.into_iter().filter(|it| !is_retired(it.pid)).collect()
 }

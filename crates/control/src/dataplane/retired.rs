@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use host::process::{self, identify};
+use host::socket::of_predecessors;
 use model::instance::ProcessId;
 use telemetry::Report;
 use tokio::io::AsyncRead;
@@ -81,7 +82,7 @@ impl Retirees {
     /// Connects to those that are not connected yet.
     fn look(&mut self) {
         self.links.retain(|_, link| !link.is_finished());
-        for socket in self.place.sockets().iter().flat_map(|it| retired_sockets(it)) {
+        for socket in self.place.sockets().iter().flat_map(|it| of_predecessors(it)) {
             if self.links.contains_key(&socket) {
                 continue;
             }
@@ -122,24 +123,6 @@ fn end(pid: u32) {
     if let Ok(Some(process)) = identify(pid) {
         terminate(process);
     }
-}
-
-/// The sockets beside that of the one that serves: `proxy.PID.sock` (`proxy::feed`).
-fn retired_sockets(socket: &Path) -> Vec<PathBuf> {
-    let (Some(folder), Some(stem)) = (socket.parent(), socket.file_stem()) else {
-        return Vec::new();
-    };
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let is_retired = |path: &PathBuf| {
-        let name = path.file_name().and_then(|it| it.to_str())?;
-        let number = name.strip_prefix(stem.to_str()?)?.strip_prefix('.')?.strip_suffix(".sock")?;
-        number.parse::<u32>().ok()
-    };
-    entries
-        .filter_map(Result::ok)
-        .map(|it| it.path())
-        .filter(|it| is_retired(it).is_some())
-        .collect()
 }
 
 /// One connection.
