@@ -54,7 +54,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *_):
         pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+class Server(http.server.ThreadingHTTPServer):
+    # Five without this: what waited for a data plane would be refused by the instance when it comes all at once.
+    request_queue_size = 128
+Server(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 """
 
 SHOP = """name: shop
