@@ -36,12 +36,12 @@ pub struct SpanView {
     pub id: String,
     /// The span it was made in, if the caller said so.
     pub parent: Option<String>,
-    /// The application.
-    pub application: String,
-    /// Who called: a service, or somebody outside by the route with this key.
+    /// The application; absent if no route took the request.
+    pub application: Option<String>,
+    /// Who called: a service, or somebody outside by the route with this key; `gateway` if no route took the request.
     pub caller: String,
-    /// Who was called.
-    pub callee: String,
+    /// Who was called; absent if no route took the request.
+    pub callee: Option<String>,
     /// When it began, in RFC 3339.
     pub start: String,
     /// Milliseconds until the end of the answer.
@@ -60,4 +60,6 @@ pub struct SpanView {
     pub attempts: u8,
     /// Why it failed, in the words of the reason header, if it did.
     pub error: Option<String>,
+    /// Whose fault it was, in the words of the fault header, if the data plane answered itself.
+    pub fault: Option<String>,
 }

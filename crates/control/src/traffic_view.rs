@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use api::spans::{SpanChoice, SpanQuery, SpanView};
 use api::traffic::{Caller, DrainingView, EdgeTraffic, Ejected, Latency, ReleaseTraffic, Traffic};
-use model::{ReleaseNumber, ServiceName};
+use model::{ApplicationName, ReleaseNumber, ServiceName};
 use telemetry::report::{self, EdgeName, ReleaseSignals};
 use telemetry::{EdgeSignals, Histogram, Span};
 
@@ -160,12 +160,16 @@ pub(crate) fn spans(observed: &Observed, query: &SpanQuery) -> Vec<SpanView> {
 }
 
 fn is_wanted(span: &Span, query: &SpanQuery) -> bool {
-    let edge = &span.edge;
+    let edge = span.edge.as_ref();
     let concerns = |service: &ServiceName| {
-        edge.callee == *service
-            || matches!(&edge.caller, report::Caller::Service(caller) if caller == service)
+        edge.is_some_and(|it| {
+            it.callee == *service
+                || matches!(&it.caller, report::Caller::Service(caller) if caller == service)
+        })
     };
-    query.application.as_ref().is_none_or(|it| *it == edge.application)
+    let is_of =
+        |application: &ApplicationName| edge.is_some_and(|it| it.application == *application);
+    query.application.as_ref().is_none_or(is_of)
         && query.service.as_ref().is_none_or(concerns)
         && (query.choice == SpanChoice::All || is_failed(span))
 }
@@ -178,16 +182,18 @@ fn is_failed(span: &Span) -> bool {
 fn span(span: &Span) -> SpanView {
     #[expect(clippy::cast_precision_loss, reason = "shown in milliseconds")]
     let duration_ms = span.duration_us as f64 / 1e3;
+    let edge = span.edge.as_ref();
     SpanView {
         trace: span.trace.clone(),
         id: span.id.clone(),
         parent: span.parent.clone(),
-        application: span.edge.application.to_string(),
-        caller: match &span.edge.caller {
-            report::Caller::Service(service) => service.to_string(),
-            report::Caller::Route(route) => route.clone(),
+        application: edge.map(|it| it.application.to_string()),
+        caller: match edge.map(|it| &it.caller) {
+            Some(report::Caller::Service(service)) => service.to_string(),
+            Some(report::Caller::Route(route)) => route.clone(),
+            None => telemetry::traces::mesh::GATEWAY.to_owned(),
         },
-        callee: span.edge.callee.to_string(),
+        callee: edge.map(|it| it.callee.to_string()),
         start: span.start.to_string(),
         duration_ms,
         method: span.method.clone(),
@@ -197,6 +203,7 @@ fn span(span: &Span) -> SpanView {
         instance: span.instance.as_ref().map(ToString::to_string),
         attempts: span.attempts,
         error: span.error.clone(),
+        fault: span.fault.clone(),
     }
 }
 
@@ -307,7 +314,7 @@ mod tests {
             trace: "0".repeat(32),
             id: id.to_owned(),
             parent: None,
-            edge: name(),
+            edge: Some(name()),
             start: Timestamp::EPOCH,
             duration_us: 1_500,
             method: "GET".to_owned(),
@@ -317,6 +324,7 @@ mod tests {
             instance: None,
             attempts: 1,
             error: error.map(str::to_owned),
+            fault: None,
         }
     }
 

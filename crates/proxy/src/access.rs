@@ -21,11 +21,12 @@ use model::units::Share;
 use model::{ApplicationName, InstanceId, Instant, ReleaseNumber, ServiceName, Timestamp};
 use serde::{Serialize, Serializer};
 
+use crate::answer::{Answer, Fault};
 use crate::core::Core;
-use crate::crossing::Asked;
+use crate::crossing::{Asked, End};
 use crate::limits::SLOW;
 use crate::router::Entry;
-use crate::trace::hex;
+use crate::trace::hex_text;
 use crate::upstream::Upstream;
 
 /// Bytes of a host, a path and a user agent that are logged: what is longer is mostly an attack, and the
@@ -72,6 +73,8 @@ pub(crate) struct Record {
     route: Option<Rc<Entry>>,
     status: Option<u16>,
     reason: Option<String>,
+    fault: Option<Fault>,
+    trace: Option<u128>,
     crossed: Option<Crossed>,
     own_bytes: u64,
 }
@@ -122,6 +125,8 @@ impl Record {
             route: None,
             status: None,
             reason: None,
+            fault: None,
+            trace: None,
             crossed: None,
             own_bytes: 0,
         }))
@@ -139,12 +144,19 @@ impl Record {
         self.own_bytes = bytes as u64;
     }
 
+    /// The same, in an instance's place: the client is told the id of its trace.
+    pub(crate) fn refused(&mut self, answer: &Answer, trace: u128, bytes: usize) {
+        self.own(answer.status, answer.reason, bytes);
+        self.fault = Some(answer.fault);
+        self.trace = Some(trace);
+    }
+
     /// An edge was crossed, or it was tried. An answer of the gateway's own says more than the crossing.
-    pub(crate) fn crossed(&mut self, crossed: Crossed, status: Option<u16>, reason: Option<&str>) {
+    pub(crate) fn crossed(&mut self, crossed: Crossed, end: &End<'_>) {
         self.crossed = Some(crossed);
         if self.status.is_none() {
-            self.status = status;
-            self.reason = reason.map(str::to_owned);
+            self.status = end.status;
+            self.reason = end.error.map(str::to_owned);
         }
     }
 
@@ -176,10 +188,11 @@ impl Record {
             release: last.map(|it| it.release),
             instance: last.map(|it| &it.instance),
             attempts: crossed.map_or(0, |it| it.attempts),
-            trace: crossed.map(|it| trace(it.trace)),
+            trace: self.trace.or(crossed.map(|it| it.trace)).map(|it| hex_text(it, 32)),
             protocol: self.protocol,
             tls: self.is_tls,
             reason: self.reason.as_deref(),
+            fault: self.fault.map(Fault::word),
             user_agent: asked.and_then(|it| it.user_agent.as_deref()),
         };
         let mut out = serde_json::to_vec(&line).ok()?;
@@ -241,6 +254,8 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
 }
 
@@ -248,12 +263,6 @@ struct Line<'a> {
 fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     let micros = u32::try_from(duration.as_micros()).unwrap_or(u32::MAX);
     serializer.serialize_f64(f64::from(micros) / 1e3)
-}
-
-fn trace(number: u128) -> String {
-    let mut out = Vec::with_capacity(32);
-    hex(&mut out, number, 32);
-    String::from_utf8(out).unwrap_or_default()
 }
 
 /// The beginning of a text, at most so many bytes of it.

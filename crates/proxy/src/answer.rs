@@ -1,12 +1,17 @@
 //! Answers of the data plane's own, where no instance's answer can be passed on.
 //!
-//! Each says in a header why ([`REASON`]), whose fault it was ([`FAULT`]), and whether the request may be
-//! sent again without fear of doing something twice ([`RETRY`]); and in its body the same in a sentence.
+//! Between services each says in a header why ([`REASON`]), whose fault it was ([`FAULT`]), and whether the request may be
+//! sent again without fear of doing something twice ([`RETRY`]); and in its body the same in a sentence. How an application is
+//! built, and with which limits, is nobody's business outside: a client of the gateway is told no more than its status says,
+//! whether to try again, and an id ([`REQUEST`]) by which an operator finds the rest in log and trace.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use model::units::Bytes;
 use traffic::Refusal;
+
+use crate::trace::hex_text;
 
 /// The header that says why.
 pub(crate) const REASON: &str = "x-pelago-reason";
@@ -14,6 +19,8 @@ pub(crate) const REASON: &str = "x-pelago-reason";
 pub(crate) const FAULT: &str = "x-pelago-fault";
 /// The header that says whether to send it again is safe.
 pub(crate) const RETRY: &str = "x-pelago-retry";
+/// The header that says by which id a request is found: that of its trace.
+pub(crate) const REQUEST: &str = "x-request-id";
 
 /// Whose fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +31,17 @@ pub(crate) enum Fault {
     Callee,
     /// Nobody's: a policy that somebody chose said no.
     Policy,
+}
+
+impl Fault {
+    /// In a word for programs.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::Callee => "callee",
+            Self::Policy => "policy",
+        }
+    }
 }
 
 /// Whether the request was, or may have been, worked on.
@@ -172,24 +190,57 @@ impl Answer {
         Self::new(502, "edge-gone", Fault::Caller, "this call is declared no more")
     }
 
+    /// The same in words for `audience`, with `page` in place of its sentence where the route has one.
+    pub(crate) const fn told<'a>(
+        &'a self,
+        audience: Audience,
+        page: Option<&'a str>,
+    ) -> Wording<'a> {
+        Wording { answer: self, page, audience }
+    }
+
+    /// Whether to send the request again is safe, in a word for programs.
+    fn retry(&self) -> &'static str {
+        // A status of the 5xx that is the caller's fault may be another the next time, but for what is never understood.
+        let is_lasting =
+            self.status < 500 && self.status != 429 || matches!(self.status, 501 | 505);
+        match (self.sent, self.fault) {
+            (Sent::Perhaps, _) => "unsafe",
+            (Sent::No, Fault::Caller) if is_lasting => "useless",
+            (Sent::No, _) => "safe",
+        }
+    }
+}
+
+/// Whom an answer is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// A client of the gateway, whose request is part of this trace.
+    Outside(u128),
+    /// A service.
+    Mesh,
+}
+
+/// An answer of our own in the words of whom it is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wording<'a> {
+    pub(crate) answer: &'a Answer,
+    page: Option<&'a str>,
+    audience: Audience,
+}
+
+impl Wording<'_> {
     /// Its headers, without those that say how long it is.
     pub(crate) fn headers(&self) -> Vec<(&'static str, String)> {
-        let fault = match self.fault {
-            Fault::Caller => "caller",
-            Fault::Callee => "callee",
-            Fault::Policy => "policy",
+        let answer = self.answer;
+        let mut headers = match self.audience {
+            Audience::Outside(trace) => vec![(REQUEST, hex_text(trace, 32))],
+            Audience::Mesh => {
+                vec![(REASON, answer.reason.to_owned()), (FAULT, answer.fault.word().to_owned())]
+            }
         };
-        let retry = match (self.sent, self.fault) {
-            (Sent::Perhaps, _) => "unsafe",
-            (Sent::No, Fault::Caller) if self.status < 500 && self.status != 429 => "useless",
-            (Sent::No, _) => "safe",
-        };
-        let mut headers = vec![
-            (REASON, self.reason.to_owned()),
-            (FAULT, fault.to_owned()),
-            (RETRY, retry.to_owned()),
-        ];
-        if let Some(after) = self.retry_after {
+        headers.push((RETRY, answer.retry().to_owned()));
+        if let Some(after) = answer.retry_after {
             // Whole seconds, and never 0: whoever waits shall not come too early.
             let seconds = after.as_secs() + u64::from(0 < after.subsec_nanos());
             headers.push(("retry-after", seconds.max(1).to_string()));
@@ -197,12 +248,47 @@ impl Answer {
         headers
     }
 
-    /// Its body and what that is: a page where the route has one, else a sentence.
-    pub(crate) fn body(&self, page: Option<&str>) -> (&'static str, String) {
-        match page {
-            Some(page) => ("text/html; charset=utf-8", page.to_owned()),
-            None => ("text/plain; charset=utf-8", format!("{}: {}\n", self.reason, self.text)),
+    /// Why, in a sentence.
+    pub(crate) fn sentence(&self) -> Cow<'_, str> {
+        match self.audience {
+            Audience::Outside(_) => Cow::Borrowed(general(self.answer.status)),
+            Audience::Mesh => Cow::Borrowed(&self.answer.text),
         }
+    }
+
+    /// Its body and what that is: a page where the route has one, else a sentence.
+    pub(crate) fn body(&self) -> (&'static str, String) {
+        let sentence = self.sentence();
+        match (self.page, self.audience) {
+            (Some(page), _) => ("text/html; charset=utf-8", page.to_owned()),
+            (None, Audience::Outside(trace)) => {
+                (PLAIN, format!("{sentence} (request {})\n", hex_text(trace, 32)))
+            }
+            (None, Audience::Mesh) => (PLAIN, format!("{}: {sentence}\n", self.answer.reason)),
+        }
+    }
+}
+
+/// What a sentence is.
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// What a status says to somebody outside, and no more.
+const fn general(status: u16) -> &'static str {
+    match status {
+        400 => "the request is malformed",
+        404 => "nothing is found here",
+        408 => "the request came too slowly",
+        413 => "the body of the request is too large",
+        414 => "the target of the request is too long",
+        417 => "only 100-continue can be expected",
+        429 => "too many requests; send fewer, or later",
+        431 => "the head of the request is too large",
+        501 => "the request asks for something that is not done here",
+        502 => "no answer could be had from the service",
+        503 => "the service cannot take the request now; try again later",
+        504 => "no answer came from the service in time",
+        505 => "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here",
+        _ => "the request could not be answered",
     }
 }
 
@@ -255,12 +341,38 @@ pub(crate) const fn phrase(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
+    fn headers(answer: &Answer, audience: Audience) -> Vec<String> {
+        let headers = answer.told(audience, None).headers();
+        headers.iter().map(|(name, value)| format!("{name}: {value}")).collect()
+    }
+
     #[track_caller]
-    fn check(answer: &Answer, status: u16, headers: &[&str]) {
+    fn check(answer: &Answer, status: u16, expected: &[&str]) {
         assert_eq!(answer.status, status);
-        let found: Vec<String> =
-            answer.headers().iter().map(|(name, value)| format!("{name}: {value}")).collect();
-        assert_eq!(found, headers);
+        assert_eq!(headers(answer, Audience::Mesh), expected);
+    }
+
+    /// Issue 13: anybody outside could read which services there are, and by which limits they are kept.
+    #[test]
+    fn issue_13_nobody_outside_is_told_how_an_application_is_built() {
+        let outside = Audience::Outside(0xabc);
+        let id = format!("{:032x}", 0xabc);
+        for (answer, status, retry) in [
+            (Answer::failed(&Failure::Reset, "cart", Sent::Perhaps), 502, "unsafe"),
+            (Answer::refused(&Refusal::Overloaded, "cart", None), 503, "safe"),
+            (Answer::malformed(400, "cart is malformed"), 400, "useless"),
+            (Answer::no_route("cart.localhost", "/cart"), 404, "useless"),
+            (Answer::too_large(10), 413, "useless"),
+        ] {
+            let told = answer.told(outside, None);
+            let expected = [format!("x-request-id: {id}"), format!("x-pelago-retry: {retry}")];
+            assert_eq!(headers(&answer, outside), expected);
+            assert_eq!(told.body(), (PLAIN, format!("{} (request {id})\n", general(status))));
+            assert!(!told.body().1.contains("cart"), "{told:?}");
+        }
+        // A page that the application chose is shown as it is.
+        let busy = Answer::refused(&Refusal::Overloaded, "cart", None);
+        assert_eq!(busy.told(outside, Some("<p>soon</p>")).body().1, "<p>soon</p>");
     }
 
     #[test]

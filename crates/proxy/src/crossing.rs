@@ -13,20 +13,21 @@ use std::time::Duration;
 use model::edge::RequestKey;
 use model::route::Priority;
 use model::units::DurationText;
-use model::{Instant, ReleaseNumber, Timestamp};
+use model::{Instant, ReleaseNumber};
 use telemetry::Span;
 use telemetry::report::Caller;
 use traffic::{Ask, Begin, Call, Next, Outcome, Pick, Refusal};
 use world::routing::RequestMatch;
 
 use crate::access::{Crossed, Record};
-use crate::answer::{Answer, Failure, Sent};
+use crate::answer::{Answer, Failure, Fault, Sent};
 use crate::core::Core;
 use crate::counters::{Compared, Ended};
 use crate::edge::Edge;
 use crate::limits::SLOW;
+use crate::refused::begun;
 use crate::time_left::{TimeLeft, TimeoutBy};
-use crate::trace::{TraceContext, hex};
+use crate::trace::TraceContext;
 use crate::upstream::Upstream;
 use waiting::Waiting;
 
@@ -103,6 +104,21 @@ pub(crate) struct End<'a> {
     pub(crate) status: Option<u16>,
     /// Why it failed, if it did.
     pub(crate) error: Option<&'a str>,
+    /// Whose fault it was, if the answer is our own.
+    pub(crate) fault: Option<Fault>,
+}
+
+impl<'a> End<'a> {
+    /// With an instance's answer, or none.
+    pub(crate) const fn of(outcome: Outcome, status: Option<u16>, error: Option<&'a str>) -> Self {
+        Self { outcome, status, error, fault: None }
+    }
+
+    /// With an answer of our own.
+    pub(crate) const fn own(answer: &'a Answer, outcome: Outcome) -> Self {
+        let Answer { status, reason, fault, .. } = *answer;
+        Self { outcome, status: Some(status), error: Some(reason), fault: Some(fault) }
+    }
 }
 
 impl Crossing {
@@ -347,10 +363,12 @@ impl Crossing {
         self.close(self.blamed(end.outcome), now);
         let duration = self.latency(now);
         let is_bad = !matches!(end.outcome, Outcome::Ok | Outcome::ClientError);
-        if self.trace.sampled || is_bad || SLOW <= duration {
+        // Whoever got an answer of ours was told its id.
+        let is_own = end.fault.is_some();
+        if self.trace.sampled || is_bad || is_own || SLOW <= duration {
             self.core.spans.keep(|| self.span(asked, end, duration));
         }
-        self.log(end.status, end.error);
+        self.log(end);
     }
 
     /// Ends everything that is under way, and counts. Once.
@@ -383,7 +401,7 @@ impl Crossing {
     }
 
     /// Ends the record with what became of the crossing.
-    fn log(&mut self, status: Option<u16>, error: Option<&str>) {
+    fn log(&mut self, end: &End<'_>) {
         let Some(mut record) = self.record.take() else { return };
         let crossed = Crossed {
             bytes_in: self.bytes_in,
@@ -392,7 +410,7 @@ impl Crossing {
             attempts: self.attempts,
             trace: self.trace.trace,
         };
-        record.crossed(crossed, status, error);
+        record.crossed(crossed, end);
     }
 
     fn release(&self) -> Option<ReleaseNumber> {
@@ -400,27 +418,15 @@ impl Crossing {
     }
 
     fn span(&self, asked: &impl Asked, end: &End<'_>, duration: Duration) -> Span {
-        let id = |number: u128, digits| {
-            let mut out = Vec::new();
-            hex(&mut out, number, digits);
-            String::from_utf8(out).unwrap_or_default()
-        };
-        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let now = self.core.clock.timestamp().as_millis();
         Span {
-            trace: id(self.trace.trace, 32),
-            id: id(u128::from(self.trace.span), 16),
-            parent: self.trace.parent.map(|it| id(u128::from(it), 16)),
-            edge: self.edge.name.clone(),
-            start: Timestamp::from_millis(now.saturating_sub(millis)),
-            duration_us: micros(duration),
-            method: asked.method().to_owned(),
-            path: asked.path().to_owned(),
+            edge: Some(self.edge.name.clone()),
             status: end.status,
             release: self.release(),
             instance: self.last.as_ref().map(|it| it.instance.clone()),
             attempts: self.attempts,
             error: end.error.map(str::to_owned),
+            fault: end.fault.map(|it| it.word().to_owned()),
+            ..begun(&self.core, &self.trace, asked, duration)
         }
     }
 }
@@ -430,7 +436,7 @@ impl Drop for Crossing {
         if self.call.is_some() {
             let now = self.core.tick();
             self.close(Outcome::Cancelled, now);
-            self.log(None, Some("client-gone"));
+            self.log(&End::of(Outcome::Cancelled, None, Some("client-gone")));
         }
     }
 }
@@ -569,7 +575,7 @@ mod tests {
         let refused = begin(&core).and_then(|mut crossing| {
             let attempt = crossing.attempt();
             let (outcome, status) = (Outcome::GatewayError, Some(503));
-            crossing.finish(&Get, &End { outcome, status, error: Some("no-instance") });
+            crossing.finish(&Get, &End::of(outcome, status, Some("no-instance")));
             attempt
         });
         assert_eq!(refused, Err(Refusal::NoInstance));
@@ -587,10 +593,7 @@ mod tests {
         crossing.released(place);
         core.apply(&table("[]"));
         assert!(crossing.attempt().is_err());
-        crossing.finish(
-            &Get,
-            &End { outcome: Outcome::ConnectFailure, status: Some(502), error: None },
-        );
+        crossing.finish(&Get, &End::of(Outcome::ConnectFailure, Some(502), None));
         let seen = signals(&core);
         assert_eq!(seen.refused, []);
         let failed = Outcomes { failed: 1, ..Outcomes::default() };

@@ -20,15 +20,9 @@ pub(crate) enum Own {
     Page(Answer, Option<String>),
 }
 
-impl Own {
-    /// Why it is given, in a word for programs.
-    pub(crate) const fn reason(&self) -> &'static str {
-        match self {
-            Self::Bare(204, _) => "preflight",
-            Self::Bare(..) => "redirect",
-            Self::Page(answer, _) => answer.reason,
-        }
-    }
+/// Why an answer without a body is given, in a word for programs.
+pub(crate) const fn bare_reason(status: u16) -> &'static str {
+    if status == 204 { "preflight" } else { "redirect" }
 }
 
 /// The answer of a route that leads to no service, or of its cross-origin rules to a browser that asks

@@ -63,6 +63,9 @@ pub(crate) const HALF_CLOSED_TIME: Duration = Duration::from_secs(5);
 pub(crate) const LINGER_IDLE: Duration = Duration::from_secs(5);
 /// Spans a worker keeps until they are fetched, once a second.
 pub(crate) const SPANS_MAX: usize = 1_000;
+/// Those of them that are of requests refused before they cross an edge: whoever tries something out sees why, and a flood
+/// leaves room for the others.
+pub(crate) const REFUSED_SPANS_MAX: usize = 100;
 /// Traces that begin here within a second and are all sampled: whoever tries something out sees every request.
 pub(crate) const TRACES_SAMPLED: u32 = 100;
 /// One of so many traces beyond them is sampled.

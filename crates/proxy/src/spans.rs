@@ -1,16 +1,21 @@
 //! Spans of requests, kept until they are fetched; and which traces are sampled.
+//!
+//! A request that is refused before it crosses an edge has a span, too: its client was told an id, and an operator who is told
+//! it finds out why. Anybody can send what is refused, so these have a bound of their own and push out nothing else.
 
 use std::cell::{Cell, RefCell};
 
 use model::Rng;
 use telemetry::Span;
 
-use crate::limits::{SAMPLE_ONE_IN, SPANS_MAX, TRACES_SAMPLED};
+use crate::limits::{REFUSED_SPANS_MAX, SAMPLE_ONE_IN, SPANS_MAX, TRACES_SAMPLED};
 
 /// The latest spans of one worker.
 #[derive(Debug)]
 pub(crate) struct Spans {
     kept: RefCell<Vec<Span>>,
+    /// How many of these are of requests that were refused.
+    refused: Cell<usize>,
     dropped: Cell<u64>,
     /// Traces that may still begin and be sampled until the next fetch.
     budget: Cell<u32>,
@@ -19,7 +24,12 @@ pub(crate) struct Spans {
 impl Default for Spans {
     fn default() -> Self {
         let budget = Cell::new(TRACES_SAMPLED);
-        Self { kept: RefCell::default(), dropped: Cell::default(), budget }
+        Self {
+            kept: RefCell::default(),
+            refused: Cell::default(),
+            dropped: Cell::default(),
+            budget,
+        }
     }
 }
 
@@ -29,6 +39,16 @@ impl Spans {
         let mut kept = self.kept.borrow_mut();
         if kept.len() < SPANS_MAX {
             kept.push(span());
+        } else {
+            self.dropped.set(self.dropped.get() + 1);
+        }
+    }
+
+    /// Keeps the span of a request that crosses no edge, if there is room for one of those.
+    pub(crate) fn keep_refused(&self, span: impl FnOnce() -> Span) {
+        if self.refused.get() < REFUSED_SPANS_MAX {
+            self.refused.set(self.refused.get() + 1);
+            self.keep(span);
         } else {
             self.dropped.set(self.dropped.get() + 1);
         }
@@ -49,6 +69,7 @@ impl Spans {
     /// Hands out what was kept, and how many were not.
     pub(crate) fn take(&self) -> (Vec<Span>, u64) {
         self.budget.set(TRACES_SAMPLED);
+        self.refused.set(0);
         (self.kept.take(), self.dropped.take())
     }
 }

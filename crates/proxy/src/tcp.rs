@@ -42,9 +42,8 @@ impl Asked for Connection {
 /// Serves a connection to an edge whose callee speaks something of its own.
 pub(crate) async fn serve(core: Rc<Core>, client: TcpStream, edge: Rc<Edge>, peer: SocketAddr) {
     core.tick();
-    let trace = TraceContext::of(&Sent::default(), &mut core.rng.borrow_mut(), &core.spans);
     // A connection says nothing of the trace it is part of, and would stand in one of its own: only failures do.
-    let trace = TraceContext { sampled: false, ..trace };
+    let trace = TraceContext::of(&Sent::default(), &mut core.rng.borrow_mut());
     let facts = Facts {
         client: peer.ip(),
         // Until a connection is made, nothing was said to anybody.
@@ -58,7 +57,7 @@ pub(crate) async fn serve(core: Rc<Core>, client: TcpStream, edge: Rc<Edge>, pee
         Ok(connected) => connected,
         Err(outcome) => {
             let error = Some("connect-failure");
-            return crossing.finish(&Connection, &End { outcome, status: None, error });
+            return crossing.finish(&Connection, &End::of(outcome, None, error));
         }
     };
     let mut connected = connected;
@@ -70,7 +69,7 @@ pub(crate) async fn serve(core: Rc<Core>, client: TcpStream, edge: Rc<Edge>, pee
     let bytes = tunnel::pass(&core, Stream::Plain(client), instance, terms).await;
     core.tick();
     [crossing.bytes_in, crossing.bytes_out] = bytes;
-    crossing.finish(&Connection, &End { outcome: Outcome::Ok, status: None, error: None });
+    crossing.finish(&Connection, &End::of(Outcome::Ok, None, None));
 }
 
 /// Connects to one instance, or to another.

@@ -26,8 +26,9 @@ pub(crate) struct Sent<'a> {
 }
 
 impl TraceContext {
-    /// Goes on with the caller's trace, or begins one, which is recorded if there is room.
-    pub(crate) fn of(sent: &Sent<'_>, rng: &mut Rng, spans: &Spans) -> Self {
+    /// Goes on with the caller's trace, or begins one. Whether that is recorded is for [`Self::sampled`] to say, once the
+    /// request crosses an edge: requests that are refused take no place from those that are not.
+    pub(crate) fn of(sent: &Sent<'_>, rng: &mut Rng) -> Self {
         let span = rng.next_u64().max(1);
         let given = sent.traceparent.and_then(traceparent);
         let given = given.or_else(|| sent.b3.and_then(b3)).or_else(|| b3_parts(sent.b3_parts));
@@ -36,7 +37,15 @@ impl TraceContext {
         }
         let high = u128::from(rng.next_u64()) << 64;
         let trace = (high | u128::from(rng.next_u64())).max(1);
-        Self { trace, parent: None, span, sampled: spans.sample(rng) == Sampled::Yes }
+        Self { trace, parent: None, span, sampled: false }
+    }
+
+    /// Recorded if its caller says so, or, where it begins here, if there is room.
+    pub(crate) fn sampled(self, rng: &mut Rng, spans: &Spans) -> Self {
+        match self.parent {
+            Some(_) => self,
+            None => Self { sampled: spans.sample(rng) == Sampled::Yes, ..self },
+        }
     }
 
     /// Appends the value of `traceparent` for the callee.
@@ -87,6 +96,13 @@ pub(crate) fn hex(out: &mut Vec<u8>, number: u128, digits: usize) {
         *digit = DIGITS[(half >> (60 - 4 * place)) as usize & 15];
     }
     out.extend_from_slice(text.get(32 - digits..).unwrap_or_default());
+}
+
+/// The same as text.
+pub(crate) fn hex_text(number: u128, digits: usize) -> String {
+    let mut out = Vec::with_capacity(digits);
+    hex(&mut out, number, digits);
+    String::from_utf8(out).unwrap_or_default()
 }
 
 type Given = (u128, u64, bool);
@@ -151,7 +167,7 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     fn of(sent: &Sent<'_>) -> TraceContext {
-        TraceContext::of(sent, &mut Rng::new(1), &Spans::default())
+        TraceContext::of(sent, &mut Rng::new(1))
     }
 
     #[track_caller]
@@ -195,7 +211,7 @@ mod tests {
         fn what_is_written_is_read(seed: u64, sampled: bool, garbage in prop::collection::vec(any::<u8>(), 0..70)) {
             let mut rng = Rng::new(seed);
             let sent = Sent { traceparent: Some(&garbage), b3: Some(&garbage), ..Sent::default() };
-            let mut context = TraceContext::of(&sent, &mut rng, &Spans::default());
+            let mut context = TraceContext::of(&sent, &mut rng);
             context.sampled = sampled;
             let mut out = Vec::new();
             context.write_traceparent(&mut out);

@@ -85,7 +85,7 @@ pub(crate) async fn run(
 }
 
 fn finish(crossing: Crossing, status: u16) {
-    let end = crossing::End { outcome: Outcome::Ok, status: Some(status), error: None };
+    let end = crossing::End::of(Outcome::Ok, Some(status), None);
     crossing.finish(&Nothing, &end);
 }
 

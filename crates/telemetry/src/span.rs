@@ -1,4 +1,4 @@
-//! One call over an edge, as a span of a trace.
+//! One call over an edge, as a span of a trace; or a request that got no further than the gateway.
 
 use model::{InstanceId, ReleaseNumber, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -14,15 +14,16 @@ pub struct Span {
     pub id: String,
     /// The span it was made in, if the caller said so.
     pub parent: Option<String>,
-    /// The edge it crossed.
-    pub edge: EdgeName,
+    /// The edge it crossed or was refused at; absent if the gateway found none for it.
+    #[serde(default)]
+    pub edge: Option<EdgeName>,
     /// When it began.
     pub start: Timestamp,
     /// Microseconds until the end of the answer.
     pub duration_us: u64,
-    /// The method.
+    /// The method; empty if the request could not be read.
     pub method: String,
-    /// The path, without the query.
+    /// The path, without the query; empty if the request could not be read.
     pub path: String,
     /// The status the caller got; absent if the caller was gone.
     pub status: Option<u16>,
@@ -34,4 +35,7 @@ pub struct Span {
     pub attempts: u8,
     /// Why it failed, in the words of the reason header, if it did.
     pub error: Option<String>,
+    /// Whose fault it was, in the words of the fault header, if the data plane answered itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }

@@ -55,7 +55,7 @@ async fn failed(client: &Client, view: &RolloutView) -> Result<Vec<SpanView>, Co
         .with("limit", Some(SPANS_MAX));
     let mut spans: Vec<SpanView> = client.get(target).await?;
     let is_of_it = |it: &SpanView| {
-        it.callee == view.service
+        it.callee.as_ref() == Some(&view.service)
             && it.release.as_ref() == Some(&view.to)
             && view.started_at <= it.start
     };
@@ -126,9 +126,9 @@ mod tests {
             trace: "0af7651916cd43dd8448eb211c80319c".to_owned(),
             id: "b7ad6b7169203331".to_owned(),
             parent: None,
-            application: "shop".to_owned(),
+            application: Some("shop".to_owned()),
             caller: "web".to_owned(),
-            callee: "cart".to_owned(),
+            callee: Some("cart".to_owned()),
             start: "2026-11-22T06:00:00.000Z".to_owned(),
             duration_ms: 3.0,
             method: "GET".to_owned(),
@@ -138,6 +138,7 @@ mod tests {
             instance: Some("cart.7".to_owned()),
             attempts: 1,
             error: error.map(str::to_owned),
+            fault: None,
         }
     }
 

@@ -24,12 +24,13 @@ pub(crate) fn keep(stores: &Stores, calls: &[Span], now: Timestamp) {
 /// From the bucket of durations a call fell into to its trace; only calls that reached a release are counted there.
 fn exemplar(call: &Span) -> Option<Exemplar> {
     let release = call.release?.to_string();
-    let caller = names::caller(&call.edge.caller);
+    let edge = call.edge.as_ref()?;
+    let caller = names::caller(&edge.caller);
     let metric = format!("{}_bucket", names::DURATION);
     let series = Labels::of([
         ("__name__", metric.as_str()),
-        ("application", call.edge.application.as_str()),
-        ("callee", call.edge.callee.as_str()),
+        ("application", edge.application.as_str()),
+        ("callee", edge.callee.as_str()),
         ("caller", caller.as_str()),
         ("job", "pelago"),
         ("le", names::bound_of(call.duration_us)),

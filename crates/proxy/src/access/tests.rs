@@ -56,6 +56,11 @@ fn crossed() -> Crossed {
     Crossed { bytes_in: 3, bytes_out: 5, last: None, attempts: 2, trace: 0xabc }
 }
 
+/// How a request ended.
+const fn answered(status: u16, error: Option<&str>) -> End<'_> {
+    End::of(traffic::Outcome::Ok, Some(status), error)
+}
+
 /// The line, without what differs from run to run.
 #[track_caller]
 fn check(lines: &Receiver<Vec<u8>>, expected: &Value) {
@@ -80,7 +85,7 @@ fn a_request_that_crossed() {
     let router = Router::new(&routes, &Router::default(), &at);
     let mut record = begin(&core, &PLAIN);
     record.routed(&router.find(b"shop.localhost", &PLAIN).unwrap().unwrap());
-    record.crossed(crossed(), Some(201), None);
+    record.crossed(crossed(), &answered(201, None));
     drop(record);
     check(
         &lines,
@@ -109,7 +114,8 @@ fn answers_of_the_gateway_itself() {
     // One in an instance's place stays what it is.
     let mut record = begin(&core, &PLAIN);
     record.own(200, "no-instance", 0);
-    record.crossed(Crossed { bytes_in: 0, bytes_out: 0, ..crossed() }, Some(503), Some("other"));
+    record
+        .crossed(Crossed { bytes_in: 0, bytes_out: 0, ..crossed() }, &answered(503, Some("other")));
     drop(record);
     for (name, value) in [
         ("status", json!(200)),
@@ -158,13 +164,13 @@ fn a_sample_leaves_out_what_is_good() {
     for (sample, expected) in [(Share::ZERO, 0..1), (Share::from_percent(10), 60..150)] {
         let (core, lines) = core(sample);
         for _ in 0..1_000 {
-            begin(&core, &PLAIN).crossed(crossed(), Some(404), None);
+            begin(&core, &PLAIN).crossed(crossed(), &answered(404, None));
         }
         assert!(expected.contains(&lines.try_iter().count()));
-        begin(&core, &PLAIN).crossed(crossed(), Some(500), Some("server-error"));
+        begin(&core, &PLAIN).crossed(crossed(), &answered(500, Some("server-error")));
         assert_eq!(lines.try_iter().count(), 1);
         let mut record = begin(&core, &PLAIN);
-        record.crossed(crossed(), Some(200), None);
+        record.crossed(crossed(), &answered(200, None));
         assert!(!record.is_notable(Duration::ZERO) && record.is_notable(SLOW));
     }
 }

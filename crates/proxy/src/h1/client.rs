@@ -10,17 +10,21 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use super::exchange::{self, After};
+use super::head::Span;
 use super::request::{Rejected, RequestHead, Side};
 use super::write::{self, Connection, IsHead};
 use crate::access::{Record, Visit};
-use crate::answer::Answer;
+use crate::answer::{Answer, Audience};
 use crate::buffer::Buffer;
 use crate::connections::Crosses;
 use crate::core::Core;
+use crate::crossing::Asked;
 use crate::deadline::Deadline;
 use crate::edge::Edge;
 use crate::limits::{AWAKE_MAX, AWAKE_TIME, FINISH_TIME, IDLE_TIME, LINGER_IDLE, LINGER_TIME};
+use crate::refused::{Refused, Unread};
 use crate::stream::{Agreed, Stream};
+use crate::trace::{Sent, TraceContext};
 use crate::tunnel;
 
 /// Where a connection came in.
@@ -225,11 +229,19 @@ impl Client {
     /// Answers what is no request, and ends the connection: what follows could be anything.
     async fn reject(&mut self, work: &mut Work, rejected: Rejected) -> After {
         let answer = Answer::malformed(rejected.status, rejected.what);
+        let trace = TraceContext::of(&Sent::default(), &mut self.core.rng.borrow_mut());
         work.out.clear();
-        write::answer(&mut work.out, &answer, None, Connection::Close, IsHead::No);
+        let wording = answer.told(self.audience(&trace), None);
+        write::answer(&mut work.out, &wording, Connection::Close, IsHead::No);
         let visit = self.visit("HTTP/1.1", self.peer.ip());
         self.record = visit.and_then(|it| Record::unread(&it));
-        self.note(&work.out, answer.status, answer.reason);
+        let edge = match &self.entry {
+            Entry::Mesh(edge) => Some(Rc::clone(edge)),
+            Entry::Gateway(_) => None,
+        };
+        let edge = edge.as_ref().map(|it| &it.name);
+        let refused = Refused { trace, edge, answer: &answer, began: self.core.now() };
+        self.refused(&refused, &Unread, &work.out);
         // What comes behind a head that is none is no upload.
         self.lingers = LINGER_IDLE;
         match self.write(&work.out).await {
@@ -254,6 +266,34 @@ impl Client {
         let input = work.input.filled();
         let lines = work.head.forwarded_for.iter().filter_map(|it| input.get(it.clone()));
         self.core.front.origin(peer, lines)
+    }
+
+    /// The request's part of a trace: that of its caller, or one that begins here.
+    pub(crate) fn trace(&self, work: &Work) -> TraceContext {
+        let (head, input) = (&work.head, work.input.filled());
+        let part = |it: &Option<Span>| it.clone().and_then(|it| input.get(it));
+        let sent = Sent {
+            traceparent: part(&head.traceparent),
+            b3: part(&head.b3),
+            b3_parts: [&head.b3_parts[0], &head.b3_parts[1], &head.b3_parts[2]].map(part),
+        };
+        TraceContext::of(&sent, &mut self.core.rng.borrow_mut())
+    }
+
+    /// Whom an answer to a request of this trace is for.
+    pub(crate) const fn audience(&self, trace: &TraceContext) -> Audience {
+        match self.entry {
+            Entry::Mesh(_) => Audience::Mesh,
+            Entry::Gateway(_) => Audience::Outside(trace.trace),
+        }
+    }
+
+    /// Notes for the log and the trace that `out` is answered in an instance's place.
+    pub(crate) fn refused(&mut self, refused: &Refused<'_>, asked: &impl Asked, out: &[u8]) {
+        refused.remember(&self.core, asked);
+        if let Some(record) = &mut self.record {
+            record.refused(refused.answer, refused.trace.trace, write::body_length(out));
+        }
     }
 
     /// Notes for the log that `out` is answered, which is the gateway's own.

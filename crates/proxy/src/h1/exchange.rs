@@ -29,9 +29,10 @@ use crate::connected::Connected;
 use crate::crossing::{Asked, Crossing, End, Facts, hash_of};
 use crate::edge::Edge;
 use crate::gateway;
+use crate::refused::Refused;
 use crate::router::Entry as Route;
 use crate::time_left::TimeLeft;
-use crate::trace::{Sent as SentTrace, TraceContext};
+use crate::trace::TraceContext;
 
 /// What becomes of the client's connection.
 pub(crate) enum After {
@@ -177,11 +178,11 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
         Ok(Some(entry)) => entry,
         Ok(None) => {
             let answer = Answer::no_route(work.host(), view.path());
-            return Way::Answered(answer_early(client, work, &answer, None).await);
+            return Way::Answered(answer_early(client, work, &Early::of(&answer)).await);
         }
         Err(bad) => {
             let answer = Answer::malformed(400, &bad.to_string());
-            return Way::Answered(answer_early(client, work, &answer, None).await);
+            return Way::Answered(answer_early(client, work, &Early::of(&answer)).await);
         }
     };
     if let Some(record) = &mut client.record {
@@ -190,24 +191,20 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
     let target = work.head.target_in(view.input);
     let target = str::from_utf8(&target).unwrap_or_default();
     let own = gateway::own_answer(&entry, &view, work.host(), target);
-    if let Some(own) = own {
-        work.out.clear();
-        let ends = must_close(work);
-        let connection = connection(work, ends);
-        let reason = own.reason();
-        let status = match own {
-            gateway::Own::Bare(status, headers) => {
-                write::bare(&mut work.out, status, &headers, connection);
-                status
-            }
-            gateway::Own::Page(answer, page) => {
-                let is_head = is_head(work);
-                write::answer(&mut work.out, &answer, page.as_deref(), connection, is_head);
-                answer.status
-            }
-        };
-        client.note(&work.out, status, reason);
-        return Way::Answered(send_early(client, work, ends).await);
+    match own {
+        None => {}
+        Some(gateway::Own::Bare(status, headers)) => {
+            work.out.clear();
+            let ends = must_close(work);
+            let connection = connection(work, ends);
+            write::bare(&mut work.out, status, &headers, connection);
+            client.note(&work.out, status, gateway::bare_reason(status));
+            return Way::Answered(send_early(client, work, ends).await);
+        }
+        Some(gateway::Own::Page(answer, page)) => {
+            let early = Early { page: page.as_deref(), ..Early::of(&answer) };
+            return Way::Answered(answer_early(client, work, &early).await);
+        }
     }
     if let Some(limiter) = &entry.limiter {
         let key = entry.route.rate_limit.as_ref().and_then(|it| it.key.as_ref());
@@ -218,8 +215,9 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
                 edge.counters.borrow_mut().refused("rate-limited");
             }
             let answer = Answer::rate_limited(after);
-            let page = entry.route.error_page.clone();
-            return Way::Answered(answer_early(client, work, &answer, page.as_deref()).await);
+            let page = entry.route.error_page.as_deref();
+            let early = Early { page, edge: entry.edge.as_deref(), ..Early::of(&answer) };
+            return Way::Answered(answer_early(client, work, &early).await);
         }
     }
     match (entry.target(), &entry.edge) {
@@ -233,18 +231,38 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
     }
 }
 
+/// An answer in an instance's place to a request that has not crossed an edge.
+struct Early<'a> {
+    answer: &'a Answer,
+    page: Option<&'a str>,
+    /// The edge it was refused at, if it came that far.
+    edge: Option<&'a Edge>,
+    /// Its part of a trace, if that is known.
+    trace: Option<TraceContext>,
+    /// When its head was there, if that was not now.
+    began: Option<Instant>,
+}
+
+impl<'a> Early<'a> {
+    const fn of(answer: &'a Answer) -> Self {
+        Self { answer, page: None, edge: None, trace: None, began: None }
+    }
+}
+
 /// Answers a request before any of its body was read on.
-async fn answer_early(
-    client: &mut Client,
-    work: &mut Work,
-    answer: &Answer,
-    page: Option<&str>,
-) -> After {
-    work.out.clear();
+async fn answer_early(client: &mut Client, work: &mut Work, early: &Early<'_>) -> After {
+    let answer = early.answer;
+    let trace = early.trace.unwrap_or_else(|| client.trace(work));
     let ends = must_close(work);
     let (connection, is_head) = (connection(work, ends), is_head(work));
-    write::answer(&mut work.out, answer, page, connection, is_head);
-    client.note(&work.out, answer.status, answer.reason);
+    let mut out = std::mem::take(&mut work.out);
+    out.clear();
+    let wording = answer.told(client.audience(&trace), early.page);
+    write::answer(&mut out, &wording, connection, is_head);
+    let began = early.began.unwrap_or(client.core.now());
+    let refused = Refused { trace, edge: early.edge.map(|it| &it.name), answer, began };
+    client.refused(&refused, &work.view(), &out);
+    work.out = out;
     send_early(client, work, ends).await
 }
 
@@ -290,15 +308,15 @@ impl Exchange<'_> {
         if self.edge.is_gone() {
             // Should it be declared again, that is another edge, and another connection's.
             self.work.head.keep_alive = false;
-            return self.refuse(&Answer::no_edge()).await;
+            return self.refuse(&Answer::no_edge(), None).await;
         }
         if let Err(answer) = self.check_body() {
-            return self.refuse(&answer).await;
+            return self.refuse(&answer, None).await;
         }
         self.widen();
         match self.gather().await {
             Gathered::Enough => {}
-            Gathered::Refused(answer) => return self.refuse(&answer).await,
+            Gathered::Refused(answer) => return self.refuse(&answer, None).await,
             Gathered::Gone => return After::Close,
         }
         let facts = self.facts();
@@ -306,7 +324,7 @@ impl Exchange<'_> {
         let begun = Crossing::begin(&core, &edge, &self.work.view(), facts).await;
         let mut crossing = match begun {
             Ok(crossing) => crossing,
-            Err(refusal) => return self.refuse(&self.refusal(&refusal)).await,
+            Err(refusal) => return self.refuse(&self.refusal(&refusal), Some(facts.trace)).await,
         };
         crossing.record = self.client.record.take();
         match self.edge.protocol() {
@@ -343,13 +361,7 @@ impl Exchange<'_> {
     /// What is known of the request.
     pub(crate) fn facts(&self) -> Facts {
         let head = &self.work.head;
-        let input = self.work.input.filled();
-        let part = |it: &Option<super::head::Span>| it.clone().and_then(|it| input.get(it));
-        let sent = SentTrace {
-            traceparent: part(&head.traceparent),
-            b3: part(&head.b3),
-            b3_parts: [&head.b3_parts[0], &head.b3_parts[1], &head.b3_parts[2]].map(part),
-        };
+        let trace = self.client.trace(self.work);
         let mut rng = self.client.core.rng.borrow_mut();
         let priority = match &self.route {
             Some(route) => route.route.priority,
@@ -362,7 +374,7 @@ impl Exchange<'_> {
             time_left: head
                 .timeout_ms
                 .map(|it| TimeLeft { time: Duration::from_millis(it), by: head.timeout_by }),
-            trace: TraceContext::of(&sent, &mut rng, &self.client.core.spans),
+            trace: trace.sampled(&mut rng, &self.client.core.spans),
         }
     }
 
@@ -375,9 +387,11 @@ impl Exchange<'_> {
     }
 
     /// Answers in an instance's place, before anything was decided.
-    async fn refuse(&mut self, answer: &Answer) -> After {
-        let page = self.route.as_ref().and_then(|it| it.route.error_page.clone());
-        answer_early(self.client, self.work, answer, page.as_deref()).await
+    async fn refuse(&mut self, answer: &Answer, trace: Option<TraceContext>) -> After {
+        let page = self.route.as_ref().and_then(|it| it.route.error_page.as_deref());
+        let (edge, began) = (Some(&*self.edge), Some(self.began));
+        let early = Early { answer, page, edge, trace, began };
+        answer_early(self.client, self.work, &early).await
     }
 
     /// Answers in an instance's place, after attempts.
@@ -392,11 +406,13 @@ impl Exchange<'_> {
             if self.body.is_done() && self.work.head.keep_alive { Ends::No } else { Ends::Yes };
         self.work.out.clear();
         let (connection, is_head) = (connection(self.work, ends), is_head(self.work));
-        write::answer(&mut self.work.out, answer, page.as_deref(), connection, is_head);
+        let wording = answer.told(self.client.audience(&crossing.trace), page.as_deref());
+        write::answer(&mut self.work.out, &wording, connection, is_head);
         if let Some(record) = &mut crossing.record {
-            record.own(answer.status, answer.reason, write::body_length(&self.work.out));
+            let bytes = write::body_length(&self.work.out);
+            record.refused(answer, crossing.trace.trace, bytes);
         }
-        self.end(crossing, outcome, Some(answer.status), Some(answer.reason));
+        crossing.finish(&self.work.view(), &End::own(answer, outcome));
         if self.client.write(&self.work.out).await.is_err() {
             return After::Close;
         }
@@ -412,6 +428,6 @@ impl Exchange<'_> {
         status: Option<u16>,
         error: Option<&str>,
     ) {
-        crossing.finish(&self.work.view(), &End { outcome, status, error });
+        crossing.finish(&self.work.view(), &End::of(outcome, status, error));
     }
 }

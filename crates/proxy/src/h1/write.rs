@@ -7,7 +7,7 @@ use model::route::HeaderEdits;
 use super::head::{Copies, Framing, Span};
 use super::request::RequestHead;
 use super::response::ResponseHead;
-use crate::answer::{Answer, phrase};
+use crate::answer::{Wording, phrase};
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::TraceContext;
 
@@ -198,18 +198,18 @@ fn status_line(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes an answer of our own. `page` is shown in place of its sentence.
+/// Writes an answer of our own.
 pub(crate) fn answer(
     out: &mut Vec<u8>,
-    answer: &Answer,
-    page: Option<&str>,
+    wording: &Wording<'_>,
     connection: Connection,
     is_head: IsHead,
 ) {
-    let (kind, body) = answer.body(page);
-    put(out, format_args!("HTTP/1.1 {} {}\r\n", answer.status, phrase(answer.status)));
+    let (kind, body) = wording.body();
+    let status = wording.answer.status;
+    put(out, format_args!("HTTP/1.1 {status} {}\r\n", phrase(status)));
     put(out, format_args!("content-type: {kind}\r\ncontent-length: {}\r\n", body.len()));
-    for (name, value) in answer.headers() {
+    for (name, value) in wording.headers() {
         put(out, format_args!("{name}: {value}\r\n"));
     }
     connection.write(out);

@@ -147,8 +147,7 @@ impl Passed {
     fn finish(&mut self, outcome: Outcome, error: Option<&str>) {
         if let Some(mut crossing) = self.crossing.take() {
             crossing.bytes_in = self.upload.bytes();
-            let status = Some(self.status);
-            crossing.finish(&*self.head, &End { outcome, status, error });
+            crossing.finish(&*self.head, &End::of(outcome, Some(self.status), error));
         }
     }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 use ::h2::RecvStream;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use model::Instant;
 use model::route::RouteTarget;
 use model::service::Protocol;
 use traffic::Outcome;
 
 use crate::access::{Record, Visit};
-use crate::answer::Answer;
+use crate::answer::{Answer, Audience};
 use crate::bounds::{Extent, Kind};
 use crate::core::Core;
 use crate::crossing::{Crossing, End, Facts, hash_of};
@@ -28,9 +29,10 @@ use crate::h2::grpc;
 use crate::h2::interim::Interim;
 use crate::h2::onward::edit;
 use crate::h2::outgoing::{Outgoing, Passed};
-use crate::h2::own::{Owned, bare, note, own, page_of};
+use crate::h2::own::{bare, body_length, own};
 use crate::h2::source::Http2;
 use crate::h2::upload::{KEPT_BYTES_MAX, Source, Upload};
+use crate::refused::Refused as Refusal;
 use crate::router::Entry as Route;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::{Sent, TraceContext};
@@ -47,6 +49,35 @@ pub(crate) struct Handler {
 /// The edge a request crosses, and the route that led there.
 type Way = (Rc<Edge>, Option<Rc<Route>>);
 
+/// The answer to a request that crosses no edge.
+enum Stays {
+    /// In an instance's place, on this route if it found one.
+    Refused(Answer, Option<Rc<Route>>),
+    /// Its route's own.
+    Own(gateway::Own),
+}
+
+/// Where a request is refused.
+#[derive(Clone, Copy, Default)]
+struct At<'a> {
+    /// The edge, if it came that far.
+    edge: Option<&'a Edge>,
+    /// The page that is shown there in place of a sentence.
+    page: Option<&'a str>,
+}
+
+fn page_of(route: Option<&Route>) -> Option<&str> {
+    route.and_then(|it| it.route.error_page.as_deref())
+}
+
+/// A request before it crosses an edge.
+struct Asking {
+    head: Rc<Parts>,
+    record: Option<Box<Record>>,
+    trace: TraceContext,
+    began: Instant,
+}
+
 impl Handler {
     pub(super) async fn handle(
         &self,
@@ -57,25 +88,25 @@ impl Handler {
         self.core.tick();
         let settled = settle_length(&mut head.headers);
         let wrong = || Answer::malformed(400, "content-length is wrong");
-        let head = Rc::new(head);
-        let mut record = self.record(&head);
+        let (head, began) = (Rc::new(head), self.core.now());
+        let (record, trace) = (self.record(&head), self.trace(&head));
+        let mut asking = Asking { head: Rc::clone(&head), record, trace, began };
         if let Some(answer) =
             refused(&head, self.core.front.heads).or_else(|| settled.is_none().then(wrong))
         {
-            return note(&mut record, own(&head, &answer, None));
+            return self.refuse(asking, &answer, self.entered());
         }
-        let (edge, route) = match self.way(&head, &mut record) {
+        let (edge, route) = match self.way(&head, &mut asking.record) {
             Ok(way) => way,
-            Err(owned) => return note(&mut record, *owned),
+            Err(stays) => return self.stay(asking, *stays),
         };
+        let at = At { edge: Some(&edge), page: page_of(route.as_deref()) };
         let is_call = grpc::is_grpc(&head.headers) && edge.protocol() == Protocol::Grpc;
         let kind = if is_call { Kind::Stream } else { Kind::Message };
         let bounds = edge.upload_bounds(route.as_deref(), kind);
         if announced(&head).is_some_and(|it| bounds.bytes_max < it) {
-            let answer = Answer::too_large(bounds.bytes_max);
-            return note(&mut record, own(&head, &answer, route.as_deref()));
+            return self.refuse(asking, &Answer::too_large(bounds.bytes_max), at);
         }
-        let began = self.core.now();
         let upload = Upload::new(Source::Stream(body), bounds.bytes_max);
         // One that asks whether to send its body is told by the instance; or here, where the instance would not.
         let mut waits = expects_continue(&head.headers);
@@ -88,10 +119,10 @@ impl Handler {
         if route.is_some() && is_small && kind == Kind::Message {
             // A client that sends it slowly holds neither a place nor an instance.
             if let Err(answer) = upload.gather(&self.core, (bounds, began)).await {
-                return note(&mut record, own(&head, &answer, route.as_deref()));
+                return self.refuse(asking, &answer, at);
             }
         }
-        let facts = self.facts(&head, route.as_deref());
+        let facts = self.facts(&asking, route.as_deref());
         let begun = Crossing::begin(&self.core, &edge, &*head, facts).await;
         let mut crossing = match begun {
             Ok(crossing) => crossing,
@@ -101,10 +132,10 @@ impl Handler {
                     _ => None,
                 };
                 let answer = Answer::refused(&refusal, edge.name.callee.as_str(), wait);
-                return note(&mut record, own(&head, &answer, route.as_deref()));
+                return self.refuse(asking, &answer, at);
             }
         };
-        crossing.record = record;
+        crossing.record = asking.record;
         let forwarded = match self.entry {
             Entry::Mesh(_) => None,
             Entry::Gateway(_) => {
@@ -130,20 +161,63 @@ impl Handler {
         self.core.front.origin(peer, lines)
     }
 
-    /// Where a request goes; else the answer in an instance's place.
-    fn way(&self, head: &Rc<Parts>, record: &mut Option<Box<Record>>) -> Result<Way, Box<Owned>> {
-        let route = match &self.entry {
-            Entry::Mesh(edge) if edge.is_gone() => {
-                return Err(Box::new(own(head, &Answer::no_edge(), None)));
+    /// The answer in an instance's place to a request that crosses no edge.
+    fn refuse(&self, asking: Asking, answer: &Answer, at: At<'_>) -> Response<Outgoing> {
+        let Asking { head, mut record, trace, began } = asking;
+        let audience = match &self.entry {
+            Entry::Mesh(_) => Audience::Mesh,
+            Entry::Gateway(_) => Audience::Outside(trace.trace),
+        };
+        let response = own(&head, &answer.told(audience, at.page));
+        let edge = at.edge.map(|it| &it.name);
+        Refusal { trace, edge, answer, began }.remember(&self.core, &*head);
+        if let Some(record) = &mut record {
+            record.refused(answer, trace.trace, body_length(&response));
+        }
+        response
+    }
+
+    /// The answer to a request that its route keeps here.
+    fn stay(&self, mut asking: Asking, stays: Stays) -> Response<Outgoing> {
+        match stays {
+            Stays::Refused(answer, None) => self.refuse(asking, &answer, self.entered()),
+            Stays::Refused(answer, Some(route)) => {
+                let at = At { edge: route.edge.as_deref(), page: page_of(Some(&route)) };
+                self.refuse(asking, &answer, at)
             }
+            Stays::Own(gateway::Own::Page(answer, page)) => {
+                self.refuse(asking, &answer, At { edge: None, page: page.as_deref() })
+            }
+            Stays::Own(gateway::Own::Bare(status, headers)) => {
+                let response = bare(status, &headers);
+                if let Some(record) = &mut asking.record {
+                    record.own(status, gateway::bare_reason(status), body_length(&response));
+                }
+                response
+            }
+        }
+    }
+
+    /// Where a request is that has just come in.
+    fn entered(&self) -> At<'_> {
+        match &self.entry {
+            Entry::Mesh(edge) => At { edge: Some(edge), page: None },
+            Entry::Gateway(_) => At::default(),
+        }
+    }
+
+    /// Where a request goes; else why it stays here.
+    fn way(&self, head: &Rc<Parts>, record: &mut Option<Box<Record>>) -> Result<Way, Box<Stays>> {
+        let refused = |answer: Answer| Box::new(Stays::Refused(answer, None));
+        let route = match &self.entry {
+            Entry::Mesh(edge) if edge.is_gone() => return Err(refused(Answer::no_edge())),
             Entry::Mesh(edge) => return Ok((Rc::clone(edge), None)),
             Entry::Gateway(_) => {
                 let host = host(head);
                 let found = self.core.router().find(host.as_bytes(), &**head);
-                let answered = |answer: Answer| Box::new(own(head, &answer, None));
                 found
-                    .map_err(|bad| answered(Answer::malformed(400, &bad.to_string())))?
-                    .ok_or_else(|| answered(Answer::no_route(host, head.uri.path())))?
+                    .map_err(|bad| refused(Answer::malformed(400, &bad.to_string())))?
+                    .ok_or_else(|| refused(Answer::no_route(host, head.uri.path())))?
             }
         };
         if let Some(record) = record {
@@ -151,21 +225,17 @@ impl Handler {
         }
         let target = head.uri.path_and_query().map_or("/", |it| it.as_str());
         if let Some(answer) = gateway::own_answer(&route, &**head, host(head), target) {
-            let reason = answer.reason();
-            let response = match answer {
-                gateway::Own::Bare(status, headers) => bare(status, &headers),
-                gateway::Own::Page(answer, page) => page_of(head, &answer, page.as_deref()),
-            };
-            return Err(Box::new(Owned { response, reason }));
+            return Err(Box::new(Stays::Own(answer)));
         }
         if let Some(limiter) = &route.limiter {
             let key = route.route.rate_limit.as_ref().and_then(|it| it.key.as_ref());
             let key = key.and_then(|it| hash_of(it, &**head, self.origin(head)));
-            if let Err(after) = limiter.borrow_mut().allow(self.core.now(), key) {
+            let allowed = limiter.borrow_mut().allow(self.core.now(), key);
+            if let Err(after) = allowed {
                 if let Some(edge) = &route.edge {
                     edge.counters.borrow_mut().refused("rate-limited");
                 }
-                return Err(Box::new(own(head, &Answer::rate_limited(after), Some(&route))));
+                return Err(Box::new(Stays::Refused(Answer::rate_limited(after), Some(route))));
             }
         }
         match (&route.edge, route.target()) {
@@ -175,7 +245,7 @@ impl Handler {
                 }
                 Ok((Rc::clone(edge), Some(route)))
             }
-            _ => Err(Box::new(own(head, &Answer::no_route(host(head), head.uri.path()), None))),
+            _ => Err(refused(Answer::no_route(host(head), head.uri.path()))),
         }
     }
 
@@ -189,13 +259,20 @@ impl Handler {
         Record::begin(&visit, host(head), head)
     }
 
-    fn facts(&self, head: &Parts, route: Option<&Route>) -> Facts {
+    /// The request's part of a trace: that of its caller, or one that begins here.
+    fn trace(&self, head: &Parts) -> TraceContext {
         let header = |name: &str| head.headers.get(name).map(HeaderValue::as_bytes);
         let sent = Sent {
             traceparent: header("traceparent"),
             b3: header("b3"),
             b3_parts: ["x-b3-traceid", "x-b3-spanid", "x-b3-sampled"].map(header),
         };
+        TraceContext::of(&sent, &mut self.core.rng.borrow_mut())
+    }
+
+    fn facts(&self, asking: &Asking, route: Option<&Route>) -> Facts {
+        let head = &*asking.head;
+        let header = |name: &str| head.headers.get(name).map(HeaderValue::as_bytes);
         // What is the platform's own is believed from inside.
         let own = |name| header(name).filter(|_| route.is_none());
         let asked = own(TIMEOUT_MS).and_then(content_length).map(Duration::from_millis);
@@ -211,7 +288,7 @@ impl Handler {
             idempotent: kind_of(&head.method).is_idempotent(),
             priority: route.map_or_else(|| said.unwrap_or_default(), |it| it.route.priority),
             time_left: shorter(left, asked),
-            trace: TraceContext::of(&sent, &mut rng, &self.core.spans),
+            trace: asking.trace.sampled(&mut rng, &self.core.spans),
         }
     }
 }
@@ -230,15 +307,18 @@ fn refuse(call: &Call, mut crossing: Crossing, refused: Refused) -> Response<Out
     crossing.bytes_in = call.upload.bytes();
     match refused {
         Refused::With(answer, outcome) => {
-            let owned = own(&call.head, &answer, call.route.as_deref());
-            let response = note(&mut crossing.record, owned);
-            let end = End { outcome, status: Some(answer.status), error: Some(answer.reason) };
-            crossing.finish(&*call.head, &end);
+            let trace = crossing.trace.trace;
+            let audience = call.route.as_ref().map_or(Audience::Mesh, |_| Audience::Outside(trace));
+            let response = own(&call.head, &answer.told(audience, page_of(call.route.as_deref())));
+            if let Some(record) = &mut crossing.record {
+                record.refused(&answer, trace, body_length(&response));
+            }
+            crossing.finish(&*call.head, &End::own(&answer, outcome));
             response
         }
         Refused::Gone => {
             let error = Some("client-gone");
-            crossing.finish(&*call.head, &End { outcome: Outcome::Cancelled, status: None, error });
+            crossing.finish(&*call.head, &End::of(Outcome::Cancelled, None, error));
             // Nobody reads it.
             bare(499, &[])
         }

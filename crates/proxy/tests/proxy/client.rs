@@ -34,7 +34,7 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn issue_13_an_empty_line_before_a_request_and_a_length_said_twice_are_forgiven() {
     let cart = Instance::echo();
-    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut plane = Plane::new(&Shop::new(&[cart.port]));
     let mut client = plane.client();
     let post =
         "POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc\r\n";
@@ -42,7 +42,8 @@ fn issue_13_an_empty_line_before_a_request_and_a_length_said_twice_are_forgiven(
     assert_eq!(client.answer().text(), "abc");
     assert_eq!(client.answer().text(), "");
     // One is enough.
-    assert_eq!(client.answer().verdict(), "400 malformed-request caller useless");
+    let answer = client.answer();
+    assert_eq!(plane.found(&answer), "400 malformed-request caller useless");
     assert_eq!(cart.heads()[0].get("content-length"), Some("3"));
     drop(client);
     plane.end();
@@ -56,7 +57,8 @@ fn a_head_has_its_time_and_no_more() {
     let mut plane = Plane::new(&Shop::new(&[cart.port]));
     let mut slow = plane.client();
     slow.send("GET / HTTP/1.1\r\nHo");
-    assert_eq!(slow.answer().verdict(), "408 request-timeout caller useless");
+    let answer = slow.answer();
+    assert_eq!(plane.found(&answer), "408 request-timeout caller useless");
     slow.closed();
     let mut later = plane.client();
     later.send("GET / HTTP/1.1\r\nHo");
@@ -124,7 +126,8 @@ fn a_body_that_is_too_large_is_refused_before_and_while_it_comes() {
     let mut plane = Plane::new(&shop);
     let mut client = plane.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 102401\r\n\r\n");
-    assert_eq!(client.answer().verdict(), "413 body-too-large caller useless");
+    let answer = client.answer();
+    assert_eq!(plane.found(&answer), "413 body-too-large caller useless");
     client.closed();
     assert!(cart.heads().is_empty());
     let mut client = plane.client();
@@ -132,7 +135,8 @@ fn a_body_that_is_too_large_is_refused_before_and_while_it_comes() {
     for _ in 0..11 {
         client.send(format!("2800\r\n{}\r\n", "x".repeat(0x2800)));
     }
-    assert_eq!(client.answer().verdict(), "413 body-too-large caller useless");
+    let answer = client.answer();
+    assert_eq!(plane.found(&answer), "413 body-too-large caller useless");
     client.closed();
     assert_eq!(plane.outcomes(1).client_error, 1);
     plane.end();
@@ -152,7 +156,8 @@ fn a_body_that_is_none_ends_the_request() {
     client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
     plane.signals(|it| it.in_flight == 1);
     client.send("nonsense\r\n");
-    assert_eq!(client.answer().verdict(), "400 malformed-request caller useless");
+    let answer = client.answer();
+    assert_eq!(plane.found(&answer), "400 malformed-request caller useless");
     client.closed();
     tell.recv().unwrap();
     assert_eq!(plane.outcomes(1).client_error, 1);
@@ -250,12 +255,13 @@ fn an_absolute_target_says_what_host_is_meant() {
     let cart = Instance::answering(ok("x"));
     let mut shop = Shop::new(&[cart.port]);
     shop.route["host"] = "shop.localhost".into();
-    let plane = Plane::new(&shop);
+    let mut plane = Plane::new(&shop);
     let mut client = plane.client();
     let absolute = "GET http://shop.localhost/a?b HTTP/1.1\r\nHost: other\r\n\r\n";
     assert_eq!(client.ask(absolute).text(), "x");
     let other = "GET http://other/a HTTP/1.1\r\nHost: shop.localhost\r\n\r\n";
-    assert_eq!(client.ask(other).verdict(), "404 no-route caller useless");
+    let answer = client.ask(other);
+    assert_eq!(plane.found(&answer), "404 no-route caller useless");
     let heads = cart.heads();
     assert_eq!(heads.len(), 1);
     assert!(heads[0].0.starts_with("GET /a?b HTTP/1.1\r\nhost: shop.localhost\r\n"));

@@ -7,7 +7,7 @@ use crate::http2::{Client, nothing, request};
 use crate::wire::{get, ok};
 
 /// The lines of a data plane that has ended, and so has written them all.
-fn logged(plane: Plane) -> Vec<Value> {
+pub(crate) fn logged(plane: Plane) -> Vec<Value> {
     let folder = std::sync::Arc::clone(&plane.folder);
     plane.end();
     let text = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
@@ -52,7 +52,7 @@ fn clients_are_told_apart_by_the_address_in_the_header() {
         plane.client().ask([header, get("/")].concat()).head.status()
     };
     assert_eq!(["192.0.2.7", "192.0.2.8", "192.0.2.7"].map(ask), [200, 200, 429]);
-    assert_eq!(ends(&logged(plane))[2], "429 rate-limited 0 54 0");
+    assert_eq!(ends(&logged(plane))[2], "429 rate-limited 0 83 0");
 }
 
 /// RFC 7239 and what proxies do: whoever connects can write what he likes before the address that the last trusted proxy has
@@ -189,9 +189,9 @@ fn every_end_of_a_request_is_logged() {
     200 null 0 13 1
     200 null 0 5 1
     200 null 3 5 1
-    400 malformed-request 0 46 0
+    400 malformed-request 0 68 0
     500 server-error 0 2 1
-    502 reset 1 52 1
+    502 reset 1 83 1
     null client-gone 0 0 1
     ");
 }

@@ -100,7 +100,7 @@ fn issue_13_no_spelling_leads_around_a_route() {
     let cart = Instance::answering(ok("x"));
     let mut shop = Shop::new(&[cart.port]);
     shop.route["path"] = "/big".into();
-    let plane = Plane::new(&shop);
+    let mut plane = Plane::new(&shop);
     let mut client = plane.client();
     let over_http2 = Client::new(plane.gateway);
     for path in ["/big", "/%62ig/", "//big", "/x/%2e%2e/big/a%2Fb"] {
@@ -109,10 +109,10 @@ fn issue_13_no_spelling_leads_around_a_route() {
         assert!(cart.heads().pop().unwrap().0.starts_with(&format!("GET {path} HTTP")));
     }
     for path in ["/big/%", "/big/%00", "/../big"] {
-        assert_eq!(plane.get(path), "400 malformed-request caller useless", "{path}");
+        assert_eq!(plane.refused(path), "400 malformed-request caller useless", "{path}");
         assert_eq!(over_http2.ask(request(path, nothing())).0.status, 400, "{path} over HTTP/2");
     }
-    assert_eq!(plane.get("/small"), "404 no-route caller useless");
+    assert_eq!(plane.refused("/small"), "404 no-route caller useless");
     drop((client, over_http2));
     plane.end();
 }
@@ -156,7 +156,7 @@ fn routes_that_lead_to_no_service_answer_themselves() {
     shop.route = json!({"path": "/", "maintenance": "<p>soon</p>"});
     plane.set(&mut shop);
     let answer = client.get("/");
-    assert_eq!(answer.verdict(), "503 maintenance policy safe");
+    assert_eq!(plane.found(&answer), "503 maintenance policy safe");
     assert_eq!((answer.text(), answer.head.get("retry-after")), ("<p>soon</p>", Some("60")));
     shop.route = json!({"path": "/", "service": "cart", "cors": {"origins": ["http://b"]}});
     plane.set(&mut shop);

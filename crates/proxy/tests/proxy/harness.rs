@@ -1,6 +1,6 @@
 //! A data plane to be tested, and instances behind it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -15,6 +15,7 @@ use model::route::Route;
 use model::service::Protocol;
 use model::{Index, InstanceId, ReleaseNumber, Timestamp};
 use proxy::{AccessLog, GatewayOptions, Options, RunError, Sockets, run_until};
+use telemetry::Span;
 use telemetry::report::{EdgeSignals, Outcomes, Report, Signals};
 use tokio::sync::oneshot;
 use world::routing::{Backend, Edge, Endpoint, Feed, Table, backend_key, edge_key};
@@ -113,6 +114,9 @@ pub(crate) struct Plane {
     pub(crate) gateway: SocketAddr,
     pub(crate) gateway_tls: Option<SocketAddr>,
     feed: UnixStream,
+    /// Reports that were looked through for spans and are still to be read.
+    pub(crate) unread: VecDeque<Report>,
+    pub(crate) spans: Vec<Span>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), RunError>>>,
 }
@@ -198,7 +202,9 @@ impl Plane {
         feed.set_read_timeout(Some(PATIENCE)).unwrap();
         let (gateway, gateway_tls) = hello(&mut feed);
         let gateway = gateway.unwrap();
-        Self { folder, gateway, gateway_tls, feed, end: Some(end), thread: Some(thread) }
+        let (unread, spans) = (VecDeque::new(), Vec::new());
+        let (end, thread) = (Some(end), Some(thread));
+        Self { folder, gateway, gateway_tls, feed, unread, spans, end, thread }
     }
 
     /// A data plane that takes over from this one.
@@ -261,7 +267,16 @@ impl Plane {
     }
 
     pub(crate) fn report(&mut self) -> Report {
-        report(&mut self.feed)
+        self.unread.pop_front().unwrap_or_else(|| self.new_report())
+    }
+
+    /// The same, past those that were looked through.
+    pub(crate) fn new_report(&mut self) -> Report {
+        let report = report(&mut self.feed);
+        if let Report::Signals(signals) = &report {
+            self.spans.extend(signals.spans.iter().cloned());
+        }
+        report
     }
 
     /// Waits for a report that says what is wanted.

@@ -427,7 +427,8 @@ fn a_client_of_http1_that_goes_away_breaks_its_body_off() {
     client.send(head);
     assert_eq!(cart.heard(), Heard::Asked);
     client.send("nonsense\r\n");
-    assert_eq!(client.answer().verdict(), "400 malformed-request caller useless");
+    let answer = client.answer();
+    assert_eq!(plane.found(&answer), "400 malformed-request caller useless");
     assert_eq!(cart.heard(), Heard::BrokenOff);
     drop(client);
     plane.end();

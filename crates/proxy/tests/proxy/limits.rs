@@ -40,19 +40,19 @@ fn above_the_limit_requests_are_refused_or_wait() {
     let mut first = plane.client();
     first.send(get("/"));
     is_asked.recv().unwrap();
-    assert_eq!(plane.get("/"), "503 overloaded policy safe");
+    assert_eq!(plane.refused("/"), "503 overloaded policy safe");
     // With a queue the next one waits: for as long as it may, or until there is a place.
     let mut shop =
         shop.policy(|it| it.queue = Queue { length: 1, wait: Duration::from_millis(50) });
     plane.set(&mut shop);
-    assert_eq!(plane.get("/"), "503 queue-timeout policy safe");
+    assert_eq!(plane.refused("/"), "503 queue-timeout policy safe");
     let mut shop = shop.policy(|it| it.queue.wait = Duration::from_secs(20));
     plane.set(&mut shop);
     let mut second = plane.client();
     second.send(get("/"));
     plane.signals(|it| it.queued == 2);
     // The queue is full.
-    assert_eq!(plane.get("/"), "503 overloaded policy safe");
+    assert_eq!(plane.refused("/"), "503 overloaded policy safe");
     go.send(()).unwrap();
     assert_eq!(first.answer().text(), "x");
     is_asked.recv().unwrap();
@@ -125,13 +125,13 @@ fn a_route_takes_only_so_many_requests() {
     let cart = Instance::answering(ok("x"));
     let mut shop = Shop::new(&[cart.port]);
     shop.route["rate_limit"] = serde_json::json!({"per_second_thousandths": 1, "burst": 2});
-    let plane = Plane::new(&shop);
+    let mut plane = Plane::new(&shop);
     let mut client = plane.client();
     for _ in 0..2 {
         assert_eq!(client.get("/").verdict(), "200 -");
     }
     let answer = client.get("/");
-    assert_eq!(answer.verdict(), "429 rate-limited caller safe");
+    assert_eq!(plane.found(&answer), "429 rate-limited caller safe");
     let after: u32 = answer.head.get("retry-after").unwrap().parse().unwrap();
     assert!((990..=1_000).contains(&after), "{after}");
     assert_eq!(cart.heads().len(), 2);

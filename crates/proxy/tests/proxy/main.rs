@@ -27,6 +27,7 @@ mod smuggling;
 mod streams;
 mod targets;
 mod tls;
+mod told;
 mod trailers;
 mod trial;
 mod tunnels;

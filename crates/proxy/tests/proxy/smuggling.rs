@@ -1,30 +1,43 @@
 //! Requests that two servers might read differently: none of them reaches an instance.
 
+use std::net::SocketAddr;
+
 use crate::harness::{Instance, Plane, Shop};
-use crate::wire::{get, ok};
+use crate::wire::{Wire, get, ok};
 
 /// What every case tries to have taken for a request of its own.
 const HIDDEN: &str = "GET /hidden HTTP/1.1\r\nHost: a\r\n\r\n";
 
+/// The gateway and the address of a call, and whose fault each says that it was.
+fn entrances(plane: &mut Plane, shop: &mut Shop) -> [(SocketAddr, Option<&'static str>); 2] {
+    let inside = plane.inside(shop);
+    [(plane.gateway, None), (inside, Some("caller"))]
+}
+
 /// Sends `text` with a hidden request behind it. Whatever is answered, the instance sees at most the first
 /// request, and nothing more is answered on this connection.
 #[track_caller]
-fn check(plane: &Plane, cart: &Instance, text: &str, status: u16) {
+fn check(entrances: &[(SocketAddr, Option<&str>)], cart: &Instance, text: &str, status: u16) {
     let before = cart.heads().len();
-    let mut client = plane.client();
-    client.send(format!("{text}{HIDDEN}"));
-    let answer = client.answer();
-    assert_eq!(answer.head.status(), status, "{text:?}");
-    assert_eq!(answer.head.get("x-pelago-fault"), Some("caller"), "{text:?}");
-    assert_eq!(answer.head.get("connection"), Some("close"), "{text:?}");
-    client.closed();
+    for &(address, fault) in entrances {
+        let mut client = Wire::connect(address);
+        client.send(format!("{text}{HIDDEN}"));
+        let answer = client.answer();
+        assert_eq!(answer.head.status(), status, "{text:?}");
+        assert_eq!(answer.head.get("x-pelago-fault"), fault, "{text:?}");
+        assert_eq!(answer.head.get("x-pelago-retry"), Some("useless"), "{text:?}");
+        assert_eq!(answer.head.get("connection"), Some("close"), "{text:?}");
+        client.closed();
+    }
     assert_eq!(cart.heads().len(), before, "{text:?}");
 }
 
 #[test]
 fn what_could_be_read_in_two_ways_reaches_nobody() {
     let cart = Instance::answering(ok("x"));
-    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    let entrances = entrances(&mut plane, &mut shop);
     for (headers, status) in [
         ("Content-Length: 5\r\nTransfer-Encoding: chunked", 400),
         ("Transfer-Encoding: chunked\r\nContent-Length: 5", 400),
@@ -52,7 +65,12 @@ fn what_could_be_read_in_two_ways_reaches_nobody() {
         (": y", 400),
         ("no colon", 400),
     ] {
-        check(&plane, &cart, &format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n"), status);
+        check(
+            &entrances,
+            &cart,
+            &format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n"),
+            status,
+        );
     }
     for (text, status) in [
         ("GET / HTTP/1.1\r\n\r\n", 400),
@@ -66,7 +84,7 @@ fn what_could_be_read_in_two_ways_reaches_nobody() {
         ("GET / HTTP/1.1\r\nHost: a\r\nExpect: 200-ok\r\n\r\n", 417),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
     ] {
-        check(&plane, &cart, text, status);
+        check(&entrances, &cart, text, status);
     }
     plane.end();
 }
@@ -74,7 +92,9 @@ fn what_could_be_read_in_two_ways_reaches_nobody() {
 #[test]
 fn chunks_that_could_be_read_in_two_ways_end_the_connection() {
     let cart = Instance::answering(ok("x"));
-    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    let entrances = entrances(&mut plane, &mut shop);
     for body in [
         "5\nhello\r\n0\r\n\r\n",
         "5\r\nhello0\r\n\r\n",
@@ -88,7 +108,7 @@ fn chunks_that_could_be_read_in_two_ways_end_the_connection() {
         "0\n\n",
     ] {
         let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-        check(&plane, &cart, &format!("{head}{body}"), 400);
+        check(&entrances, &cart, &format!("{head}{body}"), 400);
     }
     plane.end();
 }

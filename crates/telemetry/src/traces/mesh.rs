@@ -14,9 +14,9 @@ const ID: &str = "{id}";
 
 /// The span of a call; none if its ids are none.
 pub fn span(call: &crate::Span) -> Option<Span> {
-    let service = match &call.edge.caller {
-        Caller::Service(name) => name.to_string(),
-        Caller::Route(_) => GATEWAY.to_owned(),
+    let service = match call.edge.as_ref().map(|it| &it.caller) {
+        Some(Caller::Service(name)) => name.to_string(),
+        Some(Caller::Route(_)) | None => GATEWAY.to_owned(),
     };
     Some(Span {
         trace: span::read_trace_hex(&call.trace)?,
@@ -25,7 +25,7 @@ pub fn span(call: &crate::Span) -> Option<Span> {
         kind: Kind::Client,
         service,
         operation: operation(&call.method, &call.path),
-        remote: call.edge.callee.to_string(),
+        remote: call.edge.as_ref().map_or_else(String::new, |it| it.callee.to_string()),
         start_us: call.start.as_millis().saturating_mul(1_000),
         duration_us: call.duration_us,
         tags: tags(call),
@@ -37,22 +37,31 @@ pub fn span(call: &crate::Span) -> Option<Span> {
 }
 
 fn tags(call: &crate::Span) -> Vec<(String, String)> {
-    let callee = &call.edge.callee;
+    let edge = call.edge.as_ref();
+    let release = edge.zip(call.release).map(|(edge, it)| format!("{}@{it}", edge.callee));
+    let text = |it: &str| Some(it.to_owned()).filter(|it| !it.is_empty());
     let tags = [
-        ("http.method", Some(call.method.clone())),
-        ("http.path", Some(call.path.clone())),
+        ("http.method", text(&call.method)),
+        ("http.path", text(&call.path)),
         ("http.status_code", call.status.map(|it| it.to_string())),
-        ("pelago.application", Some(call.edge.application.to_string())),
-        ("pelago.release", call.release.map(|it| format!("{callee}@{it}"))),
+        ("pelago.application", edge.map(|it| it.application.to_string())),
+        ("pelago.release", release),
         ("pelago.instance", call.instance.as_ref().map(ToString::to_string)),
         ("pelago.attempts", Some(call.attempts.to_string())),
+        ("pelago.fault", call.fault.clone()),
         ("error", call.error.clone()),
     ];
     tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
+/// What stands for the operation of a request that could not be read.
+const UNREADABLE: &str = "unreadable";
+
 /// `GET /orders/{id}`: the method, and the path with every part that is an id left open.
 fn operation(method: &str, path: &str) -> String {
+    if method.is_empty() {
+        return UNREADABLE.to_owned();
+    }
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let parts = path.split('/').map(|it| if is_id(it) { ID } else { it });
     format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
@@ -89,11 +98,11 @@ mod tests {
             trace: span::trace_hex(5),
             id: span::span_hex(7),
             parent: Some(span::span_hex(6)),
-            edge: EdgeName {
+            edge: Some(EdgeName {
                 application: "shop".parse().unwrap(),
                 caller: Caller::Service("web".parse().unwrap()),
                 callee: "cart".parse().unwrap(),
-            },
+            }),
             start: Timestamp::from_millis(3),
             duration_us: 1500,
             method: "GET".to_owned(),
@@ -103,6 +112,7 @@ mod tests {
             instance: None,
             attempts: 2,
             error: Some("no-instance".to_owned()),
+            fault: Some("callee".to_owned()),
         };
         let made = span(&call).unwrap();
         assert_eq!((made.trace, made.id, made.parent), (5, 7, Some(6)));
@@ -119,9 +129,15 @@ mod tests {
                 "pelago.application=shop",
                 "pelago.release=cart@r1",
                 "pelago.attempts=2",
+                "pelago.fault=callee",
                 "error=no-instance"
             ]
         );
+        // Issue 13: what no route takes is found by its id, too.
+        let unread = crate::Span { edge: None, method: String::new(), ..call.clone() };
+        let made = span(&unread).unwrap();
+        assert_eq!((made.service.as_str(), made.remote.as_str()), (GATEWAY, ""));
+        assert_eq!(made.operation, UNREADABLE);
         assert_eq!(span(&crate::Span { id: "x".to_owned(), ..call }), None);
     }
 }

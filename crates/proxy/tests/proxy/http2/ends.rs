@@ -5,7 +5,9 @@ use super::*;
 #[test]
 fn what_http1_could_read_in_two_ways_reaches_nobody() {
     let cart = Instance::answering(ok("x"));
-    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut shop = Shop::new(&[cart.port]);
+    let mut plane = Plane::new(&shop);
+    let inside = plane.inside(&mut shop);
     for (name, values) in [
         ("content-length", &["2", "3"][..]),
         ("content-length", &["+2"]),
@@ -14,7 +16,7 @@ fn what_http1_could_read_in_two_ways_reaches_nobody() {
         ("host", &["u@a"]),
         ("host", &["a", "b"]),
     ] {
-        let client = Client::new(plane.gateway);
+        let client = Client::new(inside);
         let mut request = request("/", whole("hi"));
         for value in values {
             request.headers_mut().append(name, value.parse().unwrap());
@@ -28,7 +30,7 @@ fn what_http1_could_read_in_two_ways_reaches_nobody() {
         }
         assert!(cart.heads().is_empty(), "{name}: {values:?}");
     }
-    let client = Client::new(plane.gateway);
+    let client = Client::new(inside);
     let connect = Request::connect("a:1").body(nothing()).unwrap();
     let answer = client.runtime.block_on(client.send(connect)).unwrap();
     assert_eq!(answer.status(), 501);

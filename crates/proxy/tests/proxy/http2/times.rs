@@ -24,27 +24,39 @@ fn grpc(path: &str, timeout: Option<&str>) -> Request<AnyBody> {
 
 #[test]
 fn grpc_is_answered_in_its_own_words() {
-    let check = |plane: &Plane, request, status: &str, reason: &str| {
+    let check = |plane: &mut Plane, request, status: &str, reason: &str| {
         let client = Client::new(plane.gateway);
         let (head, body) = client.ask(request);
         let get = |name| head.headers.get(name).map(|it: &http::HeaderValue| it.to_str().unwrap());
         assert_eq!((head.status.as_u16(), get("grpc-status")), (200, Some(status)), "{head:?}");
         assert_eq!(get("content-type"), Some("application/grpc"));
-        assert_eq!(get("x-pelago-reason"), Some(reason));
+        let general = match status {
+            "4" => "no answer came from the service in time",
+            _ => "the service cannot take the request now; try again later",
+        };
+        let general = if reason == "connect-failure" {
+            "no answer could be had from the service"
+        } else {
+            general
+        };
+        assert_eq!(get("grpc-message"), Some(general));
+        assert_eq!((get("x-pelago-reason"), get("x-pelago-fault")), (None, None));
+        let span = plane.span(get("x-request-id").unwrap());
+        assert_eq!(span.error.as_deref(), Some(reason));
         assert!(body.to_bytes().is_empty());
     };
     let nobody = Shop::new(&[]).speaking(Protocol::Grpc);
-    let plane = Plane::new(&nobody);
-    check(&plane, grpc("/shop.Cart/0", None), "14", "no-instance");
+    let mut plane = Plane::new(&nobody);
+    check(&mut plane, grpc("/shop.Cart/0", None), "14", "no-instance");
     plane.end();
     let mut plane = Plane::new(&Shop::new(&[free_port()]).speaking(Protocol::Grpc));
-    check(&plane, grpc("/shop.Cart/0", None), "14", "connect-failure");
+    check(&mut plane, grpc("/shop.Cart/0", None), "14", "connect-failure");
     assert_eq!(plane.outcomes(1).failed, 1);
     plane.end();
     let cart = Instance2::new();
     let shop = Shop::new(&[cart.port]).speaking(Protocol::Grpc);
     let mut plane = Plane::new(&shop.policy(|it| it.timeout = Duration::from_mins(1)));
-    check(&plane, grpc("/hang", Some("50m")), "4", "timeout");
+    check(&mut plane, grpc("/hang", Some("50m")), "4", "timeout");
     assert_eq!((cart.heard(), cart.heard()), (Heard::Asked, Heard::Dropped));
     // It was the client's own time.
     assert_eq!(plane.outcomes(1).cancelled, 1);
