@@ -62,4 +62,12 @@ pub struct SpanView {
     pub error: Option<String>,
     /// Whose fault it was, in the words of the fault header, if the data plane answered itself.
     pub fault: Option<String>,
+    /// The limit that ended it, a word, if one did.
+    pub limit: Option<String>,
+    /// What that allows.
+    pub limit_value: Option<String>,
+    /// The key in the manifest that sets it, if there is one.
+    pub limit_key: Option<String>,
+    /// Where it holds: a route, a call, or where requests come in.
+    pub hop: Option<String>,
 }

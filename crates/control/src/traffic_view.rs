@@ -204,6 +204,10 @@ fn span(span: &Span) -> SpanView {
         attempts: span.attempts,
         error: span.error.clone(),
         fault: span.fault.clone(),
+        limit: span.limit.as_ref().map(|it| it.name.clone()),
+        limit_value: span.limit.as_ref().map(|it| it.value.clone()),
+        limit_key: span.limit.as_ref().and_then(|it| it.key.clone()),
+        hop: span.limit.as_ref().map(|it| it.hop.clone()),
     }
 }
 
@@ -325,6 +329,7 @@ mod tests {
             attempts: 1,
             error: error.map(str::to_owned),
             fault: None,
+            limit: None,
         }
     }
 

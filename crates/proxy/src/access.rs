@@ -20,6 +20,7 @@ use std::time::Duration;
 use model::units::Share;
 use model::{ApplicationName, InstanceId, Instant, ReleaseNumber, ServiceName, Timestamp};
 use serde::{Serialize, Serializer};
+use telemetry::Limit;
 
 use crate::answer::{Answer, Fault};
 use crate::core::Core;
@@ -74,6 +75,7 @@ pub(crate) struct Record {
     status: Option<u16>,
     reason: Option<String>,
     fault: Option<Fault>,
+    limit: Option<Limit>,
     trace: Option<u128>,
     crossed: Option<Crossed>,
     own_bytes: u64,
@@ -126,6 +128,7 @@ impl Record {
             status: None,
             reason: None,
             fault: None,
+            limit: None,
             trace: None,
             crossed: None,
             own_bytes: 0,
@@ -148,6 +151,7 @@ impl Record {
     pub(crate) fn refused(&mut self, answer: &Answer, trace: u128, bytes: usize) {
         self.own(answer.status, answer.reason, bytes);
         self.fault = Some(answer.fault);
+        self.limit.clone_from(&answer.limit);
         self.trace = Some(trace);
     }
 
@@ -157,6 +161,7 @@ impl Record {
         if self.status.is_none() {
             self.status = end.status;
             self.reason = end.error.map(str::to_owned);
+            self.limit = end.limit.cloned();
         }
     }
 
@@ -193,6 +198,10 @@ impl Record {
             tls: self.is_tls,
             reason: self.reason.as_deref(),
             fault: self.fault.map(Fault::word),
+            limit: self.limit.as_ref().map(|it| it.name.as_str()),
+            limit_value: self.limit.as_ref().map(|it| it.value.as_str()),
+            limit_key: self.limit.as_ref().and_then(|it| it.key.as_deref()),
+            hop: self.limit.as_ref().map(|it| it.hop.as_str()),
             user_agent: asked.and_then(|it| it.user_agent.as_deref()),
         };
         let mut out = serde_json::to_vec(&line).ok()?;
@@ -255,6 +264,14 @@ struct Line<'a> {
     reason: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fault: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hop: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user_agent: Option<&'a str>,
 }

@@ -9,8 +9,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use model::units::Bytes;
+use telemetry::Limit;
 use traffic::Refusal;
 
+use crate::front::Front;
+use crate::met::{ENTRANCE, Met};
 use crate::trace::hex_text;
 
 /// The header that says why.
@@ -19,6 +22,11 @@ pub(crate) const REASON: &str = "x-pelago-reason";
 pub(crate) const FAULT: &str = "x-pelago-fault";
 /// The header that says whether to send it again is safe.
 pub(crate) const RETRY: &str = "x-pelago-retry";
+/// The headers that say which limit a request has met, what that allows, which key sets it and where it holds.
+const LIMIT: &str = "x-pelago-limit";
+const LIMIT_VALUE: &str = "x-pelago-limit-value";
+const LIMIT_KEY: &str = "x-pelago-limit-key";
+const HOP: &str = "x-pelago-hop";
 /// The header that says by which id a request is found: that of its trace.
 pub(crate) const REQUEST: &str = "x-request-id";
 
@@ -64,12 +72,14 @@ pub(crate) struct Answer {
     /// Why, and the remedy, for people.
     pub(crate) text: String,
     pub(crate) retry_after: Option<Duration>,
+    /// The limit that the request has met, if it has met one.
+    pub(crate) limit: Option<Limit>,
 }
 
 impl Answer {
     pub(crate) fn new(status: u16, reason: &'static str, fault: Fault, text: &str) -> Self {
         let text = text.to_owned();
-        Self { status, reason, fault, sent: Sent::No, text, retry_after: None }
+        Self { status, reason, fault, sent: Sent::No, text, retry_after: None, limit: None }
     }
 
     /// For a request that cannot be understood, or asks for what is not to be had.
@@ -87,19 +97,37 @@ impl Answer {
         Self::new(status, reason, Fault::Caller, what)
     }
 
-    /// For a request whose body is larger than it may be.
-    pub(crate) fn too_large(bytes_max: u64) -> Self {
-        let size = Bytes(bytes_max);
-        let text = format!(
-            "the body is larger than the {size} that `max_body` of the route or the call allows"
-        );
-        Self::malformed(413, &text)
+    /// The same, for a request that has met this limit.
+    pub(crate) fn limited(self, limit: Limit) -> Self {
+        Self { limit: Some(limit), ..self }
     }
 
-    /// For a request whose body does not come, or too slowly.
-    pub(crate) fn too_slow() -> Self {
-        let text = "the body came more slowly than `min_upload_rate` and `idle_timeout` of the route or the call allow";
-        Self::malformed(408, text)
+    /// For a request whose head is refused.
+    pub(crate) fn of_head(status: u16, what: &str, front: &Front) -> Self {
+        let answer = Self::malformed(status, what);
+        match Met::of_head(status, front.heads, front.head_time.get()) {
+            Some(met) => answer.limited(met.at(ENTRANCE)),
+            None => answer,
+        }
+    }
+
+    /// For a request whose body is larger than it may be at this hop.
+    pub(crate) fn too_large(bytes_max: u64, hop: String) -> Self {
+        let size = Bytes(bytes_max);
+        let text = format!("the body is larger than the {size} that `max_body` of {hop} allows");
+        Self::malformed(413, &text).limited(Met::BodySize(bytes_max).at(hop))
+    }
+
+    /// For a request whose body does not come, or too slowly, by this limit.
+    pub(crate) fn too_slow(limit: Limit) -> Self {
+        let Limit { value, hop, .. } = &limit;
+        let text = match &limit.key {
+            Some(key) => {
+                format!("the body came more slowly than `{key}` of {hop} allows, {value}")
+            }
+            None => format!("the body did not come within the {value} that the caller had left"),
+        };
+        Self::malformed(408, &text).limited(limit)
     }
 
     /// For a request that no instance was asked about.
@@ -169,14 +197,14 @@ impl Answer {
     }
 
     /// For requests that come too fast.
-    pub(crate) fn rate_limited(after: Duration) -> Self {
+    pub(crate) fn rate_limited(after: Duration, limit: Option<Limit>) -> Self {
         let answer = Self::new(
             429,
             "rate-limited",
             Fault::Caller,
             "too many requests; send fewer, or later",
         );
-        Self { retry_after: Some(after), ..answer }
+        Self { retry_after: Some(after), limit, ..answer }
     }
 
     /// For requests that no route takes.
@@ -239,6 +267,12 @@ impl Wording<'_> {
                 vec![(REASON, answer.reason.to_owned()), (FAULT, answer.fault.word().to_owned())]
             }
         };
+        if let (Audience::Mesh, Some(limit)) = (self.audience, &answer.limit) {
+            headers.push((LIMIT, limit.name.clone()));
+            headers.push((LIMIT_VALUE, limit.value.clone()));
+            headers.extend(limit.key.clone().map(|it| (LIMIT_KEY, it)));
+            headers.push((HOP, limit.hop.clone()));
+        }
         headers.push((RETRY, answer.retry().to_owned()));
         if let Some(after) = answer.retry_after {
             // Whole seconds, and never 0: whoever waits shall not come too early.
@@ -362,7 +396,7 @@ mod tests {
             (Answer::refused(&Refusal::Overloaded, "cart", None), 503, "safe"),
             (Answer::malformed(400, "cart is malformed"), 400, "useless"),
             (Answer::no_route("cart.localhost", "/cart"), 404, "useless"),
-            (Answer::too_large(10), 413, "useless"),
+            (Answer::too_large(10, "the call from web to cart".to_owned()), 413, "useless"),
         ] {
             let told = answer.told(outside, None);
             let expected = [format!("x-request-id: {id}"), format!("x-pelago-retry: {retry}")];
@@ -388,7 +422,7 @@ mod tests {
             &["x-pelago-reason: no-instance", "x-pelago-fault: callee", "x-pelago-retry: safe"],
         );
         check(
-            &Answer::rate_limited(Duration::from_millis(1_001)),
+            &Answer::rate_limited(Duration::from_millis(1_001), None),
             429,
             &[
                 "x-pelago-reason: rate-limited",

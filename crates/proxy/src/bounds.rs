@@ -13,6 +13,7 @@ use crate::h1::request::Side;
 use crate::limits::{
     BODY_BYTES_MAX, STALL_TIME, STREAM_IDLE_TIME, UPLOAD_BYTES_PER_SECOND, UPLOAD_GRACE,
 };
+use crate::met::Met;
 
 /// What the head of an answer says of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,14 +91,23 @@ impl UploadBounds {
 
     /// When more must have come of a body.
     pub(crate) fn until(&self, upload: Uploaded) -> Instant {
+        self.first_met(upload).0
+    }
+
+    /// The limit that a body meets that comes no faster.
+    pub(crate) fn met(&self, upload: Uploaded) -> Met<'static> {
+        self.first_met(upload).1
+    }
+
+    fn first_met(&self, upload: Uploaded) -> (Instant, Met<'static>) {
         let Uploaded { began, moved_at, bytes } = upload;
-        let stalled = moved_at.after(self.stall);
+        let stalled = (moved_at.after(self.stall), Met::UploadSilence(self.stall));
         if self.bytes_per_second == 0 {
             return stalled;
         }
         let millis = bytes.saturating_mul(1_000) / self.bytes_per_second;
         let slow = began.after(UPLOAD_GRACE).after(Duration::from_millis(millis));
-        stalled.min(slow)
+        if slow < stalled.0 { (slow, Met::UploadRate(self.bytes_per_second)) } else { stalled }
     }
 }
 

@@ -12,19 +12,19 @@ use std::time::Duration;
 
 use model::edge::RequestKey;
 use model::route::Priority;
-use model::units::DurationText;
 use model::{Instant, ReleaseNumber};
-use telemetry::Span;
-use telemetry::report::Caller;
+use telemetry::{Limit, Span};
 use traffic::{Ask, Begin, Call, Next, Outcome, Pick, Refusal};
 use world::routing::RequestMatch;
 
 use crate::access::{Crossed, Record};
 use crate::answer::{Answer, Failure, Fault, Sent};
+use crate::bounds::Patience;
 use crate::core::Core;
 use crate::counters::{Compared, Ended};
 use crate::edge::Edge;
 use crate::limits::SLOW;
+use crate::met::Met;
 use crate::refused::begun;
 use crate::time_left::{TimeLeft, TimeoutBy};
 use crate::trace::TraceContext;
@@ -106,18 +106,26 @@ pub(crate) struct End<'a> {
     pub(crate) error: Option<&'a str>,
     /// Whose fault it was, if the answer is our own.
     pub(crate) fault: Option<Fault>,
+    /// The limit that ended it, if one did.
+    pub(crate) limit: Option<&'a Limit>,
 }
 
 impl<'a> End<'a> {
     /// With an instance's answer, or none.
     pub(crate) const fn of(outcome: Outcome, status: Option<u16>, error: Option<&'a str>) -> Self {
-        Self { outcome, status, error, fault: None }
+        Self { outcome, status, error, fault: None, limit: None }
     }
 
     /// With an answer of our own.
     pub(crate) const fn own(answer: &'a Answer, outcome: Outcome) -> Self {
         let Answer { status, reason, fault, .. } = *answer;
-        Self { outcome, status: Some(status), error: Some(reason), fault: Some(fault) }
+        let limit = answer.limit.as_ref();
+        Self { outcome, status: Some(status), error: Some(reason), fault: Some(fault), limit }
+    }
+
+    /// The same, by this limit.
+    pub(crate) const fn by(self, limit: Option<&'a Limit>) -> Self {
+        Self { limit, ..self }
     }
 }
 
@@ -203,27 +211,35 @@ impl Crossing {
         let callee = self.edge.name.callee.as_str();
         let answer = Answer::failed(failure, callee, sent);
         let timeouts = self.edge.timeouts();
-        let (key, time) = match failure {
-            Failure::Timeout if self.is_callers_time() => {
-                let callers = self.caller_deadline.unwrap_or(self.began).since(self.began);
-                let text = format!(
-                    "{callee} gave no answer within the {} that its caller had left",
-                    DurationText(callers)
-                );
-                return Answer { text, ..answer };
-            }
-            Failure::Timeout => ("timeout", Some(timeouts.0)),
-            Failure::AttemptTimeout => ("retry.attempt_timeout", timeouts.1),
-            _ => return answer,
+        let met = match failure {
+            Failure::Timeout if self.is_callers_time() => self.callers_limit(),
+            Failure::Timeout => Some(Met::Timeout(timeouts.0)),
+            Failure::AttemptTimeout => timeouts.1.map(Met::AttemptTimeout),
+            _ => None,
         };
-        let Some(time) = time else { return answer };
-        let hop = match &self.edge.name.caller {
-            Caller::Service(caller) => format!("the call from {caller} to {callee}"),
-            Caller::Route(route) => format!("the route {route}"),
+        let Some(limit) = met.map(|it| it.at(self.edge.name.hop())) else { return answer };
+        let Limit { value, hop, .. } = &limit;
+        let text = match &limit.key {
+            Some(key) => format!("{callee} gave no answer within {value}, `{key}` of {hop}"),
+            None => format!("{callee} gave no answer within the {value} that its caller had left"),
         };
-        let text =
-            format!("{callee} gave no answer within {}, `{key}` of {hop}", DurationText(time));
-        Answer { text, ..answer }
+        Answer { text, ..answer }.limited(limit)
+    }
+
+    /// The time that the caller gave, as a limit.
+    pub(crate) fn callers_limit(&self) -> Option<Met<'static>> {
+        self.caller_deadline.map(|it| Met::CallerTimeout(it.since(self.began)))
+    }
+
+    /// The limit by which an answer under way was cut, by the word for why.
+    pub(crate) fn cut_by(&self, error: &str, patience: Patience) -> Option<Limit> {
+        let met = match error {
+            "timeout" => self.callers_limit()?,
+            "idle-timeout" => Met::AnswerSilence(patience.instance),
+            "client-stalled" => Met::ClientSilence(patience.client),
+            _ => return None,
+        };
+        Some(met.at(self.edge.name.hop()))
     }
 
     /// Whether the caller's time ends before that of the policy.
@@ -426,6 +442,7 @@ impl Crossing {
             attempts: self.attempts,
             error: end.error.map(str::to_owned),
             fault: end.fault.map(|it| it.word().to_owned()),
+            limit: end.limit.cloned(),
             ..begun(&self.core, &self.trace, asked, duration)
         }
     }

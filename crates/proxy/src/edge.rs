@@ -10,15 +10,18 @@ use std::time::Duration;
 use model::edge::Resilience;
 use model::service::Protocol;
 use model::{Index, Instant, ReleaseNumber, Rng};
+use telemetry::Limit;
 use telemetry::report::EdgeName;
-use traffic::{EndpointId, EndpointSpec, Split, Ticket};
+use traffic::{EndpointId, EndpointSpec, Refusal, Split, Ticket};
 use world::routing::{Backend, RequestMatch};
 
+use crate::answer::Answer;
 use crate::bounds::{Extent, Kind, Patience, UploadBounds};
 use crate::counters::Counters;
 use crate::decisions::DecisionLog;
 use crate::h1::request::Side;
 use crate::limits::TUNNEL_TIME;
+use crate::met::Met;
 use crate::router::Entry as Route;
 use crate::upstream::Upstream;
 
@@ -126,6 +129,34 @@ impl Edge {
     pub(crate) fn timeouts(&self) -> (Duration, Option<Duration>) {
         let policy = self.policy.borrow();
         (policy.timeout, policy.retry.attempt_timeout)
+    }
+
+    /// The limit by which a request is refused, if it is one. `wait` is how long the breaker stays open.
+    fn limit_of(&self, refusal: &Refusal, wait: Option<Duration>) -> Option<Limit> {
+        let policy = self.policy.borrow();
+        let in_flight = || {
+            let limit = self.decide.borrow().limit()?;
+            let is_found = policy.adaptive_concurrency && policy.max_concurrency != Some(limit);
+            Some(if is_found { Met::AdaptiveConcurrency(limit) } else { Met::Concurrency(limit) })
+        };
+        let met = match refusal {
+            Refusal::NoInstance => None,
+            Refusal::CircuitOpen { .. } => wait.map(Met::Breaker),
+            Refusal::Overloaded | Refusal::Shed(_) => in_flight(),
+            Refusal::QueueTimeout => Some(Met::QueueWait(policy.queue.wait)),
+            Refusal::DeadlinePassed => Some(Met::CallerTimeout(Duration::ZERO)),
+        };
+        met.map(|it| it.at(self.name.hop()))
+    }
+
+    /// The answer to a request that is refused.
+    pub(crate) fn refused(&self, refusal: &Refusal, now: Instant) -> Answer {
+        let wait = match refusal {
+            Refusal::CircuitOpen { until } => Some(until.since(now)),
+            _ => None,
+        };
+        let answer = Answer::refused(refusal, self.name.callee.as_str(), wait);
+        Answer { limit: self.limit_of(refusal, wait), ..answer }
     }
 
     /// Whether requests may be repeated whose method does not say so, as those of gRPC.

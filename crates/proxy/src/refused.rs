@@ -29,6 +29,7 @@ impl Refused<'_> {
             status: Some(self.answer.status),
             error: Some(self.answer.reason.to_owned()),
             fault: Some(self.answer.fault.word().to_owned()),
+            limit: self.answer.limit.clone(),
             ..begun(core, &self.trace, asked, core.now().since(self.began))
         });
     }
@@ -58,6 +59,7 @@ pub(crate) fn begun(
         attempts: 0,
         error: None,
         fault: None,
+        limit: None,
     }
 }
 

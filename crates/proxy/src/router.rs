@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use model::ApplicationName;
 use model::route::{HeaderMatch, PathParameters, Route, RouteTarget};
+use telemetry::Limit;
 use telemetry::report::{Caller, EdgeName};
 use traffic::RateLimiter;
 use world::routing::route_key;
 
 use crate::crossing::Asked;
 use crate::edge::{Beginning, Edge};
+use crate::met::Met;
 use crate::path::{self, BadPath};
 
 /// All routes of all applications.
@@ -225,6 +227,12 @@ impl Entry {
     /// The application it is a route of.
     pub(crate) const fn application(&self) -> &ApplicationName {
         &self.application
+    }
+
+    /// How many requests a second it takes, as a limit.
+    pub(crate) fn rate_limit(&self) -> Option<Limit> {
+        let limit = self.route.rate_limit.as_ref()?;
+        Some(Met::Rate(limit).at(format!("the route {}", self.label())))
     }
 
     /// As it is called in signals.

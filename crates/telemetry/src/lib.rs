@@ -26,5 +26,5 @@ pub mod zipkin;
 
 pub use histogram::Histogram;
 pub use report::{AccessLog, EdgeSignals, GatewayAddresses, GatewayOptions, Report, Signals};
-pub use span::Span;
+pub use span::{Limit, Span};
 pub use stores::Stores;

@@ -154,6 +154,14 @@ impl EdgeName {
         };
         format!("{}/{caller}>{}", self.application, self.callee)
     }
+
+    /// It in a few words, as a part of a path: `the route shop.localhost/`, `the call from web to cart`.
+    pub fn hop(&self) -> String {
+        match &self.caller {
+            Caller::Service(caller) => format!("the call from {caller} to {}", self.callee),
+            Caller::Route(route) => format!("the route {route}"),
+        }
+    }
 }
 
 /// What crossed one edge since the data plane started. All counters only grow, the gauges at the end

@@ -38,4 +38,20 @@ pub struct Span {
     /// Whose fault it was, in the words of the fault header, if the data plane answered itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// The limit that ended it, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Limit>,
+}
+
+/// A limit that ended a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// Its name, a word: `timeout`, `body-size`, ..
+    pub name: String,
+    /// What it allows.
+    pub value: String,
+    /// The key in the manifest that sets it, if there is one.
+    pub key: Option<String>,
+    /// Where it holds: a route, a call, or where requests come in.
+    pub hop: String,
 }

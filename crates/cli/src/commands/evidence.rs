@@ -139,6 +139,10 @@ mod tests {
             attempts: 1,
             error: error.map(str::to_owned),
             fault: None,
+            limit: None,
+            limit_value: None,
+            limit_key: None,
+            hop: None,
         }
     }
 

@@ -292,7 +292,10 @@ impl Exchange<'_> {
         Poll::Ready(if gone_at.is_some_and(|it| it <= now) {
             Event::Gone
         } else if total <= now && !self.body.is_done() && is_sent {
-            Event::Rejected(Answer::too_slow())
+            let is_callers = crossing.caller_deadline().is_some_and(|it| it <= now);
+            let callers = crossing.callers_limit().filter(|_| is_callers);
+            let callers = callers.map(|it| Answer::too_slow(it.at(self.edge.name.hop())));
+            Event::Rejected(callers.unwrap_or_else(|| self.too_slow()))
         } else if total <= now {
             Event::Failed(0, Failure::Timeout)
         } else if attempt <= now {

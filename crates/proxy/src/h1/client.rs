@@ -228,7 +228,7 @@ impl Client {
 
     /// Answers what is no request, and ends the connection: what follows could be anything.
     async fn reject(&mut self, work: &mut Work, rejected: Rejected) -> After {
-        let answer = Answer::malformed(rejected.status, rejected.what);
+        let answer = Answer::of_head(rejected.status, rejected.what, &self.core.front);
         let trace = TraceContext::of(&Sent::default(), &mut self.core.rng.borrow_mut());
         work.out.clear();
         let wording = answer.told(self.audience(&trace), None);

@@ -23,7 +23,7 @@ use super::write::{self, Connection, IsHead};
 use super::{bridge, relay};
 use crate::access::Record;
 use crate::answer::{Answer, Sent};
-use crate::bounds::{Kind, UploadBounds};
+use crate::bounds::{Kind, UploadBounds, Uploaded};
 use crate::buffer::{Buffer, SMALL_BYTES};
 use crate::connected::Connected;
 use crate::crossing::{Asked, Crossing, End, Facts, hash_of};
@@ -214,7 +214,7 @@ async fn route(client: &mut Client, work: &mut Work) -> Way {
             if let Some(edge) = &entry.edge {
                 edge.counters.borrow_mut().refused("rate-limited");
             }
-            let answer = Answer::rate_limited(after);
+            let answer = Answer::rate_limited(after, entry.rate_limit());
             let page = entry.route.error_page.as_deref();
             let early = Early { page, edge: entry.edge.as_deref(), ..Early::of(&answer) };
             return Way::Answered(answer_early(client, work, &early).await);
@@ -379,11 +379,7 @@ impl Exchange<'_> {
     }
 
     pub(crate) fn refusal(&self, refusal: &Refusal) -> Answer {
-        let wait = match refusal {
-            Refusal::CircuitOpen { until } => Some(until.since(self.client.core.now())),
-            _ => None,
-        };
-        Answer::refused(refusal, self.edge.name.callee.as_str(), wait)
+        self.edge.refused(refusal, self.client.core.now())
     }
 
     /// Answers in an instance's place, before anything was decided.
@@ -418,6 +414,13 @@ impl Exchange<'_> {
         }
         self.work.input.consume(self.checked);
         if ends == Ends::No { After::Keep } else { After::Linger }
+    }
+
+    /// The request's body comes too slowly.
+    pub(crate) fn too_slow(&self) -> Answer {
+        let Self { began, moved_at, .. } = *self;
+        let met = self.bounds.met(Uploaded { began, moved_at, bytes: self.body.bytes });
+        Answer::too_slow(met.at(self.edge.name.hop()))
     }
 
     /// The request is over.

@@ -48,7 +48,7 @@ impl Exchange<'_> {
                 let until = self.upload_until();
                 self.client.deadline.set(until);
                 return match self.client.deadline.poll(context) {
-                    Poll::Ready(()) => Poll::Ready(Gathered::Refused(Answer::too_slow())),
+                    Poll::Ready(()) => Poll::Ready(Gathered::Refused(self.too_slow())),
                     Poll::Pending => Poll::Pending,
                 };
             }
@@ -91,7 +91,7 @@ impl Exchange<'_> {
         }
         let announced = self.body.bytes.saturating_add(self.body.left().unwrap_or(0));
         if self.bounds.bytes_max < announced {
-            return Err(Answer::too_large(self.bounds.bytes_max));
+            return Err(Answer::too_large(self.bounds.bytes_max, self.edge.name.hop()));
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use super::write::{self, Backward, NO_EDITS, Told};
 use crate::answer::{Answer, Failure, Sent};
 use crate::bounds::{Extent, Patience};
 use crate::buffer::SMALL_BYTES;
-use crate::crossing::Crossing;
+use crate::crossing::{Crossing, End};
 use crate::gateway::{self, Coding};
 
 /// An answer on its way.
@@ -189,14 +189,19 @@ async fn tunnel(
 
 impl Relay {
     async fn pass(&mut self, exchange: &mut Exchange<'_>, crossing: &Crossing) -> Ended {
+        let patience = self.patience(exchange);
+        let limits = Limits { hard: crossing.caller_deadline(), patience };
+        exchange.client.deadline.set(self.until(exchange.client.core.now(), limits));
+        poll_fn(|context| self.poll_pass(context, exchange, limits)).await
+    }
+
+    /// How long the answer may stand still.
+    fn patience(&self, exchange: &Exchange<'_>) -> Patience {
         let extent = match self.body.left() {
             Some(_) => Extent::Told,
             None => Extent::Open,
         };
-        let patience = exchange.edge.patience(extent);
-        let limits = Limits { hard: crossing.caller_deadline(), patience };
-        exchange.client.deadline.set(self.until(exchange.client.core.now(), limits));
-        poll_fn(|context| self.poll_pass(context, exchange, limits)).await
+        exchange.edge.patience(extent)
     }
 
     /// How long it is waited, for whoever is to do something.
@@ -456,7 +461,9 @@ impl Relay {
             Ended::Idle => (Outcome::Cancelled, Some("idle-timeout")),
             Ended::Stalled => (Outcome::Cancelled, Some("client-stalled")),
         };
-        exchange.end(crossing, outcome, Some(status), error);
+        let limit = error.and_then(|it| crossing.cut_by(it, self.patience(exchange)));
+        let end = End::of(outcome, Some(status), error).by(limit.as_ref());
+        crossing.finish(&exchange.work.view(), &end);
         match ended {
             Ended::Whole if !exchange.body.is_done() => After::Linger,
             Ended::Whole => {

@@ -29,6 +29,7 @@ use crate::h2::grpc;
 use crate::h2::interim::Interim;
 use crate::h2::trailers;
 use crate::h2::upload::{Sending, Upload};
+use crate::met::Met;
 use crate::router::Entry as Route;
 use crate::upstream::Upstream;
 
@@ -108,8 +109,8 @@ enum Event {
     Failed(usize, Failure, Sent),
     Hedge,
     Timeout(Failure),
-    /// No more of the body has come.
-    Stalled,
+    /// No more of the body has come, by this limit.
+    Stalled(Met<'static>),
     Gone,
 }
 
@@ -138,8 +139,9 @@ impl Call {
             let event = self.next(crossing, &mut tries).await;
             let (place, failure, sent) = match event {
                 Event::Gone => return Err(self.broken()),
-                Event::Stalled => {
-                    return Err(Refused::With(Answer::too_slow(), Outcome::ClientError));
+                Event::Stalled(met) => {
+                    let answer = Answer::too_slow(met.at(self.edge.name.hop()));
+                    return Err(Refused::With(answer, Outcome::ClientError));
                 }
                 Event::Hedge => {
                     let place = crossing.hedge();
@@ -185,7 +187,7 @@ impl Call {
     fn broken(&self) -> Refused {
         match self.upload.broken() {
             Some(crate::h2::upload::Broken::TooLarge) => {
-                let answer = Answer::too_large(self.bounds.bytes_max);
+                let answer = Answer::too_large(self.bounds.bytes_max, self.edge.name.hop());
                 Refused::With(answer, Outcome::ClientError)
             }
             _ => Refused::Gone,
@@ -203,7 +205,7 @@ impl Call {
 
     fn start(&self, crossing: &mut Crossing) -> Result<Try, Refused> {
         let refuse = |refusal: traffic::Refusal| {
-            let answer = Answer::refused(&refusal, self.edge.name.callee.as_str(), None);
+            let answer = self.edge.refused(&refusal, self.core.now());
             Refused::With(answer, Outcome::GatewayError)
         };
         let place = crossing.attempt().map_err(refuse)?;
@@ -281,7 +283,7 @@ impl Call {
             if self.upload.broken().is_some() {
                 return Poll::Ready(Event::Gone);
             }
-            let stalled = (!is_done).then(|| self.bounds.until(uploaded));
+            let stalled = (!is_done).then_some(uploaded);
             self.poll_deadline(context, crossing, tries.len(), (&mut deadline, stalled))
         })
         .await
@@ -292,23 +294,27 @@ impl Call {
         context: &mut Context<'_>,
         crossing: &Crossing,
         count: usize,
-        (deadline, stalled): (&mut Lent, Option<Instant>),
+        (deadline, uploaded): (&mut Lent, Option<Uploaded>),
     ) -> Poll<Event> {
         // While the body is still coming, the client is slow, not the callee.
         let caller = crossing.caller_deadline();
-        let total = match stalled {
+        let total = match uploaded.map(|it| self.bounds.until(it)) {
             Some(stalled) => caller.map_or(stalled, |it| it.min(stalled)),
             None => crossing.deadline(),
         };
-        let is_done = stalled.is_none();
+        let is_done = uploaded.is_none();
         let attempt = if is_done { total.min(crossing.attempt_deadline()) } else { total };
         let may_hedge = is_done && count < AT_ONCE && self.upload.is_whole();
         let hedge = if may_hedge { crossing.hedge_at() } else { None };
         deadline.set(hedge.map_or(attempt, |it| it.min(attempt)));
         std::task::ready!(deadline.poll(context));
         let now = self.core.tick();
-        Poll::Ready(if total <= now && !is_done {
-            Event::Stalled
+        let stalled = uploaded.filter(|_| total <= now).map(|uploaded| {
+            let callers = crossing.callers_limit().filter(|_| caller.is_some_and(|it| it <= now));
+            callers.unwrap_or_else(|| self.bounds.met(uploaded))
+        });
+        Poll::Ready(if let Some(met) = stalled {
+            Event::Stalled(met)
         } else if total <= now {
             Event::Timeout(Failure::Timeout)
         } else if attempt <= now {

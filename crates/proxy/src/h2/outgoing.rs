@@ -147,7 +147,9 @@ impl Passed {
     fn finish(&mut self, outcome: Outcome, error: Option<&str>) {
         if let Some(mut crossing) = self.crossing.take() {
             crossing.bytes_in = self.upload.bytes();
-            crossing.finish(&*self.head, &End::of(outcome, Some(self.status), error));
+            let limit = error.and_then(|it| crossing.cut_by(it, self.patience));
+            let end = End::of(outcome, Some(self.status), error).by(limit.as_ref());
+            crossing.finish(&*self.head, &end);
         }
     }
 

@@ -105,7 +105,8 @@ impl Handler {
         let kind = if is_call { Kind::Stream } else { Kind::Message };
         let bounds = edge.upload_bounds(route.as_deref(), kind);
         if announced(&head).is_some_and(|it| bounds.bytes_max < it) {
-            return self.refuse(asking, &Answer::too_large(bounds.bytes_max), at);
+            let answer = Answer::too_large(bounds.bytes_max, edge.name.hop());
+            return self.refuse(asking, &answer, at);
         }
         let upload = Upload::new(Source::Stream(body), bounds.bytes_max);
         // One that asks whether to send its body is told by the instance; or here, where the instance would not.
@@ -118,7 +119,7 @@ impl Handler {
         let is_small = announced(&head).is_some_and(|it| it < KEPT_BYTES_MAX as u64) && !waits;
         if route.is_some() && is_small && kind == Kind::Message {
             // A client that sends it slowly holds neither a place nor an instance.
-            if let Err(answer) = upload.gather(&self.core, (bounds, began)).await {
+            if let Err(answer) = upload.gather(&self.core, (bounds, began), &edge).await {
                 return self.refuse(asking, &answer, at);
             }
         }
@@ -127,11 +128,7 @@ impl Handler {
         let mut crossing = match begun {
             Ok(crossing) => crossing,
             Err(refusal) => {
-                let wait = match refusal {
-                    traffic::Refusal::CircuitOpen { until } => Some(until.since(self.core.now())),
-                    _ => None,
-                };
-                let answer = Answer::refused(&refusal, edge.name.callee.as_str(), wait);
+                let answer = edge.refused(&refusal, self.core.now());
                 return self.refuse(asking, &answer, at);
             }
         };
@@ -235,7 +232,8 @@ impl Handler {
                 if let Some(edge) = &route.edge {
                     edge.counters.borrow_mut().refused("rate-limited");
                 }
-                return Err(Box::new(Stays::Refused(Answer::rate_limited(after), Some(route))));
+                let answer = Answer::rate_limited(after, route.rate_limit());
+                return Err(Box::new(Stays::Refused(answer, Some(route))));
             }
         }
         match (&route.edge, route.target()) {

@@ -16,6 +16,7 @@ use super::trailers;
 use crate::answer::Answer;
 use crate::bounds::{UploadBounds, Uploaded};
 use crate::core::Core;
+use crate::edge::Edge;
 
 /// Bytes of a body that are kept for another attempt.
 pub(crate) const KEPT_BYTES_MAX: usize = 64 << 10;
@@ -111,6 +112,7 @@ impl Upload {
         &self,
         core: &Rc<Core>,
         (bounds, began): (UploadBounds, Instant),
+        edge: &Edge,
     ) -> Result<(), Answer> {
         let mut uploaded = Uploaded { began, moved_at: began, bytes: 0 };
         let mut deadline = core.deadline(bounds.until(uploaded));
@@ -123,7 +125,9 @@ impl Upload {
                 uploaded = Uploaded { moved_at: now, bytes: self.bytes(), ..uploaded };
                 deadline.set(bounds.until(uploaded));
             }
-            deadline.poll(context).map(|()| Err(Answer::too_slow()))
+            deadline
+                .poll(context)
+                .map(|()| Err(Answer::too_slow(bounds.met(uploaded).at(edge.name.hop()))))
         })
         .await
     }

@@ -49,7 +49,7 @@ impl Body for Written {
 
 pub(crate) type AnyBody = BoxBody<Bytes, std::io::Error>;
 
-fn whole(bytes: impl Into<Bytes>) -> AnyBody {
+pub(crate) fn whole(bytes: impl Into<Bytes>) -> AnyBody {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed()
 }
 

@@ -1,5 +1,7 @@
 //! What is said of a request that got no answer of an instance's: to its client, in the log, in the trace.
 
+use std::time::Duration;
+
 use host::Clock;
 use model::service::Protocol;
 use telemetry::Span;
@@ -126,4 +128,63 @@ fn issue_13_the_id_is_that_of_the_clients_trace() {
     assert_eq!((span.error.as_deref(), span.status), (Some("body-too-large"), Some(413)));
     assert_eq!(span.edge.unwrap().callee.as_str(), "cart");
     plane.end();
+}
+
+/// The limit that a log's line or a trace names.
+fn limit(line: &serde_json::Value) -> String {
+    ["limit", "limit_value", "limit_key", "hop"]
+        .map(|it| line[it].as_str().unwrap_or("-"))
+        .join(" ")
+}
+
+/// Issue 13: which limit it was, what it allows, by which key and where, could be read in one sentence inside alone.
+#[test]
+fn issue_13_answers_inside_the_log_and_the_trace_name_the_limit() {
+    let cart = Instance::new(|mut asked| {
+        while let Some((head, _)) = asked.request() {
+            if head.0.starts_with("GET /half ") {
+                asked.wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
+            } else {
+                asked.wire.closed();
+                return;
+            }
+        }
+    });
+    let mut shop = Shop::new(&[cart.port]).policy(|it| {
+        it.timeout = Duration::from_millis(200);
+        it.idle_timeout = Some(Duration::from_millis(50));
+        it.max_body = Some(model::units::Bytes(1));
+    });
+    let mut plane = Plane::start(&shop, Start::Logging);
+    let inside = plane.inside(&mut shop);
+    let post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+    let expected = "body-size 1B max_body the call from web to cart";
+    let names = ["x-pelago-limit", "x-pelago-limit-value", "x-pelago-limit-key", "x-pelago-hop"];
+    let answer = Wire::connect(inside).ask(post);
+    assert_eq!(names.map(|it| answer.head.get(it).unwrap()).join(" "), expected);
+    let over_http2 = Client::new(inside);
+    let (head, _) = over_http2.ask(request("/", crate::http2::whole("hi")));
+    assert_eq!(names.map(|it| head.headers[it].to_str().unwrap()).join(" "), expected);
+    drop(over_http2);
+    // Outside, nothing of it is said, and all of it is found.
+    let refused = plane.client().ask(post);
+    assert_eq!(names.map(|it| refused.head.get(it)), [None; 4]);
+    let late = plane.client().get("/");
+    assert_eq!(names.map(|it| late.head.get(it)), [None; 4]);
+    let span = plane.span(late.head.get("x-request-id").unwrap()).limit.unwrap();
+    assert_eq!((span.name.as_str(), span.hop.as_str()), ("timeout", "the route */"));
+    let mut cut = plane.client();
+    cut.send(get("/half"));
+    cut.head().unwrap();
+    cut.rest();
+    drop(cut);
+    let found: Vec<_> = logged(plane).iter().map(limit).collect();
+    assert_eq!(
+        found,
+        [
+            "body-size 1B max_body the route */",
+            "timeout 200ms timeout the route */",
+            "answer-silence 50ms idle_timeout the route */",
+        ]
+    );
 }

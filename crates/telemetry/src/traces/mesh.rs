@@ -37,7 +37,7 @@ pub fn span(call: &crate::Span) -> Option<Span> {
 }
 
 fn tags(call: &crate::Span) -> Vec<(String, String)> {
-    let edge = call.edge.as_ref();
+    let (edge, limit) = (call.edge.as_ref(), call.limit.as_ref());
     let release = edge.zip(call.release).map(|(edge, it)| format!("{}@{it}", edge.callee));
     let text = |it: &str| Some(it.to_owned()).filter(|it| !it.is_empty());
     let tags = [
@@ -49,6 +49,10 @@ fn tags(call: &crate::Span) -> Vec<(String, String)> {
         ("pelago.instance", call.instance.as_ref().map(ToString::to_string)),
         ("pelago.attempts", Some(call.attempts.to_string())),
         ("pelago.fault", call.fault.clone()),
+        ("pelago.limit", limit.map(|it| it.name.clone())),
+        ("pelago.limit_value", limit.map(|it| it.value.clone())),
+        ("pelago.limit_key", limit.and_then(|it| it.key.clone())),
+        ("pelago.hop", limit.map(|it| it.hop.clone())),
         ("error", call.error.clone()),
     ];
     tags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
@@ -78,6 +82,7 @@ fn is_id(part: &str) -> bool {
 mod tests {
     use super::*;
     use crate::report::EdgeName;
+    use crate::span::Limit;
     use model::{ReleaseNumber, Timestamp};
 
     #[test]
@@ -113,6 +118,12 @@ mod tests {
             attempts: 2,
             error: Some("no-instance".to_owned()),
             fault: Some("callee".to_owned()),
+            limit: Some(Limit {
+                name: "concurrency".to_owned(),
+                value: "8".to_owned(),
+                key: Some("max_concurrency".to_owned()),
+                hop: "the call from web to cart".to_owned(),
+            }),
         };
         let made = span(&call).unwrap();
         assert_eq!((made.trace, made.id, made.parent), (5, 7, Some(6)));
@@ -130,6 +141,10 @@ mod tests {
                 "pelago.release=cart@r1",
                 "pelago.attempts=2",
                 "pelago.fault=callee",
+                "pelago.limit=concurrency",
+                "pelago.limit_value=8",
+                "pelago.limit_key=max_concurrency",
+                "pelago.hop=the call from web to cart",
                 "error=no-instance"
             ]
         );
