@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
-use hyper::body::Body as _;
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version, header};
+use hyper::body::{Body as _, Frame};
 use traffic::Outcome;
 
 use super::attempts::Event;
@@ -18,9 +18,11 @@ use super::write;
 use crate::crossing::Crossing;
 use crate::h1::client::Entry;
 use crate::h2::call::{Call, Forwarded, Got, Refused};
+use crate::h2::grpc;
 use crate::h2::outgoing::Outgoing;
 use crate::h2::pipe::{Writer, pipe};
 use crate::h2::server::passed;
+use crate::h2::source::Cut;
 use crate::h2::trailers;
 use crate::h2::upload::{Source, Upload};
 
@@ -235,10 +237,34 @@ fn head_of(exchange: &Exchange<'_>) -> Option<http::request::Parts> {
     if let Some(length) = head.length_anew {
         builder = builder.header("content-length", length);
     }
-    if head.wants_trailers {
+    // Servers of gRPC refuse calls without it, and here trailers are understood whoever calls.
+    if head.wants_trailers || grpc::kind_of(&exchange.work.view()).is_some() {
         builder = builder.header("te", "trailers");
     }
     builder.body(()).ok().map(|it| it.into_parts().0)
+}
+
+/// The next frame of an answer's body; nothing if its client is gone.
+async fn frame(
+    body: &mut Pin<&mut Outgoing>,
+    exchange: &mut Exchange<'_>,
+    sender: &mut Sender,
+) -> Option<Option<Result<Frame<Bytes>, Cut>>> {
+    poll_fn(|context| {
+        if sender.poll(context, exchange).is_some() {
+            return Poll::Ready(None);
+        }
+        body.as_mut().poll_frame(context).map(Some)
+    })
+    .await
+}
+
+/// Ends a head with what came behind it, where nothing came between: gRPC's Trailers-Only.
+fn end_with(headers: &mut HeaderMap, trailers: &HeaderMap) {
+    for (name, value) in trailers {
+        headers.append(name.clone(), value.clone());
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
 }
 
 /// Passes the answer back.
@@ -247,9 +273,23 @@ async fn back(
     response: http::Response<Outgoing>,
     sender: &mut Sender,
 ) -> After {
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
+    let mut body = pin!(body);
+    let mut first = None;
+    if grpc::is_grpc(&head.headers) && !body.is_end_stream() {
+        // A call may fail behind an empty head. Over HTTP/1.1, a client may see nothing but heads.
+        first = match frame(&mut body, exchange, sender).await {
+            None | Some(Some(Err(_))) => return After::Close,
+            Some(Some(Ok(frame))) => Some(frame),
+            Some(None) => None,
+        };
+        if let Some(trailers) = first.as_ref().and_then(Frame::trailers_ref) {
+            end_with(&mut head.headers, trailers);
+            first = None;
+        }
+    }
     let is_empty = exchange.work.head.method == Method::Head || is_bare(head.status.as_u16());
-    let has_length = head.headers.contains_key(http::header::CONTENT_LENGTH);
+    let has_length = head.headers.contains_key(header::CONTENT_LENGTH);
     let chunked = !is_empty && !has_length && !exchange.work.head.is_http10;
     let by_close = !is_empty && !has_length && exchange.work.head.is_http10;
     // As over HTTP/1.1: who refuses a request before all of it has come reads no more of it.
@@ -264,7 +304,6 @@ async fn back(
     }
     connection(exchange.work, ends).write(&mut out);
     out.extend_from_slice(b"\r\n");
-    let mut body = pin!(body);
     let mut trailers = None;
     loop {
         if exchange.client.write(&out).await.is_err() {
@@ -272,13 +311,10 @@ async fn back(
         }
         exchange.has_taken();
         out.clear();
-        let next = poll_fn(|context| {
-            if sender.poll(context, exchange).is_some() {
-                return Poll::Ready(None);
-            }
-            Pin::new(&mut body).as_mut().poll_frame(context).map(Some)
-        })
-        .await;
+        let next = match first.take() {
+            Some(first) => Some(Some(Ok(first))),
+            None => frame(&mut body, exchange, sender).await,
+        };
         match next {
             Some(Some(Err(_))) if by_close => return After::Reset,
             None | Some(Some(Err(_))) => return After::Close,

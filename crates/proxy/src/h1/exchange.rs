@@ -22,13 +22,14 @@ use super::request::{Method, RequestHead};
 use super::write::{self, Connection, IsHead};
 use super::{bridge, relay};
 use crate::access::Record;
-use crate::answer::{Answer, Sent};
+use crate::answer::{Answer, Sent, Wording};
 use crate::bounds::{Kind, UploadBounds, Uploaded};
 use crate::buffer::{Buffer, SMALL_BYTES};
 use crate::connected::Connected;
 use crate::crossing::{Asked, Crossing, End, Facts, hash_of};
 use crate::edge::Edge;
 use crate::gateway;
+use crate::h2::grpc;
 use crate::refused::Refused;
 use crate::router::Entry as Route;
 use crate::time_left::TimeLeft;
@@ -254,16 +255,23 @@ async fn answer_early(client: &mut Client, work: &mut Work, early: &Early<'_>) -
     let answer = early.answer;
     let trace = early.trace.unwrap_or_else(|| client.trace(work));
     let ends = must_close(work);
-    let (connection, is_head) = (connection(work, ends), is_head(work));
     let mut out = std::mem::take(&mut work.out);
     out.clear();
-    let wording = answer.told(client.audience(&trace), early.page);
-    write::answer(&mut out, &wording, connection, is_head);
+    own(&mut out, work, &answer.told(client.audience(&trace), early.page), ends);
     let began = early.began.unwrap_or(client.core.now());
     let refused = Refused { trace, edge: early.edge.map(|it| &it.name), answer, began };
     client.refused(&refused, &work.view(), &out);
     work.out = out;
     send_early(client, work, ends).await
+}
+
+/// Writes an answer of our own, in the words that the caller understands.
+fn own(out: &mut Vec<u8>, work: &Work, wording: &Wording<'_>, ends: Ends) {
+    let connection = connection(work, ends);
+    match grpc::kind_of(&work.view()) {
+        Some(kind) => write::grpc_answer(out, wording, kind, connection),
+        None => write::answer(out, wording, connection, is_head(work)),
+    }
 }
 
 async fn send_early(client: &mut Client, work: &mut Work, ends: Ends) -> After {
@@ -363,6 +371,14 @@ impl Exchange<'_> {
         let head = &self.work.head;
         let trace = self.client.trace(self.work);
         let mut rng = self.client.core.rng.borrow_mut();
+        let told = head
+            .timeout_ms
+            .map(|it| TimeLeft { time: Duration::from_millis(it), by: head.timeout_by });
+        let time_left = match self.edge.protocol() {
+            // Nobody else is asked for gRPC's, so that nothing is looked for on the usual path.
+            Protocol::Http | Protocol::Tcp => told,
+            Protocol::Http2 | Protocol::Grpc => grpc::time_left(&self.work.view(), told),
+        };
         let priority = match &self.route {
             Some(route) => route.route.priority,
             None => head.priority.unwrap_or_default(),
@@ -371,9 +387,7 @@ impl Exchange<'_> {
             client: self.client.origin(self.work),
             idempotent: head.method.is_idempotent() && head.upgrade.is_none(),
             priority,
-            time_left: head
-                .timeout_ms
-                .map(|it| TimeLeft { time: Duration::from_millis(it), by: head.timeout_by }),
+            time_left,
             trace: trace.sampled(&mut rng, &self.client.core.spans),
         }
     }
@@ -400,10 +414,11 @@ impl Exchange<'_> {
         let page = self.route.as_ref().and_then(|it| it.route.error_page.clone());
         let ends =
             if self.body.is_done() && self.work.head.keep_alive { Ends::No } else { Ends::Yes };
-        self.work.out.clear();
-        let (connection, is_head) = (connection(self.work, ends), is_head(self.work));
         let wording = answer.told(self.client.audience(&crossing.trace), page.as_deref());
-        write::answer(&mut self.work.out, &wording, connection, is_head);
+        let mut out = std::mem::take(&mut self.work.out);
+        out.clear();
+        own(&mut out, self.work, &wording, ends);
+        self.work.out = out;
         if let Some(record) = &mut crossing.record {
             let bytes = write::body_length(&self.work.out);
             record.refused(answer, crossing.trace.trace, bytes);

@@ -8,6 +8,7 @@ use super::head::{Copies, Framing, Span};
 use super::request::RequestHead;
 use super::response::ResponseHead;
 use crate::answer::{Wording, phrase};
+use crate::h2::grpc;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::TraceContext;
 
@@ -217,6 +218,23 @@ pub(crate) fn answer(
     if is_head == IsHead::No {
         out.extend_from_slice(body.as_bytes());
     }
+}
+
+/// Writes an answer of our own to a call of this kind of gRPC. As over HTTP/2, all of it is in the head (Trailers-Only).
+pub(crate) fn grpc_answer(
+    out: &mut Vec<u8>,
+    wording: &Wording<'_>,
+    kind: &[u8],
+    connection: Connection,
+) {
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: ");
+    out.extend_from_slice(kind);
+    out.extend_from_slice(b"\r\ncontent-length: 0\r\n");
+    for (name, value) in grpc::answer(wording) {
+        put(out, format_args!("{name}: {value}\r\n"));
+    }
+    connection.write(out);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Bytes of the body of an answer of our own.

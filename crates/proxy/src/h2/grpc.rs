@@ -1,6 +1,7 @@
 //! What gRPC says in its own words: deadlines, statuses.
 //!
-//! Source: "gRPC over HTTP2" (the protocol's PROTOCOL-HTTP2.md) and its "Status codes" page.
+//! Source: "gRPC over HTTP2" (the protocol's PROTOCOL-HTTP2.md) and its "Status codes" page. Clients that speak HTTP/1.1 are told
+//! the same as far as HTTP/1.1 can say it.
 
 use std::time::Duration;
 
@@ -8,11 +9,44 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use traffic::Outcome;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, Wording};
+use crate::crossing::Asked;
+use crate::time_left::{TimeLeft, TimeoutBy};
+use crate::trace::hex_text;
 
-/// Whether these are the headers of a gRPC call.
+/// Whether these are the headers of a gRPC call, or of the answer to one.
 pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|it| it.as_bytes().starts_with(b"application/grpc"))
+    headers.get(CONTENT_TYPE).is_some_and(|it| is_content(it.as_bytes()))
+}
+
+/// Whether a request is a gRPC call, and which kind of gRPC: `application/grpc+proto`, `application/grpc-web`, ..
+pub(crate) fn kind_of(asked: &impl Asked) -> Option<&[u8]> {
+    asked.header(CONTENT_TYPE.as_str()).filter(|it| is_content(it))
+}
+
+fn is_content(kind: &[u8]) -> bool {
+    kind.starts_with(b"application/grpc")
+}
+
+/// An answer of our own to a call, which has no body: the headers that say what it comes to.
+pub(crate) fn answer(wording: &Wording<'_>) -> Vec<(&'static str, String)> {
+    let status = status_of(wording.answer).to_string();
+    let said = [("grpc-status", status), ("grpc-message", message(&wording.sentence()))];
+    said.into_iter().chain(wording.headers()).collect()
+}
+
+/// The value of `grpc-message`: what is no printable ASCII is written in percent, and percent itself.
+fn message(text: &str) -> String {
+    text.bytes().fold(String::with_capacity(text.len()), |mut out, byte| {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            _ => {
+                out.push('%');
+                out.push_str(&hex_text(u128::from(byte), 2).to_ascii_uppercase());
+            }
+        }
+        out
+    })
 }
 
 /// A `grpc-timeout`: up to eight digits and a unit.
@@ -31,6 +65,17 @@ pub(crate) fn timeout(value: &[u8]) -> Option<Duration> {
         b'n' => Duration::from_nanos(number),
         _ => return None,
     })
+}
+
+/// The time that a request has left: of gRPC's own deadline and what the platform's headers say (`told`) the shorter, and of
+/// two that are alike the platform's, since a caller passes on in gRPC's header what it has left.
+pub(crate) fn time_left(asked: &impl Asked, told: Option<TimeLeft>) -> Option<TimeLeft> {
+    let own = asked.header("grpc-timeout").filter(|_| kind_of(asked).is_some());
+    let own = own.and_then(timeout).map(|time| TimeLeft { time, by: TimeoutBy::Client });
+    match (own, told) {
+        (Some(own), Some(told)) if own.time < told.time => Some(own),
+        (own, told) => told.or(own),
+    }
 }
 
 /// A `grpc-timeout` of what is left.
@@ -72,6 +117,13 @@ pub(crate) const fn status_of(answer: &Answer) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// PROTOCOL-HTTP2.md, Status-Message: a sentence with a sign in it was lost.
+    #[test]
+    fn issue_13_messages_are_written_in_percent() {
+        assert_eq!(message("a route, 100% of it"), "a route, 100%25 of it");
+        assert_eq!(message("f\u{fc}r\n"), "f%C3%BCr%0A");
+    }
 
     #[test]
     fn timeouts() {

@@ -18,17 +18,11 @@ pub(super) fn body_length(response: &Response<Outgoing>) -> usize {
 
 /// An answer of our own, in the words the caller understands.
 pub(super) fn own(head: &Parts, wording: &Wording<'_>) -> Response<Outgoing> {
-    if !grpc::is_grpc(&head.headers) {
-        return page_of(head, wording);
+    let Some(kind) = grpc::kind_of(head) else { return page_of(head, wording) };
+    let mut response = bare(200, &grpc::answer(wording));
+    if let Ok(kind) = HeaderValue::from_bytes(kind) {
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
-    let mut response = bare(200, &[]);
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert("grpc-status", HeaderValue::from(u16::from(grpc::status_of(wording.answer))));
-    if let Ok(text) = HeaderValue::from_str(&wording.sentence()) {
-        headers.insert("grpc-message", text);
-    }
-    say_why(headers, wording);
     response
 }
 

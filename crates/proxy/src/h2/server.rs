@@ -276,27 +276,15 @@ impl Handler {
         let asked = own(TIMEOUT_MS).and_then(content_length).map(Duration::from_millis);
         let by = own(TIMEOUT_BY).map_or_else(TimeoutBy::default, TimeoutBy::of);
         let asked = asked.map(|time| TimeLeft { time, by });
-        let left = header("grpc-timeout").filter(|_| grpc::is_grpc(&head.headers));
-        let left =
-            left.and_then(grpc::timeout).map(|time| TimeLeft { time, by: TimeoutBy::Client });
         let said = own("x-pelago-priority").and_then(priority);
         let mut rng = self.core.rng.borrow_mut();
         Facts {
             client: self.origin(head),
             idempotent: kind_of(&head.method).is_idempotent(),
             priority: route.map_or_else(|| said.unwrap_or_default(), |it| it.route.priority),
-            time_left: shorter(left, asked),
+            time_left: grpc::time_left(head, asked),
             trace: asking.trace.sampled(&mut rng, &self.core.spans),
         }
-    }
-}
-
-/// The shorter of two times; of two that are alike the platform's, since a caller passes on in gRPC's header what it has
-/// left.
-fn shorter(grpcs: Option<TimeLeft>, own: Option<TimeLeft>) -> Option<TimeLeft> {
-    match (grpcs, own) {
-        (Some(grpcs), Some(own)) if grpcs.time < own.time => Some(grpcs),
-        (grpcs, own) => own.or(grpcs),
     }
 }
 

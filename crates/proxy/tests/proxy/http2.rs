@@ -1,6 +1,7 @@
 //! HTTP/2 and gRPC, on either side or on both.
 
 mod ends;
+mod old_clients;
 mod stalls;
 mod times;
 
@@ -177,6 +178,17 @@ async fn answer(
             }
             let status = if is_first { "14" } else { "0" };
             write.send(Some(Frame::trailers(trailers("grpc-status", status)))).unwrap();
+            write.send(None).unwrap();
+            let mut response = Response::new(Written(written).boxed());
+            response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+            Ok(response)
+        }
+        path if path.starts_with("/empty/") => {
+            // A gRPC call that fails with this status, in trailers behind an empty head.
+            let status = http::HeaderValue::from_str(path.rsplit('/').next().unwrap()).unwrap();
+            let (write, written) = mpsc::unbounded_channel();
+            let end = HeaderMap::from_iter([("grpc-status".parse().unwrap(), status)]);
+            write.send(Some(Frame::trailers(end))).unwrap();
             write.send(None).unwrap();
             let mut response = Response::new(Written(written).boxed());
             response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
