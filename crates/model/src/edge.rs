@@ -14,6 +14,9 @@ pub struct Resilience {
     /// Longest time from a request to the head of its answer, retries included.
     #[serde(with = "duration")]
     pub timeout: Duration,
+    /// Whether somebody wrote that. Where nobody did, it gives way to a deadline that a service chooses itself.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub timeout_is_written: bool,
     /// When and how often to try again.
     pub retry: Retry,
     /// When to stop sending to an instance.
@@ -51,6 +54,11 @@ pub struct Resilience {
 /// is deployed again; short enough that no data plane of last week is left.
 const DRAIN: Duration = Duration::from_hours(24);
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_not(it: &bool) -> bool {
+    !*it
+}
+
 const fn usual_drain() -> Duration {
     DRAIN
 }
@@ -68,6 +76,7 @@ impl Default for Resilience {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(1),
+            timeout_is_written: false,
             retry: Retry::default(),
             circuit_breaker: CircuitBreaker::default(),
             max_concurrency: None,

@@ -14,7 +14,7 @@ use model::edge::RequestKey;
 use model::route::Priority;
 use model::{Instant, ReleaseNumber};
 use telemetry::{Limit, Span};
-use traffic::{Ask, Begin, Call, Next, Outcome, Pick, Refusal};
+use traffic::{Ask, Begin, Call, DeadlineBy, Next, Outcome, Pick, Refusal};
 use world::routing::RequestMatch;
 
 use crate::access::{Crossed, Record};
@@ -51,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) priority: Priority,
     /// The time its caller gives it.
     pub(crate) time_left: Option<TimeLeft>,
+    /// Who has set that.
+    pub(crate) deadline_by: DeadlineBy,
     pub(crate) trace: TraceContext,
 }
 
@@ -149,6 +151,7 @@ impl Crossing {
             priority: facts.priority,
             idempotent: facts.idempotent,
             deadline: caller_deadline,
+            deadline_by: facts.deadline_by,
         };
         let decided = edge.decide.borrow_mut().begin(began, &ask);
         let call = match decided {
@@ -575,6 +578,7 @@ mod tests {
             idempotent: true,
             priority: Priority::default(),
             time_left: None,
+            deadline_by: DeadlineBy::default(),
             trace: TraceContext { trace: 1, parent: None, span: 1, sampled: false },
         };
         let edge = core.edge("shop/web>cart").unwrap();

@@ -50,6 +50,7 @@ pub(crate) async fn serve(core: Rc<Core>, client: TcpStream, edge: Rc<Edge>, pee
         idempotent: true,
         priority: Priority::default(),
         time_left: None,
+        deadline_by: traffic::DeadlineBy::default(),
         trace,
     };
     let Ok(mut crossing) = Crossing::begin(&core, &edge, &Connection, facts).await else { return };

@@ -12,7 +12,7 @@ use model::{Instant, ReleaseNumber, Rng};
 use crate::balance::Draw;
 use crate::budget::Budget;
 use crate::circuit::Circuit;
-use crate::deadline;
+use crate::deadline::{self, Timeout};
 use crate::endpoint::{EndpointSpec, EndpointState};
 use crate::fleet::Fleet;
 use crate::hedge::Hedge;
@@ -25,7 +25,7 @@ use admission::{Admission, Place};
 /// Decision state of one edge on one core. Limits and budgets are this core's own.
 #[derive(Clone, Debug)]
 pub struct Edge {
-    timeout: Duration,
+    timeout: Timeout,
     retry: Retry,
     conditions: Conditions,
     budget: Budget,
@@ -42,7 +42,7 @@ impl Edge {
     /// An edge without instances.
     pub fn new(policy: &Resilience, rng: Rng) -> Self {
         Self {
-            timeout: policy.timeout,
+            timeout: Timeout::of(policy),
             retry: policy.retry.clone(),
             conditions: Conditions::new(&policy.retry.on),
             budget: Budget::new(policy.retry.budget),
@@ -68,7 +68,7 @@ impl Edge {
 
     /// Another policy from now on. What was learned is kept.
     pub fn set_policy(&mut self, policy: &Resilience) {
-        self.timeout = policy.timeout;
+        self.timeout = Timeout::of(policy);
         self.retry = policy.retry.clone();
         self.conditions = Conditions::new(&policy.retry.on);
         self.budget.set_share(policy.retry.budget);
@@ -98,7 +98,7 @@ impl Edge {
 
     /// A request arrives.
     pub fn begin(&mut self, now: Instant, ask: &Ask) -> Begin {
-        let deadline = deadline::of_request(now, self.timeout, ask.deadline);
+        let deadline = deadline::of_request(now, self.timeout, ask.callers());
         if let Some(refusal) = self.refusal(now, deadline) {
             return Begin::Refuse(refusal);
         }
@@ -262,7 +262,7 @@ impl Edge {
     pub fn admitted(&mut self, now: Instant, ticket: Ticket) -> Begin {
         match self.admission.settle(now, ticket) {
             Ok((ask, since)) => {
-                let deadline = deadline::of_request(since, self.timeout, ask.deadline);
+                let deadline = deadline::of_request(since, self.timeout, ask.callers());
                 if let Some(refusal) = self.refusal(now, deadline) {
                     self.admission.give_back();
                     return Begin::Refuse(refusal);
@@ -338,6 +338,7 @@ mod tests {
         priority: Priority::Normal,
         idempotent: true,
         deadline: None,
+        deadline_by: crate::DeadlineBy::Others,
     };
 
     fn limited(limit: u32, length: u32) -> Resilience {

@@ -46,7 +46,7 @@ mod window;
 mod zone;
 
 pub use budget::{RETRIES_MIN, RETRIES_PER_SECOND_MIN};
-pub use deadline::before_callers;
+pub use deadline::{DeadlineBy, before_callers};
 pub use edge::Edge;
 pub use endpoint::{EndpointId, EndpointSpec, EndpointState};
 pub use log::Logged;

@@ -6,6 +6,7 @@ use model::route::Priority;
 use model::{Instant, ReleaseNumber};
 use serde::{Deserialize, Serialize};
 
+use crate::deadline::DeadlineBy;
 use crate::endpoint::EndpointId;
 use crate::outcome::{Refusal, words};
 
@@ -22,6 +23,16 @@ pub struct Ask {
     pub idempotent: bool,
     /// When the caller stops waiting.
     pub deadline: Option<Instant>,
+    /// Who has set that.
+    #[serde(default, skip_serializing_if = "DeadlineBy::is_others")]
+    pub deadline_by: DeadlineBy,
+}
+
+impl Ask {
+    /// When the caller stops waiting, and who has set that.
+    pub(crate) fn callers(&self) -> Option<(Instant, DeadlineBy)> {
+        self.deadline.map(|it| (it, self.deadline_by))
+    }
 }
 
 /// What becomes of a request that arrives.

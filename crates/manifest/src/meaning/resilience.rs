@@ -51,6 +51,7 @@ impl Reader<'_> {
             .and_then(|it| self.positive(it.0, "idle_timeout", at.key("idle_timeout").place));
         Resilience {
             timeout,
+            timeout_is_written: spec.timeout.is_some() || base.timeout_is_written,
             retry,
             circuit_breaker,
             max_concurrency: spec.max_concurrency.or(base.max_concurrency),

@@ -16,7 +16,8 @@ use crate::meaning::defaults::{
 #[schemars(rename = "resilience")]
 pub(crate) struct ResilienceSpec {
     /// Longest time for one request until the head of its answer, retries included. A route of which nothing is said has 15 s. A
-    /// call never has more than its caller has left, less a tenth (100 ms at most) to do without its answer.
+    /// call never has more than its caller has left, less a tenth (100 ms at most) to do without its answer. Where nobody writes it
+    /// for a call, here or in `defaults`, a `grpc-timeout` that its caller sends counts in its place, also a longer one.
     #[schemars(extend("default" = duration(Resilience::default().timeout), "examples" = ["800ms"]))]
     pub(crate) timeout: Option<Duration>,
     /// When and how often to try again.

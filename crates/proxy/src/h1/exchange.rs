@@ -11,7 +11,7 @@ use std::time::Duration;
 use model::Instant;
 use model::route::RouteTarget;
 use model::service::Protocol;
-use traffic::{Outcome, Refusal};
+use traffic::{DeadlineBy, Outcome, Refusal};
 
 use super::attempts::Answered;
 use super::body::Body;
@@ -374,10 +374,12 @@ impl Exchange<'_> {
         let told = head
             .timeout_ms
             .map(|it| TimeLeft { time: Duration::from_millis(it), by: head.timeout_by });
-        let time_left = match self.edge.protocol() {
+        let (time_left, deadline_by) = match self.edge.protocol() {
             // Nobody else is asked for gRPC's, so that nothing is looked for on the usual path.
-            Protocol::Http | Protocol::Tcp => told,
-            Protocol::Http2 | Protocol::Grpc => grpc::time_left(&self.work.view(), told),
+            Protocol::Http | Protocol::Tcp => (told, DeadlineBy::Others),
+            Protocol::Http2 | Protocol::Grpc => {
+                grpc::time_left(&self.work.view(), told, self.client.side)
+            }
         };
         let priority = match &self.route {
             Some(route) => route.route.priority,
@@ -388,6 +390,7 @@ impl Exchange<'_> {
             idempotent: head.method.is_idempotent() && head.upgrade.is_none(),
             priority,
             time_left,
+            deadline_by,
             trace: trace.sampled(&mut rng, &self.client.core.spans),
         }
     }

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use traffic::Outcome;
+use traffic::{DeadlineBy, Outcome};
 
 use crate::answer::{Answer, Wording};
 use crate::crossing::Asked;
+use crate::h1::request::Side;
 use crate::time_left::{TimeLeft, TimeoutBy};
 use crate::trace::hex_text;
 
@@ -68,13 +69,19 @@ pub(crate) fn timeout(value: &[u8]) -> Option<Duration> {
 }
 
 /// The time that a request has left: of gRPC's own deadline and what the platform's headers say (`told`) the shorter, and of
-/// two that are alike the platform's, since a caller passes on in gRPC's header what it has left.
-pub(crate) fn time_left(asked: &impl Asked, told: Option<TimeLeft>) -> Option<TimeLeft> {
+/// two that are alike the platform's, since a caller passes on in gRPC's header what it has left. Whether a service inside has
+/// chosen it is said beside it; what clients outside choose never is more than they are given.
+pub(crate) fn time_left(
+    asked: &impl Asked,
+    told: Option<TimeLeft>,
+    side: Side,
+) -> (Option<TimeLeft>, DeadlineBy) {
     let own = asked.header("grpc-timeout").filter(|_| kind_of(asked).is_some());
     let own = own.and_then(timeout).map(|time| TimeLeft { time, by: TimeoutBy::Client });
     match (own, told) {
-        (Some(own), Some(told)) if own.time < told.time => Some(own),
-        (own, told) => told.or(own),
+        (Some(own), Some(told)) if told.time <= own.time => (Some(told), DeadlineBy::Others),
+        (Some(own), _) if side == Side::Mesh => (Some(own), DeadlineBy::Caller),
+        (own, told) => (own.or(told), DeadlineBy::Others),
     }
 }
 

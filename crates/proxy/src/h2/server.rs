@@ -277,12 +277,14 @@ impl Handler {
         let by = own(TIMEOUT_BY).map_or_else(TimeoutBy::default, TimeoutBy::of);
         let asked = asked.map(|time| TimeLeft { time, by });
         let said = own("x-pelago-priority").and_then(priority);
+        let (time_left, deadline_by) = grpc::time_left(head, asked, self.side);
         let mut rng = self.core.rng.borrow_mut();
         Facts {
             client: self.origin(head),
             idempotent: kind_of(&head.method).is_idempotent(),
             priority: route.map_or_else(|| said.unwrap_or_default(), |it| it.route.priority),
-            time_left: grpc::time_left(head, asked),
+            time_left,
+            deadline_by,
             trace: asking.trace.sampled(&mut rng, &self.core.spans),
         }
     }

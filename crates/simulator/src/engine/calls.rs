@@ -129,6 +129,7 @@ impl Engine<'_> {
             priority: it.priority,
             idempotent: it.is_idempotent,
             deadline,
+            ..Ask::default()
         };
         let now = self.instant();
         let Some(cell) = &mut self.cells[it.cell as usize] else { return };

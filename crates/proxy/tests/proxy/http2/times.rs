@@ -71,6 +71,44 @@ fn grpc_is_answered_in_its_own_words() {
     plane.end();
 }
 
+/// Milliseconds that an instance is told it has.
+fn told_ms(headers: &str) -> u64 {
+    let line = headers.lines().find_map(|it| it.strip_prefix("x-pelago-timeout-ms: "));
+    line.unwrap().parse().unwrap()
+}
+
+/// A service that gives its call a minute has a minute, and not the second that nobody asked for; where a timeout is written,
+/// or the client is outside, that is all there is.
+#[test]
+fn issue_13_a_callers_own_deadline_counts_where_no_timeout_is_written() {
+    let cart = Instance2::new();
+    let shop = Shop::new(&[cart.port]).speaking(Protocol::Grpc);
+    let mut shop = shop.policy(|it| it.timeout = Duration::from_secs(10));
+    let mut plane = Plane::new(&shop);
+    let inside = plane.inside(&mut shop);
+    let over_http2 = |address| {
+        let (_, body) = Client::new(address).ask(grpc("/headers", Some("60S")));
+        told_ms(str::from_utf8(&body.to_bytes()).unwrap())
+    };
+    let over_http1 = |address| {
+        let lines = "Content-Type: application/grpc\r\ngrpc-timeout: 60S\r\nContent-Length: 0";
+        let call = format!("POST /headers HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n");
+        told_ms(crate::wire::Wire::connect(address).ask(call).text())
+    };
+    for told in [over_http2(inside), over_http1(inside)] {
+        assert!((40_000..=60_000).contains(&told), "{told}");
+    }
+    for told in [over_http2(plane.gateway), over_http1(plane.gateway)] {
+        assert!(told <= 10_000, "{told}");
+    }
+    let mut written = shop.policy(|it| it.timeout_is_written = true);
+    plane.set(&mut written);
+    for told in [over_http2(inside), over_http1(inside)] {
+        assert!(told <= 10_000, "{told}");
+    }
+    plane.end();
+}
+
 /// Over HTTP/2 as over HTTP/1.1: what is said from outside in the platform's name, and gRPC's deadline where nothing is
 /// gRPC, is nothing.
 #[test]
