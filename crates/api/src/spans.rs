@@ -50,6 +50,8 @@ pub struct SpanView {
     pub method: String,
     /// The path, without the query.
     pub path: String,
+    /// Whether it is a call of gRPC, whose path is `/package.Service/Method`.
+    pub is_grpc: bool,
     /// The status the caller got; absent if the caller was gone.
     pub status: Option<u16>,
     /// The release that answered, or was tried last.

@@ -151,7 +151,7 @@ impl Record {
     pub(crate) fn refused(&mut self, answer: &Answer, trace: u128, bytes: usize) {
         self.own(answer.status, answer.reason, bytes);
         self.fault = Some(answer.fault);
-        self.limit.clone_from(&answer.limit);
+        self.limit = answer.limit.as_deref().cloned();
         self.trace = Some(trace);
     }
 

@@ -73,7 +73,7 @@ pub(crate) struct Answer {
     pub(crate) text: String,
     pub(crate) retry_after: Option<Duration>,
     /// The limit that the request has met, if it has met one.
-    pub(crate) limit: Option<Limit>,
+    pub(crate) limit: Option<Box<Limit>>,
 }
 
 impl Answer {
@@ -99,7 +99,7 @@ impl Answer {
 
     /// The same, for a request that has met this limit.
     pub(crate) fn limited(self, limit: Limit) -> Self {
-        Self { limit: Some(limit), ..self }
+        Self { limit: Some(Box::new(limit)), ..self }
     }
 
     /// For a request whose head is refused.
@@ -204,7 +204,7 @@ impl Answer {
             Fault::Caller,
             "too many requests; send fewer, or later",
         );
-        Self { retry_after: Some(after), limit, ..answer }
+        Self { retry_after: Some(after), limit: limit.map(Box::new), ..answer }
     }
 
     /// For requests that no route takes.

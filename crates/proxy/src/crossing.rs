@@ -119,9 +119,9 @@ impl<'a> End<'a> {
     }
 
     /// With an answer of our own.
-    pub(crate) const fn own(answer: &'a Answer, outcome: Outcome) -> Self {
+    pub(crate) fn own(answer: &'a Answer, outcome: Outcome) -> Self {
         let Answer { status, reason, fault, .. } = *answer;
-        let limit = answer.limit.as_ref();
+        let limit = answer.limit.as_deref();
         Self { outcome, status: Some(status), error: Some(reason), fault: Some(fault), limit }
     }
 

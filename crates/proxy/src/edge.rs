@@ -156,7 +156,7 @@ impl Edge {
             _ => None,
         };
         let answer = Answer::refused(refusal, self.name.callee.as_str(), wait);
-        Answer { limit: self.limit_of(refusal, wait), ..answer }
+        Answer { limit: self.limit_of(refusal, wait).map(Box::new), ..answer }
     }
 
     /// Whether requests may be repeated whose method does not say so, as those of gRPC.

@@ -9,6 +9,7 @@ use telemetry::report::EdgeName;
 use crate::answer::Answer;
 use crate::core::Core;
 use crate::crossing::Asked;
+use crate::h2::grpc;
 use crate::trace::{TraceContext, hex_text};
 
 /// A request that is answered here and crosses no edge.
@@ -29,7 +30,7 @@ impl Refused<'_> {
             status: Some(self.answer.status),
             error: Some(self.answer.reason.to_owned()),
             fault: Some(self.answer.fault.word().to_owned()),
-            limit: self.answer.limit.clone(),
+            limit: self.answer.limit.as_deref().cloned(),
             ..begun(core, &self.trace, asked, core.now().since(self.began))
         });
     }
@@ -53,6 +54,7 @@ pub(crate) fn begun(
         duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
         method: asked.method().to_owned(),
         path: asked.path().to_owned(),
+        is_grpc: grpc::kind_of(asked).is_some(),
         status: None,
         release: None,
         instance: None,

@@ -25,6 +25,9 @@ pub struct Span {
     pub method: String,
     /// The path, without the query; empty if the request could not be read.
     pub path: String,
+    /// Whether it is a call of gRPC, whose path is `/package.Service/Method`.
+    #[serde(default)]
+    pub is_grpc: bool,
     /// The status the caller got; absent if the caller was gone.
     pub status: Option<u16>,
     /// The release that answered, or was tried last.

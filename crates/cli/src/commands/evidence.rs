@@ -65,18 +65,26 @@ async fn failed(client: &Client, view: &RolloutView) -> Result<Vec<SpanView>, Co
 
 /// Where most of them failed.
 fn endpoints(spans: &[SpanView]) -> Vec<String> {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for span in spans {
-        *counts.entry((&span.method, &span.path)).or_default() += 1;
+        *counts.entry(asked(span)).or_default() += 1;
     }
     let mut counts: Vec<_> = counts.into_iter().collect();
     // The sort is stable: of equals the first in the alphabet.
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let line = |((method, path), count): ((&str, &str), usize)| match count {
-        1 => format!("{method} {path}: one failure seen"),
-        count => format!("{method} {path}: {count} failures seen"),
+    let line = |(asked, count): (String, usize)| match count {
+        1 => format!("{asked}: one failure seen"),
+        count => format!("{asked}: {count} failures seen"),
     };
     counts.into_iter().take(SHOWN_MAX).map(line).collect()
+}
+
+/// What was asked for: `shop.Cart/Add` of gRPC, else the method and the path.
+fn asked(span: &SpanView) -> String {
+    match span.path.strip_prefix('/') {
+        Some(method) if span.is_grpc => method.to_owned(),
+        _ => format!("{} {}", span.method, span.path),
+    }
 }
 
 fn traces(spans: &[SpanView]) -> Vec<String> {
@@ -84,7 +92,7 @@ fn traces(spans: &[SpanView]) -> Vec<String> {
         let status = it.status.map_or("no answer".to_owned(), |it| format!("status {it}"));
         let why = it.error.as_deref().map(|it| format!(" ({it})")).unwrap_or_default();
         let instance = it.instance.as_deref().unwrap_or("no instance");
-        format!("trace {}: {} {}: {status}{why} from {instance}", it.trace, it.method, it.path)
+        format!("trace {}: {}: {status}{why} from {instance}", it.trace, asked(it))
     };
     spans.iter().take(SHOWN_MAX).map(line).collect()
 }
@@ -133,6 +141,7 @@ mod tests {
             duration_ms: 3.0,
             method: "GET".to_owned(),
             path: path.to_owned(),
+            is_grpc: path.contains("Cart"),
             status,
             release: Some("r12".to_owned()),
             instance: Some("cart.7".to_owned()),
@@ -154,6 +163,8 @@ mod tests {
             span("/b", None, Some("timeout")),
         ];
         assert_eq!(endpoints(&spans), ["GET /b: 2 failures seen", "GET /a: one failure seen"]);
+        let call = [span("/shop.Cart/Add", Some(200), None)];
+        assert_eq!(endpoints(&call), ["shop.Cart/Add: one failure seen"]);
         let trace = "trace 0af7651916cd43dd8448eb211c80319c: GET";
         assert_eq!(
             traces(&spans[1..]),

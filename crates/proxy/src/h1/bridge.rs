@@ -267,6 +267,32 @@ fn end_with(headers: &mut HeaderMap, trailers: &HeaderMap) {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
 }
 
+/// How the body of an answer is told to a client of HTTP/1.1.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// There is none, or what there is is not sent.
+    Empty,
+    /// Its length is told in the head.
+    Length,
+    Chunks,
+    /// It ends with the connection.
+    Close,
+}
+
+impl Told {
+    fn of(exchange: &Exchange<'_>, head: &http::response::Parts) -> Self {
+        if exchange.work.head.method == Method::Head || is_bare(head.status.as_u16()) {
+            Self::Empty
+        } else if head.headers.contains_key(header::CONTENT_LENGTH) {
+            Self::Length
+        } else if exchange.work.head.is_http10 {
+            Self::Close
+        } else {
+            Self::Chunks
+        }
+    }
+}
+
 /// Passes the answer back.
 async fn back(
     exchange: &mut Exchange<'_>,
@@ -288,18 +314,15 @@ async fn back(
             first = None;
         }
     }
-    let is_empty = exchange.work.head.method == Method::Head || is_bare(head.status.as_u16());
-    let has_length = head.headers.contains_key(header::CONTENT_LENGTH);
-    let chunked = !is_empty && !has_length && !exchange.work.head.is_http10;
-    let by_close = !is_empty && !has_length && exchange.work.head.is_http10;
+    let told = Told::of(exchange, &head);
     // As over HTTP/1.1: who refuses a request before all of it has come reads no more of it.
     let is_early = !exchange.body.is_done() && head.status.as_u16() >= 400;
-    let goes_on = exchange.work.head.keep_alive && !by_close && !is_early;
+    let goes_on = exchange.work.head.keep_alive && told != Told::Close && !is_early;
     let ends = if goes_on { Ends::No } else { Ends::Yes };
     let mut out = std::mem::take(&mut exchange.work.out);
     out.clear();
     write_head(&mut out, head.status, &head.headers);
-    if chunked {
+    if told == Told::Chunks {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");
     }
     connection(exchange.work, ends).write(&mut out);
@@ -315,28 +338,19 @@ async fn back(
             Some(first) => Some(Some(Ok(first))),
             None => frame(&mut body, exchange, sender).await,
         };
-        match next {
-            Some(Some(Err(_))) if by_close => return After::Reset,
-            None | Some(Some(Err(_))) => return After::Close,
-            Some(None) => break,
-            Some(Some(Ok(frame))) if frame.is_trailers() => {
-                // Whoever does not say that it takes them may lose them on its way (RFC 9110, section 6.5.1).
-                trailers = frame.into_trailers().ok().filter(|_| exchange.work.head.wants_trailers);
-            }
-            Some(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref().filter(|it| !is_empty && !it.is_empty()) {
-                    if chunked {
-                        write::put(&mut out, format_args!("{:x}\r\n", data.len()));
-                    }
-                    out.extend_from_slice(data);
-                    if chunked {
-                        out.extend_from_slice(b"\r\n");
-                    }
-                }
-            }
+        match next.map(Option::transpose) {
+            Some(Err(_)) if told == Told::Close => return After::Reset,
+            None | Some(Err(_)) => return After::Close,
+            Some(Ok(None)) => break,
+            Some(Ok(Some(frame))) => match frame.into_data() {
+                Ok(data) => write_data(&mut out, &data, told),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            },
         }
     }
-    if chunked {
+    if told == Told::Chunks {
+        // Whoever does not say that it takes them may lose them on its way (RFC 9110, section 6.5.1).
+        let trailers = trailers.filter(|_| exchange.work.head.wants_trailers);
         trailers::write_end(&mut out, trailers.as_ref());
         if exchange.client.write(&out).await.is_err() {
             return After::Close;
@@ -349,5 +363,18 @@ async fn back(
         (true, Ends::No) => After::Keep,
         (true, Ends::Yes) => After::Close,
         (false, _) => After::Linger,
+    }
+}
+
+fn write_data(out: &mut Vec<u8>, data: &[u8], told: Told) {
+    if told == Told::Empty || data.is_empty() {
+        return;
+    }
+    if told == Told::Chunks {
+        write::put(out, format_args!("{:x}\r\n", data.len()));
+    }
+    out.extend_from_slice(data);
+    if told == Told::Chunks {
+        out.extend_from_slice(b"\r\n");
     }
 }

@@ -172,27 +172,11 @@ async fn answer(
             static ASKED: AtomicUsize = AtomicUsize::new(0);
             body.collect().await.unwrap();
             let is_first = ASKED.fetch_add(1, Ordering::SeqCst) == 0;
-            let (write, written) = mpsc::unbounded_channel();
-            if !is_first {
-                write.send(Some(Frame::data(Bytes::from_static(b"\0\0\0\0\x01x")))).unwrap();
-            }
-            let status = if is_first { "14" } else { "0" };
-            write.send(Some(Frame::trailers(trailers("grpc-status", status)))).unwrap();
-            write.send(None).unwrap();
-            let mut response = Response::new(Written(written).boxed());
-            response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
-            Ok(response)
+            Ok(if is_first { called(Message::No, "14") } else { called(Message::Yes, "0") })
         }
         path if path.starts_with("/empty/") => {
             // A gRPC call that fails with this status, in trailers behind an empty head.
-            let status = http::HeaderValue::from_str(path.rsplit('/').next().unwrap()).unwrap();
-            let (write, written) = mpsc::unbounded_channel();
-            let end = HeaderMap::from_iter([("grpc-status".parse().unwrap(), status)]);
-            write.send(Some(Frame::trailers(end))).unwrap();
-            write.send(None).unwrap();
-            let mut response = Response::new(Written(written).boxed());
-            response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
-            Ok(response)
+            Ok(called(Message::No, path.rsplit('/').next().unwrap()))
         }
         "/hang" => {
             tell.send(Heard::Asked).unwrap();
@@ -207,18 +191,30 @@ async fn answer(
         }
         path => {
             // A gRPC call whose path ends with the status it comes to.
-            let status = path.rsplit('/').next().unwrap().to_owned();
-            let (write, written) = mpsc::unbounded_channel();
-            write.send(Some(Frame::data(Bytes::from_static(b"\0\0\0\0\x01x")))).unwrap();
-            let status = http::HeaderValue::from_str(&status).unwrap();
-            let end = HeaderMap::from_iter([("grpc-status".parse().unwrap(), status)]);
-            write.send(Some(Frame::trailers(end))).unwrap();
-            write.send(None).unwrap();
-            let mut response = Response::new(Written(written).boxed());
-            response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
-            Ok(response)
+            Ok(called(Message::Yes, path.rsplit('/').next().unwrap()))
         }
     }
+}
+
+/// Whether there is a message in the answer to a gRPC call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Message {
+    Yes,
+    No,
+}
+
+/// The answer to a gRPC call: one message or none, and the status behind it.
+fn called(message: Message, status: &str) -> Response<AnyBody> {
+    let (write, written) = mpsc::unbounded_channel();
+    if message == Message::Yes {
+        write.send(Some(Frame::data(Bytes::from_static(b"\0\0\0\0\x01x")))).unwrap();
+    }
+    let end = HeaderMap::from_iter([("grpc-status".parse().unwrap(), status.parse().unwrap())]);
+    write.send(Some(Frame::trailers(end))).unwrap();
+    write.send(None).unwrap();
+    let mut response = Response::new(Written(written).boxed());
+    response.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+    response
 }
 
 /// A truth as a header's value.

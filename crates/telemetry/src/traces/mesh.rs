@@ -24,7 +24,7 @@ pub fn span(call: &crate::Span) -> Option<Span> {
         parent: call.parent.as_deref().and_then(span::read_span_hex),
         kind: Kind::Client,
         service,
-        operation: operation(&call.method, &call.path),
+        operation: operation(call),
         remote: call.edge.as_ref().map_or_else(String::new, |it| it.callee.to_string()),
         start_us: call.start.as_millis().saturating_mul(1_000),
         duration_us: call.duration_us,
@@ -38,11 +38,15 @@ pub fn span(call: &crate::Span) -> Option<Span> {
 
 fn tags(call: &crate::Span) -> Vec<(String, String)> {
     let (edge, limit) = (call.edge.as_ref(), call.limit.as_ref());
+    let rpc = grpc_method(call);
     let release = edge.zip(call.release).map(|(edge, it)| format!("{}@{it}", edge.callee));
     let text = |it: &str| Some(it.to_owned()).filter(|it| !it.is_empty());
     let tags = [
         ("http.method", text(&call.method)),
         ("http.path", text(&call.path)),
+        ("rpc.system", rpc.map(|_| "grpc".to_owned())),
+        ("rpc.service", rpc.map(|it| it.0.to_owned())),
+        ("rpc.method", rpc.map(|it| it.1.to_owned())),
         ("http.status_code", call.status.map(|it| it.to_string())),
         ("pelago.application", edge.map(|it| it.application.to_string())),
         ("pelago.release", release),
@@ -61,11 +65,23 @@ fn tags(call: &crate::Span) -> Vec<(String, String)> {
 /// What stands for the operation of a request that could not be read.
 const UNREADABLE: &str = "unreadable";
 
-/// `GET /orders/{id}`: the method, and the path with every part that is an id left open.
-fn operation(method: &str, path: &str) -> String {
-    if method.is_empty() {
-        return UNREADABLE.to_owned();
+/// `shop.Cart/Add` of gRPC; else as [`http_operation`] says.
+fn operation(call: &crate::Span) -> String {
+    match grpc_method(call) {
+        Some((service, method)) => format!("{service}/{method}"),
+        None if call.method.is_empty() => UNREADABLE.to_owned(),
+        None => http_operation(&call.method, &call.path),
     }
+}
+
+/// The service, with its package, and the method of a call of gRPC.
+fn grpc_method(call: &crate::Span) -> Option<(&str, &str)> {
+    let path = call.path.strip_prefix('/').filter(|_| call.is_grpc)?;
+    path.rsplit_once('/').filter(|(service, method)| !service.is_empty() && !method.is_empty())
+}
+
+/// `GET /orders/{id}`: the method, and the path with every part that is an id left open.
+fn http_operation(method: &str, path: &str) -> String {
     let path = path.split(['?', '#']).next().unwrap_or_default();
     let parts = path.split('/').map(|it| if is_id(it) { ID } else { it });
     format!("{method} {}", parts.collect::<Vec<_>>().join("/"))
@@ -87,8 +103,9 @@ mod tests {
 
     #[test]
     fn operations_have_no_ids() {
-        let check =
-            |path, expected: &str| assert_eq!(operation("GET", path), format!("GET {expected}"));
+        let check = |path, expected: &str| {
+            assert_eq!(http_operation("GET", path), format!("GET {expected}"))
+        };
         check("/", "/");
         check("/api/orders/17?x=1", "/api/orders/{id}");
         check("/v2/items/3f2504e0-4f89-11d3-9a0c-0305e82c3301/parts", "/v2/items/{id}/parts");
@@ -112,6 +129,7 @@ mod tests {
             duration_us: 1500,
             method: "GET".to_owned(),
             path: "/carts/12".to_owned(),
+            is_grpc: false,
             status: Some(503),
             release: Some(ReleaseNumber(1)),
             instance: None,
@@ -148,6 +166,13 @@ mod tests {
                 "error=no-instance"
             ]
         );
+        // Issue 13: calls of gRPC were all named after their HTTP, with what looks like an id in a name left open.
+        let path = "/shop.v1.Cart20230101deadbeef/Add".to_owned();
+        let rpc = crate::Span { path, is_grpc: true, ..call.clone() };
+        let made = span(&rpc).unwrap();
+        assert_eq!(made.operation, "shop.v1.Cart20230101deadbeef/Add");
+        assert_eq!(made.tag("rpc.service"), Some("shop.v1.Cart20230101deadbeef"));
+        assert_eq!((made.tag("rpc.method"), made.tag("rpc.system")), (Some("Add"), Some("grpc")));
         // Issue 13: what no route takes is found by its id, too.
         let unread = crate::Span { edge: None, method: String::new(), ..call.clone() };
         let made = span(&unread).unwrap();

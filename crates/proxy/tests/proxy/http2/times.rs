@@ -201,3 +201,29 @@ fn a_callers_time_ends_an_answer_over_http2() {
     drop(client);
     plane.end();
 }
+
+/// gRPC's path is `/package.Service/Method`: a route takes a service, or one method of it, and nothing else.
+#[test]
+fn issue_13_routes_take_services_and_methods_of_grpc() {
+    let cart = Instance2::new();
+    let mut shop = Shop::new(&[cart.port]).speaking(Protocol::Grpc);
+    shop.route["path"] = "/shop.Cart".into();
+    let mut plane = Plane::new(&shop);
+    let client = Client::new(plane.gateway);
+    let status = |path| {
+        let (head, body) = client.ask(grpc(path, None));
+        let end = body.trailers().unwrap_or(&head.headers);
+        end["grpc-status"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(["/shop.Cart/5", "/shop.Carts/5", "/shop/5"].map(status), ["5", "12", "12"]);
+    shop.route["path"] = "/shop.Cart/5".into();
+    plane.set(&mut shop);
+    assert_eq!(["/shop.Cart/5", "/shop.Cart/6"].map(status), ["5", "12"]);
+    drop(client);
+    let found = plane.until(|report| match report {
+        telemetry::report::Report::Signals(it) => it.spans.first().map(|it| it.is_grpc),
+        _ => None,
+    });
+    assert!(found);
+    plane.end();
+}
