@@ -4,18 +4,17 @@
 //! do next. A crossing that is dropped has ended: nothing stays counted as in flight because a client
 //! went away.
 
+mod choice;
 mod waiting;
 
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use model::edge::RequestKey;
 use model::route::Priority;
 use model::{Instant, ReleaseNumber};
 use telemetry::{Limit, Span};
 use traffic::{Ask, Begin, Call, DeadlineBy, Next, Outcome, Pick, Refusal};
-use world::routing::RequestMatch;
 
 use crate::access::{Crossed, Record};
 use crate::answer::{Answer, Failure, Fault, Sent};
@@ -29,6 +28,8 @@ use crate::refused::begun;
 use crate::time_left::{TimeLeft, TimeoutBy};
 use crate::trace::TraceContext;
 use crate::upstream::Upstream;
+pub(crate) use choice::hash_of;
+use choice::{Told, tell};
 use waiting::Waiting;
 
 /// What is asked of a request, in whatever protocol it came.
@@ -75,6 +76,8 @@ pub(crate) struct Crossing {
     first_release: Option<ReleaseNumber>,
     attempts: u8,
     hedges: u8,
+    /// Whether some of its body is still to come.
+    is_coming: bool,
     /// When bytes began to pass in both directions as they come: what it takes from then on is a connection's life, and no
     /// latency.
     tunnelled_at: Option<Instant>,
@@ -176,6 +179,7 @@ impl Crossing {
             first_release: None,
             attempts: 0,
             hedges: 0,
+            is_coming: false,
             tunnelled_at: None,
             is_refused: false,
             trial: trial.map(|epoch| Compared { epoch, key, abandoned_us: None }),
@@ -267,6 +271,20 @@ impl Crossing {
 
     pub(crate) const fn began(&self) -> Instant {
         self.began
+    }
+
+    /// Some of its body is still to come.
+    pub(crate) const fn awaits_body(&mut self) {
+        self.is_coming = true;
+    }
+
+    /// Its body has come, if some of that was still to come.
+    pub(crate) fn came(&mut self) {
+        if std::mem::take(&mut self.is_coming)
+            && let Some(call) = &mut self.call
+        {
+            self.edge.decide.borrow_mut().came(self.core.now(), call);
+        }
     }
 
     /// Chooses an instance for the next attempt. What it returns names the attempt.
@@ -463,52 +481,6 @@ impl Drop for Crossing {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// What a request says of where it goes.
-#[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    /// What it is told apart by on this edge, as a hash.
-    key: Option<u64>,
-    /// The release it asks for.
-    release: Option<ReleaseNumber>,
-}
-
-fn tell(edge: &Edge, asked: &impl Asked, facts: &Facts) -> Told {
-    let is_there = |wanted: &RequestMatch| {
-        let (found, wanted) = match wanted {
-            RequestMatch::Header(it) => (asked.header(&it.name), it),
-            RequestMatch::Cookie(it) => (asked.cookie(&it.name), it),
-        };
-        match (found, &wanted.value) {
-            (Some(found), Some(value)) => found == value.as_bytes(),
-            (found, None) => found.is_some(),
-            (None, Some(_)) => false,
-        }
-    };
-    let key = edge.key().and_then(|it| hash_of(&it, asked, facts.client));
-    Told { key, release: edge.asked_release(&is_there) }
-}
-
-/// The hash of what `key` names in a request; nothing if the request does not have it.
-pub(crate) fn hash_of(key: &RequestKey, asked: &impl Asked, client: IpAddr) -> Option<u64> {
-    Some(match key {
-        RequestKey::Header(name) => hash(asked.header(name)?),
-        RequestKey::Cookie(name) => hash(asked.cookie(name)?),
-        RequestKey::ClientAddress => match client {
-            IpAddr::V4(address) => hash(&address.octets()),
-            IpAddr::V6(address) => hash(&address.octets()),
-        },
-    })
-}
-
-/// FNV-1a with a finish that spreads it over all bits (Fowler, Noll, Vo; Steele et al. for the finish). The
-/// same for a key on every worker and after every restart.
-fn hash(bytes: &[u8]) -> u64 {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    model::Rng::new(hash).next_u64()
 }
 
 #[cfg(test)]

@@ -131,6 +131,7 @@ impl Edge {
         Begin::Go(Call {
             number: self.calls,
             deadline,
+            callers: ask.callers(),
             attempt_deadline: deadline,
             attempt_began: now,
             latency: Duration::ZERO,
@@ -145,6 +146,15 @@ impl Edge {
             hedged: Hedged::No,
             role: self.circuit.admit(now),
         })
+    }
+
+    /// The last of a request's body has come, of which some was still missing when the request began. The timeout is the
+    /// callee's, and an upload takes the time its client needs: so it counts from now on, as Envoy's does (`timeout` of its
+    /// routes). A caller that stops waiting at some time does so all the same.
+    pub fn came(&self, now: Instant, call: &mut Call) {
+        call.deadline = call.deadline.max(deadline::of_request(now, self.timeout, call.callers));
+        call.attempt_deadline =
+            deadline::of_attempt(now, self.retry.attempt_timeout, call.deadline);
     }
 
     /// The endpoint of the next attempt, which is in flight there from now on.
@@ -597,6 +607,29 @@ mod tests {
         }
         // A tenth of all requests, those before included, and the ten every edge may make.
         assert!((100..=124).contains(&hedges), "{hedges}");
+    }
+
+    #[test]
+    fn issue_13_the_timeout_counts_from_the_end_of_an_upload() {
+        let policy = Resilience { timeout: Duration::from_secs(1), ..Resilience::default() };
+        let mut drive = Drive::new(&policy, 1);
+        let begun = drive.now;
+        let at = |millis: u64| begun.after(Duration::from_millis(millis));
+        let deadline_of = |drive: &mut Drive, callers: Option<u64>, came: u64| {
+            let ask = Ask { deadline: callers.map(at), ..IDEMPOTENT };
+            let mut call = drive.begin(&ask);
+            let pick = drive.pick(&mut call);
+            drive.edge.came(at(came), &mut call);
+            let deadlines = (call.deadline(), call.attempt_deadline());
+            drive.end(&mut call, pick, Outcome::Ok);
+            drive.edge.finish(begun, call, Outcome::Ok);
+            deadlines
+        };
+        assert_eq!(deadline_of(&mut drive, None, 60_000), (at(61_000), at(61_000)));
+        // Its caller keeps a part of what is left, here 100 ms; and no moment is taken back.
+        assert_eq!(deadline_of(&mut drive, Some(60_500), 60_000), (at(60_450), at(60_450)));
+        assert_eq!(deadline_of(&mut drive, Some(2_000), 1_900), (at(1_990), at(1_990)));
+        assert_eq!(deadline_of(&mut drive, Some(500), 60_000), (at(60_000), at(60_000)));
     }
 
     #[test]

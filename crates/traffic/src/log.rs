@@ -64,6 +64,8 @@ pub enum Input {
     Abandon(Ticket),
     /// Whoever waits and is due.
     Expired,
+    /// The last of a call's request has come.
+    Came(u64),
     /// A call wants an instance.
     Pick(u64),
     /// A call wants a second one.
@@ -175,6 +177,12 @@ impl Logged {
         let ticket = self.edge.expired(now);
         self.note(now, || (Input::Expired, of_ticket(ticket)));
         ticket
+    }
+
+    /// See [`Edge::came`].
+    pub fn came(&mut self, now: Instant, call: &mut Call) {
+        self.edge.came(now, call);
+        self.note(now, || (Input::Came(call.number), String::new()));
     }
 
     /// See [`Edge::pick`].
@@ -342,6 +350,10 @@ impl Replay {
                 String::new()
             }
             Input::Expired => of_ticket(edge.expired(now)),
+            Input::Came(call) => {
+                edge.came(now, calls.get_mut(call)?);
+                String::new()
+            }
             Input::Pick(call) => {
                 let call = calls.get_mut(call)?;
                 let pick = edge.pick(now, call);
@@ -411,6 +423,9 @@ mod tests {
                 },
                 (2, Some(place)) => {
                     let (call, picks) = &mut calls[place];
+                    if *which < 20 {
+                        edge.came(now, call);
+                    }
                     if picks.is_empty() {
                         picks.extend(edge.pick(now, call));
                     } else if picks.len() == 1 {

@@ -66,6 +66,8 @@ pub struct Call {
     /// Tells it from others of its edge.
     pub(crate) number: u64,
     pub(crate) deadline: Instant,
+    /// When the caller stops waiting, and who has set that.
+    pub(crate) callers: Option<(Instant, DeadlineBy)>,
     pub(crate) attempt_deadline: Instant,
     pub(crate) attempt_began: Instant,
     /// How long the attempt took that was answered last.

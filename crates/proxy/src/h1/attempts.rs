@@ -58,6 +58,9 @@ impl Exchange<'_> {
     pub(crate) async fn head_phase(&mut self, crossing: &mut Crossing) -> Answered {
         let mut attempts: Vec<Attempt> = Vec::with_capacity(1);
         let mut last = None;
+        if !self.body.is_done() {
+            crossing.awaits_body();
+        }
         loop {
             if attempts.is_empty() {
                 match self.attempt(crossing) {
@@ -205,7 +208,7 @@ impl Exchange<'_> {
     fn poll_attempts(
         &mut self,
         context: &mut Context<'_>,
-        crossing: &Crossing,
+        crossing: &mut Crossing,
         attempts: &mut [Attempt],
     ) -> Poll<Event> {
         self.client.core.tick();
@@ -272,9 +275,12 @@ impl Exchange<'_> {
     fn poll_deadlines(
         &mut self,
         context: &mut Context<'_>,
-        crossing: &Crossing,
+        crossing: &mut Crossing,
         attempts: &[Attempt],
     ) -> Poll<Event> {
+        if self.body.is_done() {
+            crossing.came();
+        }
         let is_alone = attempts.len() < AT_ONCE && self.is_whole && self.body.is_done();
         let hedge = if is_alone { crossing.hedge_at() } else { None };
         let total = self.patience(crossing);

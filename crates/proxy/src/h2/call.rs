@@ -128,6 +128,9 @@ impl Call {
         let mut tries: Vec<Try> = Vec::with_capacity(1);
         let mut last: Option<Refused> = None;
         let mut wait = Some(Duration::ZERO);
+        if !self.upload.is_done() {
+            crossing.awaits_body();
+        }
         loop {
             if let Some(after) = wait.take() {
                 self.pause(after).await?;
@@ -257,7 +260,7 @@ impl Call {
     }
 
     /// Waits until something happens to one of the attempts.
-    async fn next(&self, crossing: &Crossing, tries: &mut [Try]) -> Event {
+    async fn next(&self, crossing: &mut Crossing, tries: &mut [Try]) -> Event {
         let mut uploaded =
             Uploaded { began: self.began, moved_at: self.core.now(), bytes: self.upload.bytes() };
         let mut deadline = self.core.deadline(self.bounds.until(uploaded));
@@ -277,6 +280,9 @@ impl Call {
                 }
             }
             let is_done = self.upload.poll_end(context).is_ready();
+            if is_done {
+                crossing.came();
+            }
             if uploaded.bytes != self.upload.bytes() {
                 uploaded = Uploaded { moved_at: now, bytes: self.upload.bytes(), ..uploaded };
             }

@@ -3,10 +3,12 @@
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use model::service::Protocol;
 use model::units::Bytes;
 use telemetry::report::Outcomes;
 
 use crate::harness::{Instance, Plane, Shop};
+use crate::streams::{Serves, Streams, collected, head, request};
 use crate::wire::{Wire, ok};
 
 #[test]
@@ -90,4 +92,52 @@ fn issue_13_a_body_that_trickles_holds_no_instance() {
     assert_eq!(plane.found(&answer), "408 request-timeout caller useless");
     assert!(is_asked.try_recv().is_err());
     plane.end();
+}
+
+/// Uploads to an instance, over HTTP/1.1 and over HTTP/2, that take longer than the timeout: which the answer to another request,
+/// that came later and hangs, tells. What the service has then been sent whole, it may still take its time for.
+fn check_long_uploads(shop: &Shop) {
+    let timeout = Duration::from_secs(1);
+    let mut plane = Plane::new(&shop.clone().policy(|it| it.timeout = timeout));
+    let mut first = plane.client();
+    first.send(
+        "POST /upload HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    );
+    let streams = Streams::new(plane.gateway);
+    let (second, mut body) = streams.begin(request("POST", "/upload", &[]));
+    body.send_data("hello".into(), false).unwrap();
+    assert_eq!(plane.client().get("/hang").head.status(), 504);
+    first.send("0\r\n\r\n");
+    body.send_data("".into(), true).unwrap();
+    assert_eq!(first.answer().text(), "all");
+    assert_eq!(streams.told(second).unwrap().text(), "all");
+    drop(streams);
+    assert_eq!(plane.outcomes(3), Outcomes { ok: 2, timeout: 1, ..Outcomes::default() });
+    plane.end();
+}
+
+#[test]
+fn issue_13_the_time_for_an_answer_begins_when_a_long_upload_has_come() {
+    let one = Instance::new(|mut asked| {
+        while let Some((head, body)) = asked.request() {
+            if head.0.contains("/hang") {
+                asked.wire.rest();
+                return;
+            }
+            assert_eq!(body, b"hello");
+            asked.wire.send(ok("all"));
+        }
+    });
+    check_long_uploads(&Shop::new(&[one.port]));
+    let two = Serves::new(|request, mut reply| {
+        Box::pin(async move {
+            if request.uri().path() == "/hang" {
+                return std::future::pending().await;
+            }
+            assert_eq!(collected(&mut request.into_body()).await.unwrap(), b"hello");
+            let mut stream = reply.send_response(head(200, &[]), false).unwrap();
+            stream.send_data("all".into(), true).unwrap();
+        })
+    });
+    check_long_uploads(&Shop::new(&[two.port]).speaking(Protocol::Http2));
 }
