@@ -4,6 +4,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::answer::{Answer, Fault};
+use crate::front::Front;
 use crate::h1::head::{HEADERS_MAX, Limits, content_length};
 use crate::h1::request::is_host;
 use crate::h2::call::host;
@@ -22,17 +23,18 @@ pub(super) fn expects_continue(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to what must not be passed on: written as HTTP/1.1, it would be read in another way than here.
-pub(super) fn refused(head: &Parts, limits: Limits) -> Option<Answer> {
+pub(super) fn refused(head: &Parts, front: &Front) -> Option<Answer> {
+    let limits = front.heads;
     if head.method == Method::CONNECT {
         let text = "tunnels are made over HTTP/1.1";
         return Some(Answer::new(501, "method-not-supported", Fault::Caller, text));
     }
-    if let Some(answer) = unlike(head, limits) {
+    if let Some(answer) = unlike(head, front) {
         return Some(answer);
     }
     let target = head.uri.path_and_query().map_or("", |it| it.as_str()).as_bytes();
     if let Err(rejected) = target::check(target, limits) {
-        return Some(Answer::malformed(rejected.status, rejected.what));
+        return Some(Answer::of_head(rejected.status, rejected.what, front));
     }
     if !target::is_path(target, head.method.as_str().as_bytes()) {
         return Some(Answer::malformed(400, "the target is no path"));
@@ -49,13 +51,14 @@ pub(super) fn refused(head: &Parts, limits: Limits) -> Option<Answer> {
 }
 
 /// The answer to what a client of HTTP/1.1 may not send either.
-fn unlike(head: &Parts, limits: Limits) -> Option<Answer> {
+fn unlike(head: &Parts, front: &Front) -> Option<Answer> {
+    let limits = front.heads;
     // A target that is too long is called so.
     let target = head.uri.path_and_query().map_or(0, |it| it.as_str().len());
     let line = head.method.as_str().len() + target + " HTTP/1.1\r\n".len();
     let host = head.uri.authority().map_or(0, |it| it.as_str().len() + "host: \r\n".len());
     if target <= limits.target_bytes() && !fits(&head.headers, line + host, limits) {
-        return Some(Answer::malformed(431, "the head is too large"));
+        return Some(Answer::of_head(431, "the head is too large", front));
     }
     let is_edged = |it: &HeaderValue| it.as_bytes().trim_ascii().len() != it.len();
     if head.headers.values().any(is_edged) {

@@ -92,7 +92,7 @@ impl Handler {
         let (record, trace) = (self.record(&head), self.trace(&head));
         let mut asking = Asking { head: Rc::clone(&head), record, trace, began };
         if let Some(answer) =
-            refused(&head, self.core.front.heads).or_else(|| settled.is_none().then(wrong))
+            refused(&head, &self.core.front).or_else(|| settled.is_none().then(wrong))
         {
             return self.refuse(asking, &answer, self.entered());
         }

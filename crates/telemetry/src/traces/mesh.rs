@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn operations_have_no_ids() {
         let check = |path, expected: &str| {
-            assert_eq!(http_operation("GET", path), format!("GET {expected}"))
+            assert_eq!(http_operation("GET", path), format!("GET {expected}"));
         };
         check("/", "/");
         check("/api/orders/17?x=1", "/api/orders/{id}");
