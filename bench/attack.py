@@ -24,6 +24,7 @@ Everything listens on loopback, and everything that was started is stopped.
 
 import argparse
 import collections
+import itertools
 import json
 import os
 import statistics
@@ -206,17 +207,20 @@ def told(process):
 def measured(asked, names):
     with Application(asked.pelago, manifest(), os.path.join(ROOT, "bench/attack_services.py")) as application:
         cases = [Case(asked, application, name, way) for name in names for way in KINDS[name].ways]
-        for turn in range(asked.turns):
-            for case in cases:
+        try:
+            for turn, case in itertools.product(range(asked.turns), cases):
                 case.turn()
                 print(f"turn {turn + 1}: {case.name}, {case.way}: p99 {case.quiet[-1].p99_ms:.1f} ms, computing "
-                      f"{case.computing[-1].p99_ms:.1f}, attacked {case.beside[-1].p99_ms:.1f}, lost {case.failures(case.beside)}; "
-                      f"load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+                      f"{case.computing[-1].p99_ms:.1f}, attacked {case.beside[-1].p99_ms:.1f}, lost "
+                      f"{case.failures(case.beside)}; load {os.getloadavg()[0]:.1f}", file=sys.stderr, flush=True)
+        except KeyboardInterrupt:
+            print("interrupted: this is what was measured", file=sys.stderr, flush=True)
         table(f"A victim at {asked.rate}/s beside ten attackers, {asked.turns} turns of {asked.seconds:g} s", "kind", "by",
               "p50 alone, ms", "p50 beside", "p99 alone, ms", "p99 beside ten that compute as much", "p99 beside", "times alone",
               "times computing", "requests beside", "lost", "attackers' CPU, cores", "data plane's", "attackers saw")
         for case in cases:
-            case.row()
+            if case.computing and case.beside:
+                case.row()
 
 
 def main():
