@@ -7,12 +7,15 @@
 
 import asyncio
 import os
+import socket
 import sys
 
 PORT = int(os.environ["PORT"])
 SLOW_S, STALL_S = 0.04, 120.0
 BIG_BYTES, BLOCK = 10_000_000, b"x" * 65536
 SMALL = b"x" * 128
+# What is taken ahead of who reads it: little, so that an upload nobody reads stalls soon.
+AHEAD_BYTES = 65536
 
 
 def answer(body=b"", length=None):
@@ -52,7 +55,11 @@ async def respond(target, length, reader, writer):
 
 
 async def web():
-    server = await asyncio.start_server(serve, "127.0.0.1", PORT, backlog=1024)
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, AHEAD_BYTES)
+    listener.bind(("127.0.0.1", PORT))
+    server = await asyncio.start_server(serve, sock=listener, backlog=1024)
     await server.serve_forever()
 
 
@@ -74,7 +81,7 @@ async def calls():
         await asyncio.sleep(STALL_S)
         return b""
 
-    server = grpc.aio.server()
+    server = grpc.aio.server(options=[("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", AHEAD_BYTES)])
     methods = {"Quick": grpc.unary_unary_rpc_method_handler(quick), "Slow": grpc.unary_unary_rpc_method_handler(slow),
                "Big": grpc.unary_stream_rpc_method_handler(big), "Stall": grpc.stream_unary_rpc_method_handler(stall)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("attack.Kinds", methods),))

@@ -63,7 +63,7 @@ class Web(http.server.BaseHTTPRequestHandler):
 
 
 def web():
-    http.server.ThreadingHTTPServer.daemon_threads = True
+    http.server.ThreadingHTTPServer.request_queue_size = 128
     http.server.ThreadingHTTPServer(("127.0.0.1", PORT), Web).serve_forever()
 
 
