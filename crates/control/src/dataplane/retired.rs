@@ -163,7 +163,7 @@ impl Link {
             fed = feed(sources, &mut to, || false) => fed,
         };
         drop(entered);
-        tracing::info!(pid, "a data plane that was replaced has ended");
+        tracing::info!(pid, "no connection any more to a data plane that was replaced");
         ended
     }
 }
