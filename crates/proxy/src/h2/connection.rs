@@ -282,12 +282,18 @@ impl Downlink {
         }
     }
 
-    /// Sends what there is room for. Nothing if the client takes no more.
+    /// Sends what there is room for. Nothing if the client takes no more, or has taken nothing for too long: it is told then.
     fn poll_part(&mut self, context: &mut Context<'_>) -> Poll<Option<()>> {
         while self.stream.capacity() == 0 {
-            let Some(Ok(_)) = ready!(self.stream.poll_capacity(context)) else {
-                return Poll::Ready(None);
-            };
+            match self.stream.poll_capacity(context) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(_) => return Poll::Ready(None),
+                Poll::Pending => {
+                    ready!(self.body.poll_cut(context));
+                    self.stream.send_reset(Reason::CANCEL);
+                    return Poll::Ready(None);
+                }
+            }
         }
         let part = self.part.split_to(self.stream.capacity().min(self.part.len()));
         let is_last = self.part.is_empty() && self.body.is_end_stream();

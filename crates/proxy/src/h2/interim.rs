@@ -2,7 +2,7 @@
 //!
 //! They are passed on as they come (RFC 9110, section 15.2), and are lost where nobody looks: nothing depends on them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use http::{HeaderMap, Response, StatusCode, header};
 
@@ -14,14 +14,22 @@ use crate::h2::server::headers_of;
 /// Answers before one answer, at most, that wait for whoever passes them on.
 const WAITING_MAX: usize = 32;
 
+/// Answers before one answer that are passed on at all: a client that reads nothing has them kept for it by the protocol's
+/// library, which does not count them.
+const PASSED_MAX: usize = 256;
+
 /// Answers before an answer that have not been passed on yet. Whoever polls the attempts takes them afterwards.
 #[derive(Debug, Default)]
-pub(crate) struct Interim(RefCell<Vec<Response<()>>>);
+pub(crate) struct Interim {
+    waiting: RefCell<Vec<Response<()>>>,
+    /// How many have come.
+    count: Cell<usize>,
+}
 
 impl Interim {
     /// Takes what has come.
     pub(crate) fn take(&self) -> Vec<Response<()>> {
-        std::mem::take(&mut *self.0.borrow_mut())
+        std::mem::take(&mut *self.waiting.borrow_mut())
     }
 
     /// Says that the client is to send its body.
@@ -52,8 +60,9 @@ impl Interim {
     }
 
     fn put(&self, status: StatusCode, mut headers: HeaderMap) {
-        let mut waiting = self.0.borrow_mut();
-        if waiting.len() < WAITING_MAX {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() < WAITING_MAX && self.count.get() < PASSED_MAX {
+            self.count.set(self.count.get() + 1);
             // There is no body of which to say how long it is (RFC 9110, section 8.6).
             headers.remove(header::CONTENT_LENGTH);
             let mut response = Response::new(());

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::io::Write as _;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -49,6 +49,8 @@ pub(crate) struct Passed {
     offered_at: Option<Instant>,
     /// By which its connection knows that it is under way.
     active: Option<Rc<()>>,
+    /// Whoever waits for the client to take more, and is to be told when it is cut.
+    waiting: Option<Waker>,
 }
 
 /// An answer that is looked at from outside as well: the body of one whose client takes nothing is not asked for more.
@@ -84,6 +86,7 @@ impl Passed {
             patience,
             offered_at: Some(now),
             active: None,
+            waiting: None,
             crossing: Some(crossing),
             head: Rc::clone(head),
             upload: upload.clone(),
@@ -197,6 +200,18 @@ impl Passed {
         self.finish(outcome, Some(error));
         self.source = Source::Cut;
         self.active = None;
+        if let Some(waiting) = self.waiting.take() {
+            waiting.wake();
+        }
+    }
+
+    /// Ready when it was ended before its time.
+    fn poll_cut(&mut self, context: &Context<'_>) -> Poll<()> {
+        if matches!(self.source, Source::Cut) {
+            return Poll::Ready(());
+        }
+        self.waiting = Some(context.waker().clone());
+        Poll::Pending
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
@@ -302,6 +317,14 @@ impl HttpBody for Outgoing {
 }
 
 impl Outgoing {
+    /// Ready when a limit has ended it, also while the client takes nothing.
+    pub(crate) fn poll_cut(&self, context: &Context<'_>) -> Poll<()> {
+        match self {
+            Self::Own(_) => Poll::Pending,
+            Self::Passed(watched) => watched.passed.borrow_mut().poll_cut(context),
+        }
+    }
+
     /// Keeps `active` for as long as there is something to be sent.
     pub(crate) fn hold(&self, active: Rc<()>) {
         if let Self::Passed(watched) = self {

@@ -59,7 +59,11 @@ fn issue_13_a_client_that_opens_no_window_gives_its_place_back() {
         assert_eq!(client.ask(request("/big", nothing())).0.status, 200);
         // It was the client's own doing.
         assert_eq!(plane.outcomes(2), Outcomes { ok: 1, cancelled: 1, ..Outcomes::default() });
-        drop((answered, lazy, client));
+        // And it is told.
+        let rest = async { tokio::time::timeout(PATIENCE, answered.into_body().collect()).await };
+        let rest = lazy.runtime.block_on(rest).unwrap();
+        assert!(rest.is_err(), "the answer is whole");
+        drop((lazy, client));
         plane.end();
     }
 }
