@@ -102,7 +102,7 @@ fn issue_13_heads_may_be_as_large_and_as_slow_as_the_options_say() {
             asked.wire.send(format!("HTTP/1.1 200 OK\r\nx: {value}\r\nContent-Length: 0\r\n\r\n"));
         }
     });
-    let plane = Plane::start(&Shop::new(&[echo.port]), Start::LargeHeads);
+    let mut plane = Plane::start(&Shop::new(&[echo.port]), Start::LargeHeads);
     assert_eq!(ask_with(&plane, 40_000), [(200, 40_000); 2]);
     assert_eq!(ask_with(&plane, 50_000), [(431, 0); 2]);
     // Behind a head, more than fits into the buffer with it.
@@ -119,8 +119,11 @@ fn issue_13_heads_may_be_as_large_and_as_slow_as_the_options_say() {
     let clock = Clock::start();
     let began = clock.now();
     slow.send("GET / HTTP/1.1\r\n");
-    assert_eq!(slow.answer().verdict(), "408 request-timeout caller useless");
+    let told = slow.answer();
     assert!(std::time::Duration::from_secs(1) <= clock.now().since(began));
+    assert_eq!(plane.found(&told), "408 request-timeout caller useless");
+    let limit = plane.span(told.head.get("x-request-id").unwrap()).limit.unwrap();
+    assert_eq!((limit.value.as_str(), limit.key.as_deref()), ("1s", Some("--head-timeout")));
     plane.end();
 }
 
@@ -235,7 +238,7 @@ fn issue_13_heads_of_instances_are_alike_over_both_versions() {
 #[test]
 fn issue_13_a_later_minor_version_is_served() {
     let cart = Instance::answering("HTTP/1.2 200 OK\r\nContent-Length: 1\r\n\r\nx");
-    let plane = Plane::new(&Shop::new(&[cart.port]));
+    let mut plane = Plane::new(&Shop::new(&[cart.port]));
     let mut client = plane.client();
     for _ in 0..2 {
         let told = client.ask("GET / HTTP/1.2\r\nHost: a\r\n\r\n");
@@ -243,7 +246,7 @@ fn issue_13_a_later_minor_version_is_served() {
     }
     assert!(cart.heads().iter().all(|it| it.0.starts_with("GET / HTTP/1.1\r\n")));
     let told = client.ask("GET / HTTP/2.0\r\nHost: a\r\n\r\n");
-    assert_eq!(told.verdict(), "505 version-not-supported caller safe");
+    assert_eq!(plane.found(&told), "505 version-not-supported caller useless");
     client.closed();
     plane.end();
 }
