@@ -78,6 +78,8 @@ pub(crate) struct Crossing {
     hedges: u8,
     /// Whether some of its body is still to come.
     is_coming: bool,
+    /// Since when its time counts: it began, or the last of its body came.
+    counts_from: Instant,
     /// When bytes began to pass in both directions as they come: what it takes from then on is a connection's life, and no
     /// latency.
     tunnelled_at: Option<Instant>,
@@ -180,6 +182,7 @@ impl Crossing {
             attempts: 0,
             hedges: 0,
             is_coming: false,
+            counts_from: began,
             tunnelled_at: None,
             is_refused: false,
             trial: trial.map(|epoch| Compared { epoch, key, abandoned_us: None }),
@@ -252,7 +255,8 @@ impl Crossing {
     /// Whether the caller's time ends before that of the policy.
     fn is_callers_time(&self) -> bool {
         let until = self.call.as_ref().map(Call::deadline);
-        let callers = self.caller_deadline.map(|it| traffic::before_callers(self.began, it));
+        let counts_from = self.counts_from;
+        let callers = self.caller_deadline.map(|it| traffic::before_callers(counts_from, it));
         callers.is_some() && callers == until
     }
 
@@ -283,7 +287,8 @@ impl Crossing {
         if std::mem::take(&mut self.is_coming)
             && let Some(call) = &mut self.call
         {
-            self.edge.decide.borrow_mut().came(self.core.now(), call);
+            self.counts_from = self.core.now();
+            self.edge.decide.borrow_mut().came(self.counts_from, call);
         }
     }
 
