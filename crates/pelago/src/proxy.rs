@@ -49,6 +49,7 @@ fn serve(asked: Proxy) -> Result<(), ProxyError> {
             decision_log: asked.decision_log,
             proxy_protocol: asked.is_behind_balancer,
             trusted_proxies: asked.trusted_proxies,
+            says: ::proxy::Says { forwarded: asked.says.forwarded, via: asked.says.via },
             head_size: asked.head_size,
             head_time: asked.head_timeout,
         },

@@ -270,6 +270,7 @@ fn data_plane(options: &Options) -> Settings {
             decision_log: options.decision_log.clone().path(),
             proxy_protocol: options.proxy_protocol,
             trusted_proxies: options.trusted_proxies.clone(),
+            says: options.says,
             head_size: options.head_size,
             head_time: options.head_timeout,
         },

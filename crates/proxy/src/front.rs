@@ -21,6 +21,7 @@ use crate::decisions::DecisionLog;
 use crate::h1::head::Limits;
 use crate::h1::request::Side;
 use crate::proxy_protocol::{self, Header, Malformed};
+use crate::says::Says;
 
 /// What a worker knows of the gateway it is a part of.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,8 @@ pub(crate) struct Front {
     pub(crate) begins: Begins,
     /// Whose word is taken for whom a request comes from.
     pub(crate) trusted: Networks,
+    /// What it says of itself.
+    pub(crate) says: Says,
     /// How large a head may be, wherever it comes from.
     pub(crate) heads: Limits,
     /// How long one may take to come.
@@ -56,6 +59,7 @@ impl Front {
             trusted_proxies,
             head_size,
             head_time,
+            says,
         } = options;
         let begins = if *proxy_protocol { Begins::WithProxyProtocol } else { Begins::AtOnce };
         let started = access_log.as_ref().map(|it| writer::start(it, clock)).transpose()?;
@@ -69,6 +73,7 @@ impl Front {
             trusted,
             heads: Limits::new(*head_size),
             head_time: *head_time,
+            says: *says,
             ..Self::default()
         };
         Ok((front, thread))

@@ -8,6 +8,7 @@ use crate::h1::head::Framing;
 use crate::h1::request::{Method, RequestHead, Side};
 use crate::h1::response::ResponseHead;
 use crate::h1::write::{self, Backward, Connection, Forwarded, NO_EDITS, Onward, Told};
+use crate::says::Says;
 use crate::time_left::{TimeLeft, TimeoutBy};
 use crate::trace::TraceContext;
 
@@ -27,7 +28,7 @@ pub fn request(input: &[u8]) {
         assert!(head.length <= input.len(), "the head is longer than what came");
         let prefix = input.get(..head.length - 1).unwrap_or_default();
         assert_ne!(RequestHead::default().read(prefix, side), Ok(true), "a part is a whole");
-        let forwarded = Forwarded { client: "127.0.0.1", is_tls: false };
+        let forwarded = Forwarded { client: "127.0.0.1", is_tls: false, says: Says::default() };
         let onward = Onward {
             trace: &TRACE,
             time_left: TimeLeft { time: Duration::from_secs(1), by: TimeoutBy::Client },

@@ -25,6 +25,6 @@ pub mod wal;
 pub mod zipkin;
 
 pub use histogram::Histogram;
-pub use report::{AccessLog, EdgeSignals, GatewayAddresses, GatewayOptions, Report, Signals};
+pub use report::{AccessLog, EdgeSignals, GatewayAddresses, GatewayOptions, Report, Says, Signals};
 pub use span::{Limit, Span};
 pub use stores::Stores;

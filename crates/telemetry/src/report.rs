@@ -90,12 +90,24 @@ pub struct GatewayOptions {
     /// Whose word is taken for whom a request comes from.
     #[serde(default, skip_serializing_if = "Networks::is_empty")]
     pub trusted_proxies: Networks,
+    /// What it says of itself.
+    #[serde(default)]
+    pub says: Says,
     /// How large a head may be, at the gateway and inside.
     #[serde(default)]
     pub head_size: HeadSize,
     /// How long one may take to come, from its first byte, at the gateway and inside.
     #[serde(default)]
     pub head_time: HeadTime,
+}
+
+/// What a gateway says of itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Says {
+    /// With `forwarded`, where a request came from.
+    pub forwarded: bool,
+    /// With `via`, that a request and its answer passed it.
+    pub via: bool,
 }
 
 /// Where requests are logged, and which.

@@ -54,6 +54,12 @@ pub struct Serve {
     /// addresses or networks, with commas between, or `none` [default: none]
     #[arg(long, value_name = "NETWORKS")]
     pub trusted_proxies: Option<Networks>,
+    /// Tell instances where a request came from with `forwarded` (RFC 7239) as well
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub forwarded: Option<bool>,
+    /// Say with `via` that a request and its answer passed the gateway
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub via: Option<bool>,
     /// Size of a head, at most: of requests at the gateway and inside, and of answers; 4KiB to 48KiB [default: 16KiB]
     #[arg(long, value_name = "SIZE")]
     pub head_size: Option<HeadSize>,
@@ -105,6 +111,9 @@ pub struct Proxy {
     /// Proxies whose word is taken for whom a request comes from
     #[arg(long, default_value = "none")]
     pub trusted_proxies: Networks,
+    /// What the gateway says of itself
+    #[command(flatten)]
+    pub says: Says,
     /// Size of a head, at most
     #[arg(long, value_name = "SIZE", default_value_t)]
     pub head_size: HeadSize,
@@ -114,6 +123,17 @@ pub struct Proxy {
     /// Where its listening sockets come from
     #[arg(long, value_enum, default_value_t = SocketsFrom::New)]
     pub sockets: SocketsFrom,
+}
+
+/// What a gateway says of itself.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Says {
+    /// Say where a request came from with `forwarded`
+    #[arg(long)]
+    pub forwarded: bool,
+    /// Say with `via` what passed
+    #[arg(long)]
+    pub via: bool,
 }
 
 /// Where listening sockets come from.

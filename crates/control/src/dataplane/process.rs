@@ -11,6 +11,7 @@ use std::process::Stdio;
 
 use host::process;
 use model::instance::ProcessId;
+use telemetry::GatewayOptions;
 use tokio::process::{Child, Command};
 
 use super::Place;
@@ -65,8 +66,13 @@ impl Launcher {
         }
         option("--head-size", settings.options.head_size.to_string().into());
         option("--head-timeout", settings.options.head_time.to_string().into());
-        if settings.options.proxy_protocol {
-            arguments.push("--proxy-protocol".into());
+        let GatewayOptions { proxy_protocol, says, .. } = settings.options;
+        for (name, is_set) in [
+            ("--proxy-protocol", proxy_protocol),
+            ("--forwarded", says.forwarded),
+            ("--via", says.via),
+        ] {
+            arguments.extend(is_set.then(|| name.into()));
         }
         let log = place.written().join("proxy.log");
         Self { program: program.clone(), arguments, log, copies: Copies::default(), child: None }

@@ -18,6 +18,7 @@ use host::files;
 use model::heads::{HeadSize, HeadTime};
 use model::network::Networks;
 use model::units::{Bytes, Share, parse_duration};
+use telemetry::Says;
 
 /// Where the API listens if nobody says otherwise.
 const API: &str = "127.0.0.1:8640";
@@ -65,6 +66,7 @@ pub(super) struct Options {
     pub(super) decision_log: LogFile,
     pub(super) proxy_protocol: bool,
     pub(super) trusted_proxies: Networks,
+    pub(super) says: Says,
     pub(super) head_size: HeadSize,
     pub(super) head_timeout: HeadTime,
     /// All of them by name, as they are kept.
@@ -149,6 +151,10 @@ impl Options {
                 None,
                 NONE,
             )?,
+            says: Says {
+                forwarded: choice.of("forwarded", asked.forwarded, None, "false")?,
+                via: choice.of("via", asked.via, None, "false")?,
+            },
             head_size: choice.of("head-size", asked.head_size, None, "16KiB")?,
             head_timeout: choice.of("head-timeout", asked.head_timeout, None, "10s")?,
             texts: choice.texts,
@@ -323,13 +329,13 @@ mod tests {
                     --telemetry-age 2d --telemetry-size 1GiB --remote-write http://u:geheim@h/ \
                     --proxy-workers 2 --access-log a.log --access-log-sample 5% \
                     --decision-log decisions --proxy-protocol --trusted-proxies 10.0.0.0/8 \
-                    --head-size 32KiB --head-timeout 20s";
+                    --head-size 32KiB --head-timeout 20s --forwarded --via";
         let said = chosen(line, &[], folder.path()).unwrap();
         let kept = chosen("pelago serve", &[], folder.path()).unwrap();
         assert_eq!(said.texts, kept.texts);
         let paths = [&kept.access_log, &kept.decision_log].map(|it| it.clone().path().unwrap());
         assert_eq!(paths, [PathBuf::from("/shop/a.log"), PathBuf::from("/shop/decisions")]);
-        assert!(kept.proxy_protocol);
+        assert!(kept.proxy_protocol && kept.says == (Says { forwarded: true, via: true }));
         assert_eq!(kept.trusted_proxies.to_string(), "10.0.0.0/8");
         assert_eq!((kept.head_size.bytes(), kept.head_timeout.get().as_secs()), (32 << 10, 20));
         assert_eq!((kept.proxy_workers.get(), kept.telemetry_size), (2, Bytes(1 << 30)));

@@ -163,6 +163,7 @@ impl Exchange<'_> {
             Entry::Gateway(_) => Some(Forwarded {
                 client: &self.client.address,
                 is_tls: self.client.stream.is_tls(),
+                says: self.client.core.front.says,
             }),
         };
         let head = &self.work.head;

@@ -25,6 +25,7 @@ use crate::h2::server::passed;
 use crate::h2::source::Cut;
 use crate::h2::trailers;
 use crate::h2::upload::{Source, Upload};
+use crate::says;
 
 /// Passes a request on to an instance that speaks HTTP/2, and its answer back.
 pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> After {
@@ -40,7 +41,9 @@ pub(crate) async fn run(exchange: &mut Exchange<'_>, mut crossing: Crossing) -> 
         Entry::Gateway(_) => {
             let scheme = if exchange.client.stream.is_tls() { "https" } else { "http" };
             let (peer, side) = (exchange.client.peer.ip(), exchange.client.side);
-            Some(Forwarded { peer, scheme, side })
+            let is_old = exchange.work.head.is_http10;
+            let version = if is_old { says::Version::Http10 } else { says::Version::Http11 };
+            Some(Forwarded { peer, scheme, side, version })
         }
     };
     if exchange.work.head.expects_continue && exchange.body.bytes == 0 {

@@ -27,6 +27,7 @@ use crate::bounds::{Extent, Patience};
 use crate::buffer::SMALL_BYTES;
 use crate::crossing::{Crossing, End};
 use crate::gateway::{self, Coding};
+use crate::says::Version;
 
 /// An answer on its way.
 struct Relay {
@@ -122,10 +123,13 @@ fn write_head(
     ends: Ends,
     coding: Coding,
 ) -> Vec<u8> {
-    let more = match &exchange.route {
+    let mut more = match &exchange.route {
         Some(route) => gateway::more_headers(&route.route, &exchange.work.view(), coding),
         None => Vec::new(),
     };
+    if exchange.route.is_some() && exchange.client.core.front.says.via {
+        write::put(&mut more, format_args!("via: {}\r\n", Version::Http11.via()));
+    }
     let edits = exchange.route.as_ref().map_or(&NO_EDITS, |it| &it.route.response_headers);
     let edits = match coding {
         Coding::Identity => Cow::Borrowed(edits),

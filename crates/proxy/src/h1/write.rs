@@ -9,6 +9,7 @@ use super::request::RequestHead;
 use super::response::ResponseHead;
 use crate::answer::{Wording, phrase};
 use crate::h2::grpc;
+use crate::says::{Received, Says, Version};
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::TraceContext;
 
@@ -37,6 +38,8 @@ pub(crate) struct Forwarded<'a> {
     /// Its address, as text.
     pub(crate) client: &'a str,
     pub(crate) is_tls: bool,
+    /// What the gateway says of itself.
+    pub(crate) says: Says,
 }
 
 /// Writes the head of a request that was read from `input` for an instance.
@@ -80,6 +83,13 @@ pub(crate) fn request(out: &mut Vec<u8>, input: &[u8], head: &RequestHead, onwar
             out.extend_from_slice(host);
         }
         out.extend_from_slice(b"\r\n");
+        let received = Received {
+            peer: forwarded.client,
+            scheme: if forwarded.is_tls { "https" } else { "http" },
+            host: host.unwrap_or_default(),
+            version: if head.is_http10 { Version::Http10 } else { Version::Http11 },
+        };
+        received.write(out, forwarded.says);
     }
     out.extend_from_slice(b"traceparent: ");
     onward.trace.write_traceparent(out);
@@ -364,7 +374,7 @@ mod tests {
         let text = "GET /x HTTP/1.1\r\nHost: b\r\nX-Forwarded-For: 8.8.8.8\r\nX-Real-IP: 1.1.1.1\r\n\
                     X_Forwarded_For: 7.7.7.7\r\nForwarded: for=2.2.2.2\r\nX-Forwarded-For: 9.9.9.9\r\n\
                     X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\nX-Forwarded-Port: 1\r\n\r\n";
-        let peer = Forwarded { client: "10.0.0.1", is_tls: false };
+        let peer = Forwarded { client: "10.0.0.1", is_tls: false, says: Says::default() };
         let lines = |side| {
             let passed = passed_on_from(side, text, Some(peer), None);
             let lines: Vec<String> = passed.lines().map(str::to_owned).collect();
@@ -394,7 +404,7 @@ mod tests {
     fn requests() {
         let text = "GET http://a/x HTTP/1.1\r\nHost: b\r\nA: 1\r\nConnection: close\r\nB: 2\r\n\
                     X-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\nb3: 0\r\n\r\n";
-        let client = Forwarded { client: "127.0.0.1", is_tls: false };
+        let client = Forwarded { client: "127.0.0.1", is_tls: false, says: Says::default() };
         insta::assert_snapshot!(passed_on(text, Some(client), None), @r"
         GET /x HTTP/1.1
         host: a

@@ -31,6 +31,7 @@ use crate::h2::trailers;
 use crate::h2::upload::{Sending, Upload};
 use crate::met::Met;
 use crate::router::Entry as Route;
+use crate::says::Version;
 use crate::upstream::Upstream;
 
 /// A request, and where it goes.
@@ -58,6 +59,7 @@ pub(crate) struct Forwarded {
     pub(crate) scheme: &'static str,
     /// What of it is believed.
     pub(crate) side: Side,
+    pub(crate) version: Version,
 }
 
 /// The host a request is for, as it says.

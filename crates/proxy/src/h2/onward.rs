@@ -10,6 +10,7 @@ use crate::h1::write::{put, time_left};
 use crate::h2::call::{Call, Forwarded, host};
 use crate::h2::grpc;
 use crate::router::rewritten;
+use crate::says::Received;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 
 impl Call {
@@ -50,6 +51,11 @@ impl Call {
                 headers.append(name.clone(), value.clone());
             }
         }
+        let text = |write: &dyn Fn(&mut Vec<u8>)| {
+            let mut out = Vec::new();
+            write(&mut out);
+            String::from_utf8(out).unwrap_or_default()
+        };
         if let Some(Forwarded { peer, scheme, .. }) = self.forwarded {
             let mut all: Vec<String> = self.told("x-forwarded-for").map(str::to_owned).collect();
             all.push(peer.to_string());
@@ -59,23 +65,18 @@ impl Call {
             let host = self.told("x-forwarded-host").next().unwrap_or(self.host());
             set(&mut headers, "x-forwarded-host", host);
         }
-        let text = |write: &dyn Fn(&mut Vec<u8>)| {
-            let mut out = Vec::new();
-            write(&mut out);
-            String::from_utf8(out).unwrap_or_default()
-        };
+        let said = text(&|out| self.say(out));
+        for (name, value) in fields(&said) {
+            headers.append(name, value);
+        }
         set(&mut headers, "traceparent", &text(&|out| crossing.trace.write_traceparent(out)));
         if self.head.headers.contains_key("b3") {
             set(&mut headers, "b3", &text(&|out| crossing.trace.write_b3(out)));
         }
         if self.head.headers.contains_key("x-b3-traceid") {
             let lines = text(&|out| crossing.trace.write_b3_parts(out));
-            for line in lines.lines() {
-                if let Some((name, value)) = line.split_once(": ")
-                    && let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse())
-                {
-                    headers.insert(name, value);
-                }
+            for (name, value) in fields(&lines) {
+                headers.insert(name, value);
             }
         }
         set(&mut headers, TIMEOUT_MS, &left.time.as_millis().to_string());
@@ -93,6 +94,15 @@ impl Call {
             edit(&mut headers, &route.route.request_headers);
         }
         headers
+    }
+
+    /// What the gateway says of itself, as lines.
+    fn say(&self, out: &mut Vec<u8>) {
+        if let Some(Forwarded { peer, scheme, version, .. }) = self.forwarded {
+            let (peer, host) = (peer.to_string(), self.host().as_bytes());
+            let received = Received { peer: &peer, scheme, host, version };
+            received.write(out, self.core.front.says);
+        }
     }
 
     /// The head for HTTP/1.1. Header by header into one buffer, where the route changes none.
@@ -136,6 +146,7 @@ impl Call {
             let host = self.told("x-forwarded-host").next().unwrap_or(self.host());
             line(out, "x-forwarded-host", host.as_bytes());
         }
+        self.say(out);
         out.extend_from_slice(b"traceparent: ");
         crossing.trace.write_traceparent(out);
         out.extend_from_slice(b"\r\n");
@@ -235,4 +246,10 @@ pub(crate) fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
     for (name, value) in edits.add.iter().filter_map(parsed) {
         headers.append(name, value);
     }
+}
+
+/// The fields in lines of HTTP/1.1.
+fn fields(lines: &str) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let fields = lines.lines().filter_map(|it| it.split_once(": "));
+    fields.filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
 }

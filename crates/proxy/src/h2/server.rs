@@ -34,6 +34,7 @@ use crate::h2::source::Http2;
 use crate::h2::upload::{KEPT_BYTES_MAX, Source, Upload};
 use crate::refused::Refused as Refusal;
 use crate::router::Entry as Route;
+use crate::says::Version;
 use crate::time_left::{TIMEOUT_BY, TIMEOUT_MS, TimeLeft, TimeoutBy};
 use crate::trace::{Sent, TraceContext};
 
@@ -137,7 +138,7 @@ impl Handler {
             Entry::Mesh(_) => None,
             Entry::Gateway(_) => {
                 let (peer, scheme, side) = (self.peer.ip(), self.scheme, self.side);
-                Some(Forwarded { peer, scheme, side })
+                Some(Forwarded { peer, scheme, side, version: Version::Http2 })
             }
         };
         let (core, interim) = (Rc::clone(&self.core), Rc::clone(interim));
@@ -356,6 +357,11 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.append(HeaderName::from_static(name), value);
             }
+        }
+        if call.core.front.says.via {
+            let version =
+                if matches!(got, Got::Http1(..)) { Version::Http11 } else { Version::Http2 };
+            headers.append(header::VIA, HeaderValue::from_static(version.via()));
         }
         edit(&mut headers, &route.route.response_headers);
     }

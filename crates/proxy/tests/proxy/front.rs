@@ -1,9 +1,11 @@
 //! What the gateway is told beside where it listens: to log, and to expect PROXY protocol headers.
 
+use model::service::Protocol;
 use serde_json::Value;
 
 use crate::harness::{Instance, Plane, Shop, Start};
 use crate::http2::{Client, nothing, request};
+use crate::streams::{self, Serves, Streams, head};
 use crate::wire::{get, ok};
 
 /// The lines of a data plane that has ended, and so has written them all.
@@ -111,6 +113,63 @@ fn issue_13_nobody_else_says_who_it_is() {
     assert_eq!(found, [Some("127.0.0.1"), None, None, None, None]);
     let clients: Vec<_> = logged(plane).iter().map(|it| it["client"].clone()).collect();
     assert_eq!(clients, ["127.0.0.1", "127.0.0.1"]);
+}
+
+/// RFC 7239 and RFC 9110, section 7.6.3: each adds itself behind those that were there, in both directions and both versions.
+#[test]
+fn issue_13_the_gateway_says_where_it_stands_if_it_is_asked_to() {
+    let values = |text: &str, name: &str| -> Vec<String> {
+        let lines = text.lines().filter_map(|it| it.split_once(": "));
+        let named = lines.filter(|it| it.0.eq_ignore_ascii_case(name));
+        named.map(|it| it.1.to_owned()).collect()
+    };
+    let one = Instance::answering("HTTP/1.1 200 OK\r\nVia: 1.1 app\r\nContent-Length: 0\r\n\r\n");
+    let two = Serves::new(|request, mut reply| {
+        Box::pin(async move {
+            // What it was told goes back in the body.
+            let lines = request
+                .headers()
+                .iter()
+                .map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap()));
+            let body: Vec<String> = lines.collect();
+            let mut stream = reply.send_response(head(200, &[("via", "2.0 app")]), false).unwrap();
+            stream.send_data(body.concat().into(), true).unwrap();
+        })
+    });
+    let asking =
+        "GET / HTTP/1.1\r\nHost: shop\r\nForwarded: for=192.0.2.7\r\nVia: 1.0 nginx\r\n\r\n";
+    let told = [("forwarded", "for=192.0.2.7"), ("via", "1.0 nginx")];
+    let forwarded = ["for=192.0.2.7", "for=127.0.0.1;proto=http;host=\"shop\""];
+    let plane = Plane::start(&Shop::new(&[one.port]), Start::Saying);
+    let answer = plane.client().ask(asking);
+    assert_eq!(values(&answer.head.0, "via"), ["1.1 app", "1.1 pelago"]);
+    let streams = Streams::new(plane.gateway);
+    let answer = streams.ask(streams::request("GET", "/", &told));
+    let via: Vec<_> = answer.headers.get_all("via").iter().collect();
+    assert_eq!(via, ["1.1 app", "1.1 pelago"]);
+    for (head, via) in one.heads().iter().zip(["1.1 pelago", "2.0 pelago"]) {
+        assert_eq!(values(&head.0, "forwarded"), forwarded);
+        assert_eq!(values(&head.0, "via"), ["1.0 nginx", via]);
+    }
+    drop(streams);
+    plane.end();
+    let plane = Plane::start(&Shop::new(&[two.port]).speaking(Protocol::Http2), Start::Saying);
+    let answer = plane.client().ask(asking);
+    assert_eq!(values(&answer.head.0, "via"), ["2.0 app", "2.0 pelago"]);
+    assert_eq!(values(answer.text(), "forwarded"), forwarded);
+    assert_eq!(values(answer.text(), "via"), ["1.0 nginx", "1.1 pelago"]);
+    let streams = Streams::new(plane.gateway);
+    let answer = streams.ask(streams::request("GET", "/", &told));
+    assert_eq!(values(answer.text(), "forwarded"), forwarded);
+    assert_eq!(values(answer.text(), "via"), ["1.0 nginx", "2.0 pelago"]);
+    drop(streams);
+    plane.end();
+    // Nobody else is told, and what is not trusted is taken off.
+    let plane = Plane::start(&Shop::new(&[two.port]).speaking(Protocol::Http2), Start::Usual);
+    let answer = plane.client().ask(asking);
+    assert!(values(answer.text(), "forwarded").is_empty());
+    assert_eq!(values(&answer.head.0, "via"), ["2.0 app"]);
+    plane.end();
 }
 
 #[test]

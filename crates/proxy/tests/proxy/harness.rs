@@ -14,7 +14,7 @@ use model::edge::{Resilience, Retry};
 use model::route::Route;
 use model::service::Protocol;
 use model::{Index, InstanceId, ReleaseNumber, Timestamp};
-use proxy::{AccessLog, GatewayOptions, Options, RunError, Sockets, run_until};
+use proxy::{AccessLog, GatewayOptions, Options, RunError, Says, Sockets, run_until};
 use telemetry::Span;
 use telemetry::report::{EdgeSignals, Outcomes, Report, Signals};
 use tokio::sync::oneshot;
@@ -131,6 +131,8 @@ pub(crate) enum Start {
     Logging,
     /// The same, and PROXY protocol headers are expected.
     BehindBalancer,
+    /// Behind a proxy that is trusted, and saying what it can of itself.
+    Saying,
     /// Heads may be as large as can be allowed, and take a second.
     LargeHeads,
     /// With an access log, and whoever connects from this machine is a proxy that is trusted.
@@ -145,9 +147,14 @@ fn front(start: Start, folder: &Path) -> GatewayOptions {
         access_log: has_log.then_some(log),
         proxy_protocol: start == Start::BehindBalancer,
         decision_log: None,
-        trusted_proxies: if start == Start::BehindProxy { "127.0.0.1" } else { "none" }
-            .parse()
-            .unwrap(),
+        trusted_proxies: if matches!(start, Start::BehindProxy | Start::Saying) {
+            "127.0.0.1"
+        } else {
+            "none"
+        }
+        .parse()
+        .unwrap(),
+        says: Says { forwarded: start == Start::Saying, via: start == Start::Saying },
         head_size: if start == Start::LargeHeads { "48KiB" } else { "16KiB" }.parse().unwrap(),
         head_time: if start == Start::LargeHeads { "1s" } else { "10s" }.parse().unwrap(),
     }
