@@ -79,7 +79,13 @@ pub fn response(input: &[u8]) {
             Framing::UntilClose => (Told::Chunked, Framing::Chunked),
             framing => (Told::Same, framing),
         };
-        let back = Backward { told, connection: Connection::Open, edits: &NO_EDITS, more: b"" };
+        let back = Backward {
+            told,
+            side: Side::Mesh,
+            connection: Connection::Open,
+            edits: &NO_EDITS,
+            more: b"",
+        };
         let mut out = Vec::new();
         write::response(&mut out, input, &head, &back);
         let mut again = ResponseHead::default();

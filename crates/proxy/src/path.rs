@@ -5,7 +5,8 @@
 //! `merge_slashes` do. What is escaped for a reason stays so: `%2F` is no slash (package scopes, object keys). It is for
 //! matching alone: what is passed on is what came, so that addresses that were signed still are.
 //!
-//! It refuses what no two readers agree on: an escape that is none, a zero byte, and a way above the root.
+//! It refuses what no two readers agree on: an escape that is none, a zero byte, a way above the root, and `//..`, where it
+//! matters which is done first: nginx merges slashes and then goes up, RFC 3986 and Envoy go up from an empty segment.
 
 use std::borrow::Cow;
 
@@ -20,6 +21,10 @@ pub(crate) enum BadPath {
     Zero,
     #[error("the path leads above its root")]
     AboveRoot,
+    #[error(
+        "the path has `//..` in it, which leads to one place for some servers and to another for others"
+    )]
+    TwoWays,
 }
 
 /// The path as routes see it. What does not begin with a slash is no path, and is left as it is.
@@ -109,6 +114,7 @@ fn resolved(path: &[u8]) -> Result<Vec<u8>, BadPath> {
     while let Some(segment) = segments.next() {
         let is_last = segments.peek().is_none();
         match segment {
+            b".." if kept.last().is_some_and(|it| it.is_empty()) => return Err(BadPath::TwoWays),
             b"." | b".." => {
                 if segment == b".." && kept.pop().is_none() {
                     return Err(BadPath::AboveRoot);
@@ -173,7 +179,6 @@ mod tests {
             // Envoy's `merge_slashes`, nginx' default of it.
             ("//big", "/big"),
             ("/a//b///c/", "/a/b/c/"),
-            ("/a//../b", "/a/b"),
             // What is escaped for a reason stays so, in one spelling.
             ("/@scope%2fname", "/@scope%2Fname"),
             ("/a%2F..%2Fb", "/a%2F..%2Fb"),
@@ -184,6 +189,18 @@ mod tests {
         ] {
             check(path, Ok(expected));
         }
+    }
+
+    #[test]
+    fn issue_13_what_leads_to_two_places_is_refused() {
+        for path in ["/x//../admin", "/x//%2e%2e/admin", "//../admin", "/a/b//..", "/x//./../admin"]
+        {
+            check(path, Err(BadPath::TwoWays));
+        }
+        let ignored = matched_with(b"/x/;a/../admin", PathParameters::Ignore);
+        assert_eq!(ignored, Err(BadPath::TwoWays));
+        check("/x//a/../admin", Ok("/x/admin"));
+        check("/a//", Ok("/a/"));
     }
 
     /// RFC 3986, section 3.3, as Tomcat and Spring read it.

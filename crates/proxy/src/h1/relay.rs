@@ -136,7 +136,8 @@ fn write_head(
         Coding::Gzip => Cow::Owned(recoded(edits, attempt)),
     };
     let connection = connection(exchange.work, ends);
-    let back = Backward { told, connection, edits: &edits, more: &more };
+    let side = exchange.client.side;
+    let back = Backward { told, side, connection, edits: &edits, more: &more };
     let mut out = std::mem::take(&mut exchange.work.out);
     out.clear();
     if !exchange.work.head.is_http10 {

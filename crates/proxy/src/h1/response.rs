@@ -1,14 +1,15 @@
 //! The head of an answer, read strictly.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use httparse::{Header, Status};
 
 use super::head::{
     Copies, Framing, HEADERS_MAX, Limits, Lines, Span, as_http11, content_length, elements,
-    is_canonical_length, is_hop_by_hop, span,
+    is_canonical_length, is_hop_by_hop, is_own, span,
 };
-use super::request::Method;
+use super::request::{Method, Side};
 
 /// The head of an answer. Spans are of the buffer it was read from.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,8 @@ pub(crate) struct ResponseHead {
     pub(crate) content_type: Option<Span>,
     pub(crate) has_content_encoding: bool,
     pub(crate) grpc_status: Option<Span>,
+    /// Whether it has headers of the platform's own.
+    has_own: bool,
     has_length: Option<Span>,
     has_transfer_encoding: bool,
     says_close: bool,
@@ -164,9 +167,34 @@ impl ResponseHead {
                 self.has_transfer_encoding = true;
             }
             _ if is_hop_by_hop(name) => {}
-            _ => self.copies.push(line),
+            _ => {
+                self.has_own |= is_own(name);
+                self.copies.push(line);
+            }
         }
         Ok(())
+    }
+
+    /// The lines that are copied for whoever is on this side. Outside nobody is told what the platform says to services, also where
+    /// one passes on what it was told itself.
+    pub(crate) fn copies_for(&self, buffer: &[u8], side: Side) -> Cow<'_, Copies> {
+        if side == Side::Mesh || !self.has_own {
+            return Cow::Borrowed(&self.copies);
+        }
+        let mut copies = Copies::default();
+        for span in self.copies.iter() {
+            let mut start = span.start;
+            for line in
+                buffer.get(span.clone()).unwrap_or_default().split_inclusive(|it| *it == b'\n')
+            {
+                let end = start + line.len();
+                if !is_own(line.split(|it| *it == b':').next().unwrap_or_default()) {
+                    copies.push(start..end);
+                }
+                start = end;
+            }
+        }
+        Cow::Owned(copies)
     }
 
     fn cut_nominated(&mut self, buffer: &[u8], lines: &Lines<'_, '_>) {

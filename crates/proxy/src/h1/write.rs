@@ -5,7 +5,7 @@ use std::io::Write as _;
 use model::route::HeaderEdits;
 
 use super::head::{Copies, Framing, Span};
-use super::request::RequestHead;
+use super::request::{RequestHead, Side};
 use super::response::ResponseHead;
 use crate::answer::{Wording, phrase};
 use crate::h2::grpc;
@@ -134,6 +134,8 @@ pub(crate) enum Told {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Backward<'a> {
     pub(crate) told: Told,
+    /// Where the client is.
+    pub(crate) side: Side,
     /// Whether the connection goes on, and whether an old client must be told that.
     pub(crate) connection: Connection,
     pub(crate) edits: &'a HeaderEdits,
@@ -167,10 +169,11 @@ impl Connection {
 pub(crate) fn response(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead, back: &Backward<'_>) {
     let part = |it: &Span| input.get(it.clone()).unwrap_or_default();
     status_line(out, input, head);
+    let copies = head.copies_for(input, back.side);
     if let (Told::Chunked | Told::Close, Some(line)) = (back.told, head.length_line()) {
-        copy(out, input, &head.copies.without(line), back.edits);
+        copy(out, input, &copies.without(line), back.edits);
     } else {
-        copy(out, input, &head.copies, back.edits);
+        copy(out, input, &copies, back.edits);
         length_anew(out, head.length_anew.filter(|_| back.told == Told::Same));
     }
     let chunked = back.told == Told::Chunked || (back.told == Told::Same && head.is_chunked());
@@ -197,7 +200,8 @@ pub(crate) fn response(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead, bac
 /// what is between two parties alone is left out, as of any answer (RFC 9110, section 7.6.1).
 pub(crate) fn interim(out: &mut Vec<u8>, input: &[u8], head: &ResponseHead) {
     status_line(out, input, head);
-    copy(out, input, &head.copies, &NO_EDITS);
+    // Nobody needs the platform's own headers there.
+    copy(out, input, &head.copies_for(input, Side::Outside), &NO_EDITS);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -440,6 +444,7 @@ mod tests {
         };
         let back = Backward {
             told: Told::Chunked,
+            side: Side::Outside,
             connection: Connection::Close,
             edits: &edits,
             more: b"",

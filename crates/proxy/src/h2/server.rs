@@ -20,7 +20,7 @@ use crate::crossing::{Crossing, End, Facts, hash_of};
 use crate::edge::Edge;
 use crate::gateway::{self, Coding};
 use crate::h1::client::Entry;
-use crate::h1::head::{content_length, is_hop_by_hop};
+use crate::h1::head::{content_length, is_hop_by_hop, is_own};
 use crate::h1::request::{Side, priority};
 use crate::h1::response::{ResponseHead, is_bare};
 use crate::h2::call::{Call, Forwarded, Got, Refused, host, kind_of};
@@ -353,6 +353,10 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
         }
     }
     if let Some(route) = &call.route {
+        let is_ours = |it: &&HeaderName| is_own(it.as_str().as_bytes());
+        while let Some(name) = headers.keys().find(is_ours).cloned() {
+            headers.remove(name);
+        }
         for (name, value) in gateway::added_headers(&route.route, &*call.head, coding) {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.append(HeaderName::from_static(name), value);

@@ -188,3 +188,26 @@ fn issue_13_answers_inside_the_log_and_the_trace_name_the_limit() {
         ]
     );
 }
+
+/// A service that passes on what the mesh told it would tell everybody.
+#[test]
+fn issue_13_what_the_platform_says_to_services_does_not_pass_the_gateway() {
+    let own = "x-pelago-reason: no-instance\r\nX-Pelago-Hop: the call from web to cart\r\nx_pelago_limit: a\r\n";
+    let web = Instance::answering(format!(
+        "HTTP/1.1 503 No\r\nA: 1\r\n{own}B: 2\r\nContent-Length: 0\r\n\r\n"
+    ));
+    let mut shop = Shop::new(&[web.port]).policy(|it| it.retry.attempts = 0);
+    let mut plane = Plane::new(&shop);
+    let inside = plane.inside(&mut shop);
+    let names = ["a", "x-pelago-reason", "x-pelago-hop", "x_pelago_limit", "b"];
+    let answer = plane.client().get("/");
+    assert_eq!(names.map(|it| answer.head.get(it)), [Some("1"), None, None, None, Some("2")]);
+    let client = Client::new(plane.gateway);
+    let (head, _) = client.ask(request("/", nothing()));
+    let found = names.map(|it| head.headers.contains_key(it));
+    assert_eq!(found, [true, false, false, false, true]);
+    let answer = Wire::connect(inside).get("/");
+    assert_eq!(answer.head.get("x-pelago-reason"), Some("no-instance"));
+    drop(client);
+    plane.end();
+}
