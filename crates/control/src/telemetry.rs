@@ -17,9 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use host::Clock;
-use model::Instant;
+use model::{Instant, Timestamp};
 use runtime::Processes;
 use telemetry::Stores;
+use telemetry::metrics::Point;
 use telemetry::stores::TickError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -115,7 +116,11 @@ impl Keeper {
             }
             second = second.wrapping_add(1);
         }
-        self.tick(carried, None).await;
+        let mut carried = self.tick(carried, None).await;
+        if self.stores.has_room() {
+            let now = self.clock.timestamp();
+            append(&self.stores, &carried.collector.ended(now), now);
+        }
     }
 
     /// Does what is due in a second; everything is sampled if the signals of the data plane are there.
@@ -132,13 +137,7 @@ impl Keeper {
                 && has_room
             {
                 let points = carried.collector.points(&world, &seen, &stores, now);
-                let mut appender = stores.metrics.append("pelago", now);
-                for point in &points {
-                    appender.point(point);
-                }
-                if let Err(error) = appender.finish() {
-                    tracing::warn!(%error, "metrics cannot be kept");
-                }
+                append(&stores, &points, now);
             }
             let stopwatch = || clock.now().since(Instant::from_nanos(0)).as_secs_f64();
             carried.alarms = carried.evaluator.evaluate(&world, &stores, now, &stopwatch);
@@ -152,6 +151,17 @@ impl Keeper {
             tracing::error!(%error, "telemetry cannot be kept");
             Carried { reader: Reader::open(self.stores.folder()), ..Carried::default() }
         })
+    }
+}
+
+/// Keeps samples of one moment.
+fn append(stores: &Stores, points: &[Point], now: Timestamp) {
+    let mut appender = stores.metrics.append("pelago", now);
+    for point in points {
+        appender.point(point);
+    }
+    if let Err(error) = appender.finish() {
+        tracing::warn!(%error, "metrics cannot be kept");
     }
 }
 

@@ -227,6 +227,12 @@ impl Crossing {
             Failure::AttemptTimeout => timeouts.1.map(Met::AttemptTimeout),
             _ => None,
         };
+        let fault = if matches!(failure, Failure::Timeout) && self.is_clients_time() {
+            Fault::Caller
+        } else {
+            answer.fault
+        };
+        let answer = Answer { fault, ..answer };
         let Some(limit) = met.map(|it| it.at(self.edge.name.hop())) else { return answer };
         let Limit { value, hop, .. } = &limit;
         let text = match &limit.key {

@@ -169,7 +169,18 @@ fn heading(it: &TraceSummaryView, output: &Output) -> String {
     format!("{trace}  {} at {}, {spans}{errors}", latency(Some(it.duration_ms)), it.start)
 }
 
-/// One line a span: what was done, and when within the whole.
+/// What says why a span failed, in the order in which it is shown.
+const WHY: [&str; 7] = [
+    "http.status_code",
+    "error",
+    "pelago.fault",
+    "pelago.limit",
+    "pelago.limit_value",
+    "pelago.limit_key",
+    "pelago.hop",
+];
+
+/// One line a span: what was done, and when within the whole. Under one that failed stands why.
 fn waterfall(view: &TraceView, columns: usize, output: &Output) -> Vec<String> {
     let label = |span: &TraceSpanView| {
         let indent = "  ".repeat(span.depth.min(20));
@@ -194,7 +205,7 @@ fn waterfall(view: &TraceView, columns: usize, output: &Output) -> Vec<String> {
         lines.push(format!("{label} {} {time}", bar_of(span, whole, bar, output)));
         if span.is_error {
             let indent = "  ".repeat(span.depth.min(20) + 1);
-            let why = span.tags.iter().find(|it| it.0 == "error" || it.0 == "http.status_code");
+            let why = WHY.iter().filter_map(|key| span.tags.iter().find(|it| it.0 == *key));
             lines.extend(why.map(|(key, value)| {
                 output.paint(Tone::Bad, &format!("{indent}{key}: {}", one_line(value)))
             }));

@@ -56,6 +56,9 @@ struct Sheet {
     points: Vec<Point>,
 }
 
+/// The label of what crosses a data plane that was replaced.
+const DATA_PLANE: &str = "data_plane";
+
 type Label<'a> = (&'static str, &'a str);
 
 impl Sheet {
@@ -107,6 +110,16 @@ impl Collector {
         sheet.points
     }
 
+    /// Ends the series of data planes that were replaced: the next control process does not know what they had counted. All
+    /// others go on in a moment.
+    pub(super) fn ended(&mut self, now: Timestamp) -> Vec<Point> {
+        let is_replaced = |it: &(String, String)| it.0 == DATA_PLANE;
+        self.before.retain(|it| it.iter().any(is_replaced));
+        let mut sheet = Sheet { at_ms: now.as_signed_millis(), points: Vec::new() };
+        self.end_missing(&mut sheet);
+        sheet.points
+    }
+
     /// Ends the series that were there the last time and are not now.
     fn end_missing(&mut self, sheet: &mut Sheet) {
         let mut now: Vec<_> = sheet.points.iter().map(|it| it.labels.clone()).collect();
@@ -139,7 +152,7 @@ fn data_plane(sheet: &mut Sheet, seen: &Seen) {
     for signals in seen.replaced.sums().values() {
         let caller = names::caller(&signals.edge.caller);
         let labels = labels(&signals.edge, &caller);
-        let labels = with(&labels, "data_plane", "replaced");
+        let labels = with(&labels, DATA_PLANE, "replaced");
         counted(sheet, &labels, signals);
         let in_flight = seen.replaced.in_flight(&signals.edge);
         sheet.count(names::IN_FLIGHT, &labels, in_flight.into());

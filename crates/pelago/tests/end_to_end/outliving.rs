@@ -192,4 +192,9 @@ fn issue_13_limits_and_metrics_count_what_a_replaced_data_plane_has() {
     until("nothing in flight", || (value(&site, gone)? == "0").then_some(()));
     assert_eq!(value(&site, ended).as_deref(), Some("2"));
     assert_eq!(status(&site), 200);
+
+    // The next control process knows nothing of it, and nothing is left standing.
+    site.end_control();
+    site.start();
+    assert_eq!((value(&site, in_flight), value(&site, ended)), (None, None));
 }

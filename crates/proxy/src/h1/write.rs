@@ -340,7 +340,7 @@ fn copy(out: &mut Vec<u8>, input: &[u8], copies: &Copies, edits: &HeaderEdits) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::h1::request::{Method, Side};
+    use crate::h1::request::Method;
     use std::time::Duration;
 
     const TRACE: TraceContext =

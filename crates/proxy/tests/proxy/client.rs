@@ -303,7 +303,7 @@ fn what_a_caller_says_about_time_holds() {
     assert_eq!(plane.outcomes(1).timeout, 1, "a callee that hangs two hops in is to blame");
     // A time that a client chose blames nobody, however many hops it comes from.
     let theirs = hurried.replace("\r\n\r\n", "\r\nX-Pelago-Timeout-By: client\r\n\r\n");
-    assert_eq!(Wire::connect(inside).ask(&theirs).verdict(), "504 timeout callee unsafe");
+    assert_eq!(Wire::connect(inside).ask(&theirs).verdict(), "504 timeout caller unsafe");
     let outcomes = plane.outcomes(2);
     assert_eq!((outcomes.timeout, outcomes.cancelled), (1, 1));
     plane.end();

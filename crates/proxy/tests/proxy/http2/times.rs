@@ -43,6 +43,11 @@ fn grpc_is_answered_in_its_own_words() {
         assert_eq!((get("x-pelago-reason"), get("x-pelago-fault")), (None, None));
         let span = plane.span(get("x-request-id").unwrap());
         assert_eq!(span.error.as_deref(), Some(reason));
+        if status == "4" {
+            // Its client chose the time, and so it is not the callee's failure.
+            assert_eq!(span.fault.as_deref(), Some("caller"));
+            assert_eq!(span.limit.map(|it| it.name).as_deref(), Some("caller-timeout"));
+        }
         assert!(body.to_bytes().is_empty());
     };
     let nobody = Shop::new(&[]).speaking(Protocol::Grpc);
