@@ -7,6 +7,7 @@ pub(crate) mod answered;
 pub(crate) mod call;
 pub(crate) mod checks;
 pub(crate) mod connection;
+pub(crate) mod fields;
 pub(crate) mod grpc;
 pub(crate) mod interim;
 pub(crate) mod onward;

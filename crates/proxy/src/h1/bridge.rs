@@ -18,6 +18,7 @@ use super::write;
 use crate::crossing::Crossing;
 use crate::h1::client::Entry;
 use crate::h2::call::{Call, Forwarded, Got, Refused};
+use crate::h2::fields;
 use crate::h2::grpc;
 use crate::h2::outgoing::Outgoing;
 use crate::h2::pipe::{Writer, pipe};
@@ -127,10 +128,7 @@ fn write_head(out: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
     let reason = status.canonical_reason().unwrap_or("");
     write::put(out, format_args!("HTTP/1.1 {} {reason}\r\n", status.as_u16()));
     for (name, value) in headers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        fields::write(out, name.as_str(), value.as_bytes());
     }
 }
 

@@ -21,6 +21,7 @@ use crate::core::Core;
 use crate::deadline::Deadline;
 use crate::h1::client::Client;
 use crate::h1::head::is_hop_by_hop;
+use crate::h2::fields;
 use crate::h2::interim::Interim;
 use crate::h2::outgoing::Outgoing;
 use crate::h2::server::Handler;
@@ -223,10 +224,7 @@ async fn answer(
 /// What every answer has and has not: a route's changes may say something about the connection, which HTTP/2 does not know
 /// (RFC 9113, section 8.2.2), and an answer without a date gets one (RFC 9110, section 6.6.1).
 fn complete(core: &Core, headers: &mut HeaderMap) {
-    let is_wrong = |it: &&header::HeaderName| is_hop_by_hop(it.as_str().as_bytes());
-    while let Some(name) = headers.keys().find(is_wrong).cloned() {
-        headers.remove(name);
-    }
+    fields::remove(headers, is_hop_by_hop);
     if !headers.contains_key(header::DATE) {
         let since = Duration::from_millis(core.clock.timestamp().as_millis());
         let date = httpdate::fmt_http_date(UNIX_EPOCH + since);

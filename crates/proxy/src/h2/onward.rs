@@ -8,6 +8,7 @@ use crate::h1::head::is_hop_by_hop;
 use crate::h1::request::Side;
 use crate::h1::write::{put, time_left};
 use crate::h2::call::{Call, Forwarded, host};
+use crate::h2::fields;
 use crate::h2::grpc;
 use crate::router::rewritten;
 use crate::says::Received;
@@ -66,7 +67,7 @@ impl Call {
             set(&mut headers, "x-forwarded-host", host);
         }
         let said = text(&|out| self.say(out));
-        for (name, value) in fields(&said) {
+        for (name, value) in said.lines().filter_map(|it| fields::read(it.as_bytes())) {
             headers.append(name, value);
         }
         set(&mut headers, "traceparent", &text(&|out| crossing.trace.write_traceparent(out)));
@@ -75,7 +76,7 @@ impl Call {
         }
         if self.head.headers.contains_key("x-b3-traceid") {
             let lines = text(&|out| crossing.trace.write_b3_parts(out));
-            for (name, value) in fields(&lines) {
+            for (name, value) in lines.lines().filter_map(|it| fields::read(it.as_bytes())) {
                 headers.insert(name, value);
             }
         }
@@ -109,19 +110,19 @@ impl Call {
     pub(crate) fn http1_head(&self, crossing: &Crossing, left: TimeLeft) -> Vec<u8> {
         let mut out = Vec::with_capacity(1024);
         put(&mut out, format_args!("{} {} HTTP/1.1\r\n", self.head.method, self.target()));
-        line(&mut out, "host", self.host().as_bytes());
+        fields::write(&mut out, "host", self.host().as_bytes());
         let is_edited = self.route.as_ref().is_some_and(|it| !it.route.request_headers.is_empty());
         if is_edited {
             let headers = self.headers(crossing, left);
             for (name, value) in headers.iter().filter(|(name, _)| **name != header::COOKIE) {
-                line(&mut out, name.as_str(), value.as_bytes());
+                fields::write(&mut out, name.as_str(), value.as_bytes());
             }
             cookies(&mut out, &headers);
         } else {
             self.http1_lines(&mut out, crossing, left);
         }
         if self.is_chunked() {
-            line(&mut out, "transfer-encoding", b"chunked");
+            fields::write(&mut out, "transfer-encoding", b"chunked");
         }
         out.extend_from_slice(b"\r\n");
         out
@@ -130,7 +131,7 @@ impl Call {
     fn http1_lines(&self, out: &mut Vec<u8>, crossing: &Crossing, left: TimeLeft) {
         for (name, value) in &self.head.headers {
             if !self.is_written_anew(name) {
-                line(out, name.as_str(), value.as_bytes());
+                fields::write(out, name.as_str(), value.as_bytes());
             }
         }
         cookies(out, &self.head.headers);
@@ -142,9 +143,9 @@ impl Call {
             }
             put(out, format_args!("{peer}\r\n"));
             let proto = self.told("x-forwarded-proto").next().unwrap_or(scheme);
-            line(out, "x-forwarded-proto", proto.as_bytes());
+            fields::write(out, "x-forwarded-proto", proto.as_bytes());
             let host = self.told("x-forwarded-host").next().unwrap_or(self.host());
-            line(out, "x-forwarded-host", host.as_bytes());
+            fields::write(out, "x-forwarded-host", host.as_bytes());
         }
         self.say(out);
         out.extend_from_slice(b"traceparent: ");
@@ -160,7 +161,7 @@ impl Call {
             crossing.trace.write_b3_parts(out);
         }
         if self.head.headers.get(header::TE).is_some_and(|it| it == "trailers") {
-            line(out, "te", b"trailers");
+            fields::write(out, "te", b"trailers");
         }
     }
 
@@ -218,13 +219,6 @@ fn cookies(out: &mut Vec<u8>, headers: &HeaderMap) {
     }
 }
 
-fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-}
-
 /// Puts a header in the place of those of its name. One that cannot be written is left out.
 fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
@@ -246,10 +240,4 @@ pub(crate) fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
     for (name, value) in edits.add.iter().filter_map(parsed) {
         headers.append(name, value);
     }
-}
-
-/// The fields in lines of HTTP/1.1.
-fn fields(lines: &str) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-    let fields = lines.lines().filter_map(|it| it.split_once(": "));
-    fields.filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)))
 }

@@ -25,6 +25,7 @@ use crate::h1::request::{Side, priority};
 use crate::h1::response::{ResponseHead, is_bare};
 use crate::h2::call::{Call, Forwarded, Got, Refused, host, kind_of};
 use crate::h2::checks::{announced, expects_continue, refused, settle_length};
+use crate::h2::fields;
 use crate::h2::grpc;
 use crate::h2::interim::Interim;
 use crate::h2::onward::edit;
@@ -353,10 +354,7 @@ pub(crate) fn passed(call: &Call, crossing: Crossing, mut got: Got) -> Response<
         }
     }
     if let Some(route) = &call.route {
-        let is_ours = |it: &&HeaderName| is_own(it.as_str().as_bytes());
-        while let Some(name) = headers.keys().find(is_ours).cloned() {
-            headers.remove(name);
-        }
+        fields::remove(&mut headers, is_own);
         for (name, value) in gateway::added_headers(&route.route, &*call.head, coding) {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 headers.append(HeaderName::from_static(name), value);
@@ -397,12 +395,7 @@ pub(crate) fn headers_of(head: &ResponseHead, buffer: &[u8]) -> HeaderMap {
     for span in head.copies.iter() {
         let lines = buffer.get(span.clone()).unwrap_or_default();
         for line in lines.split(|it| *it == b'\n') {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let Some(colon) = line.iter().position(|it| *it == b':') else { continue };
-            let (name, value) = line.split_at(colon);
-            let value = value.get(1..).unwrap_or_default().trim_ascii();
-            if let (Ok(name), Ok(value)) =
-                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            if let Some((name, value)) = fields::read(line)
                 && !is_hop_by_hop(name.as_str().as_bytes())
             {
                 headers.append(name, value);
